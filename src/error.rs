@@ -1,0 +1,433 @@
+//! The error type, and what a failure says about the message.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::code::ResponseCode;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What became of a message, or of any request, whose call failed.
+///
+/// Java leaves this to guesswork; here every [`Error`] answers it through [`Error::outcome`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// No byte of the request reached the network, or it was refused locally. Sending it again cannot duplicate it.
+    NotSent,
+    /// The server said no and did not carry it out.
+    Rejected,
+    /// The request may have been carried out: the message may be stored. Sending it again may duplicate it.
+    Unknown,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Outcome::NotSent => "not sent",
+            Outcome::Rejected => "rejected",
+            Outcome::Unknown => "may have been stored",
+        })
+    }
+}
+
+/// The wait during which a deadline passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// A place in the window of calls in flight did not become free.
+    Admission,
+    /// The topic's route was not known in time.
+    Route,
+    /// A host name was not resolved in time.
+    Resolve,
+    /// The connection was not established in time, so nothing was written.
+    Connect,
+    /// The request waited for its turn to be written, or for the peer to read.
+    Write,
+    /// The request was written and no answer came.
+    Reply,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Admission => "waiting for a place among the calls in flight",
+            Stage::Route => "looking up the route",
+            Stage::Resolve => "resolving the host name",
+            Stage::Connect => "connecting",
+            Stage::Write => "writing the request",
+            Stage::Reply => "waiting for the answer",
+        })
+    }
+}
+
+/// One attempt of a call that was tried more than once.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// The broker's name.
+    pub broker_name: Arc<str>,
+    /// The address the attempt went to.
+    pub addr: Arc<str>,
+    /// How long the attempt took.
+    pub elapsed: Duration,
+    /// Why it failed.
+    pub error: Error,
+}
+
+/// Everything that can go wrong, split by what a caller can do about it.
+///
+/// [`outcome`](Error::outcome) says whether the request may have taken effect, [`is_retryable`](Error::is_retryable)
+/// whether trying again can help. Cloning is cheap: causes are shared.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No connection to the server could be made; nothing was sent.
+    #[error("cannot connect to {addr}: is the server running there, and is this the address to reach it from here?")]
+    Connect {
+        /// The server's address.
+        addr: Arc<str>,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+
+    /// The connection was lost while the call was under way; `outcome` says whether its bytes had left.
+    #[error("connection to {addr} lost ({reason}); the request {}", sent(*outcome))]
+    Disconnected {
+        /// The server's address.
+        addr: Arc<str>,
+        /// `NotSent` or `Unknown`.
+        outcome: Outcome,
+        /// Why the connection ended.
+        reason: Arc<str>,
+    },
+
+    /// The call's deadline passed (Java: `RemotingTimeoutException`, and before anything was sent
+    /// `RemotingTooMuchRequestException: sendMessage call timeout`).
+    #[error("timed out after {after:?} {stage}{}; the request {}", at(addr), sent(*outcome))]
+    Timeout {
+        /// The wait that used up the time.
+        stage: Stage,
+        /// The server asked, when one had been chosen.
+        addr: Option<Arc<str>>,
+        /// How long the call had been running.
+        after: Duration,
+        /// `NotSent` or `Unknown`.
+        outcome: Outcome,
+    },
+
+    /// The server answered with an error code (Java: `MQBrokerException`). [`Outcome::Unknown`] for code 1 unless the
+    /// remark names a known refusal, else [`Outcome::Rejected`].
+    #[error("{addr} answered {code}: {remark}{}", advice(*code))]
+    Rejected {
+        /// The server's address.
+        addr: Arc<str>,
+        /// The response code.
+        code: ResponseCode,
+        /// The server's own words.
+        remark: Arc<str>,
+    },
+
+    /// No name server knows the topic, and it cannot be created by sending.
+    #[error("no route to topic {topic}: {reason}")]
+    NoRoute {
+        /// The topic.
+        topic: Arc<str>,
+        /// What the name server said, or what is missing.
+        reason: Arc<str>,
+    },
+
+    /// The route names no broker that could take the request.
+    #[error("no broker for {what}: {reason}")]
+    NoBroker {
+        /// A broker's name, or the topic.
+        what: Arc<str>,
+        /// Why none fits.
+        reason: Arc<str>,
+    },
+
+    /// No name server address is known: none was given, `NAMESRV_ADDR` is unset and discovery found none.
+    #[error("no name server address: {reason}")]
+    NoNameServer {
+        /// What was tried.
+        reason: Arc<str>,
+    },
+
+    /// A peer sent something that does not follow the protocol.
+    #[error("malformed data{}: {what}", from(addr))]
+    Malformed {
+        /// What was wrong.
+        what: Arc<str>,
+        /// The peer, when it is known.
+        addr: Option<Arc<str>>,
+    },
+
+    /// An argument is wrong; nothing was sent.
+    #[error("{what}")]
+    Invalid {
+        /// What is wrong and what would be right.
+        what: Arc<str>,
+    },
+
+    /// A check hook refused the message; nothing was sent.
+    #[error("refused by the check hook {hook}: {reason}")]
+    Vetoed {
+        /// The hook's name.
+        hook: Arc<str>,
+        /// The hook's words.
+        reason: Arc<str>,
+    },
+
+    /// Every attempt failed; each is kept with its cause.
+    #[error("failed after {} attempt{}{}", attempts.len(), if attempts.len() == 1 { "" } else { "s" }, listed(attempts))]
+    Exhausted {
+        /// The attempts in the order they were made.
+        attempts: Arc<[Attempt]>,
+        /// Why no further attempt was made.
+        because: Exhaustion,
+    },
+
+    /// A local bound is reached; nothing was sent.
+    #[error("too much under way: {what}")]
+    Busy {
+        /// The bound that was reached.
+        what: Arc<str>,
+    },
+
+    /// The group is already started under this client identity (Java refuses it likewise).
+    #[error("group {group} is already started by client {client_id}: use another group, or another instance name")]
+    GroupInUse {
+        /// The group.
+        group: Arc<str>,
+        /// The client identity.
+        client_id: Arc<str>,
+    },
+
+    /// The value was closed, or is closing.
+    #[error("closed{}", if *outcome == Outcome::Unknown { "; the request may have been carried out" } else { "" })]
+    Closed {
+        /// `NotSent`, or `Unknown` for a request that was under way.
+        outcome: Outcome,
+    },
+
+    /// The encrypted connection could not be established; nothing was sent.
+    #[error("TLS with {addr} failed: {reason}")]
+    Tls {
+        /// The server's address.
+        addr: Arc<str>,
+        /// What failed.
+        reason: Arc<str>,
+    },
+
+    /// The server is too old, or the crate was built without the feature.
+    #[error("not supported{}: {what}", from(addr))]
+    Unsupported {
+        /// What is missing, and since when it exists.
+        what: Arc<str>,
+        /// The server, when it is the server's limit.
+        addr: Option<Arc<str>>,
+    },
+
+    /// The operating system refused a thread.
+    #[error("cannot start a thread")]
+    Thread {
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+}
+
+/// Why a call gave up after its last attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Exhaustion {
+    /// As many attempts as configured were made.
+    Attempts,
+    /// The deadline passed, or was too near for another attempt.
+    Deadline,
+    /// No other broker was left to try.
+    Brokers,
+    /// Another attempt could have duplicated the message, and `retry_unknown(false)` forbids that.
+    Duplicates,
+}
+
+impl Error {
+    /// Returns whether the request may have taken effect.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Error::Disconnected { outcome, .. } | Error::Timeout { outcome, .. } | Error::Closed { outcome } => {
+                *outcome
+            }
+            Error::Rejected { code, remark, .. } => refusal(*code, remark),
+            // An answer that cannot be read was preceded by a request that was carried out.
+            Error::Malformed { .. } => Outcome::Unknown,
+            Error::Unsupported { addr: Some(_), .. } => Outcome::Rejected,
+            Error::Exhausted { attempts, .. } => {
+                let worst = |outcome| attempts.iter().any(|attempt| attempt.error.outcome() == outcome);
+                if worst(Outcome::Unknown) {
+                    Outcome::Unknown
+                } else if worst(Outcome::Rejected) {
+                    Outcome::Rejected
+                } else {
+                    Outcome::NotSent
+                }
+            }
+            _ => Outcome::NotSent,
+        }
+    }
+
+    /// Returns whether the same call can succeed later without a change by the caller.
+    ///
+    /// For an error whose outcome is [`Outcome::Unknown`] a repetition may duplicate the message.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Error::Connect { .. } | Error::Disconnected { .. } | Error::Timeout { .. } | Error::Busy { .. } => true,
+            Error::NoRoute { .. } | Error::NoBroker { .. } | Error::NoNameServer { .. } => true,
+            Error::Rejected { code, remark, .. } => !is_access_refusal(*code, remark) && retryable_code(*code),
+            Error::Exhausted { attempts, .. } => attempts.last().is_some_and(|last| last.error.is_retryable()),
+            _ => false,
+        }
+    }
+
+    /// Returns whether a deadline passed, for a call of several attempts: in its last one.
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Error::Timeout { .. } => true,
+            Error::Exhausted { attempts, because } => {
+                *because == Exhaustion::Deadline || attempts.last().is_some_and(|last| last.error.is_timeout())
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns the server's response code, for a call of several attempts: that of the last one.
+    pub fn code(&self) -> Option<ResponseCode> {
+        match self {
+            Error::Rejected { code, .. } => Some(*code),
+            Error::Exhausted { attempts, .. } => attempts.last().and_then(|last| last.error.code()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn invalid(what: impl Into<Arc<str>>) -> Error {
+        Error::Invalid { what: what.into() }
+    }
+
+    pub(crate) fn malformed(what: impl Into<Arc<str>>) -> Error {
+        Error::Malformed { what: what.into(), addr: None }
+    }
+
+    /// Names the peer in an error that was made where only the bytes were known.
+    pub(crate) fn with_addr(self, from: &Arc<str>) -> Error {
+        match self {
+            Error::Malformed { what, addr: None } => Error::Malformed { what, addr: Some(from.clone()) },
+            other => other,
+        }
+    }
+}
+
+/// Remarks with which brokers up to 5.2 wrap a refusal they made before storing anything, although the code is 1.
+const REFUSAL_REMARKS: [&str; 6] =
+    ["AclException", "request queueId", "the topic", "The specified topic", "topic[", "broker is not writeable"];
+
+fn refusal(code: ResponseCode, remark: &str) -> Outcome {
+    if code == ResponseCode::SYSTEM_ERROR && !REFUSAL_REMARKS.iter().any(|known| remark.contains(known)) {
+        Outcome::Unknown
+    } else {
+        Outcome::Rejected
+    }
+}
+
+/// Whether the server refused for lack of a right: code 16 since 5.3, code 1 with `AclException` before.
+pub(crate) fn is_access_refusal(code: ResponseCode, remark: &str) -> bool {
+    code == ResponseCode::NO_PERMISSION || (code == ResponseCode::SYSTEM_ERROR && remark.contains("AclException"))
+}
+
+fn retryable_code(code: ResponseCode) -> bool {
+    matches!(
+        code,
+        ResponseCode::SYSTEM_ERROR
+            | ResponseCode::SYSTEM_BUSY
+            | ResponseCode::SERVICE_NOT_AVAILABLE
+            | ResponseCode::TOPIC_NOT_EXIST
+            | ResponseCode::NO_BUYER_ID
+            | ResponseCode::NOT_IN_CURRENT_UNIT
+            | ResponseCode::FLOW_CONTROL
+            | ResponseCode::NOT_LEADER_FOR_QUEUE
+            | ResponseCode::GO_AWAY
+    )
+}
+
+fn sent(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::NotSent => "was not sent",
+        Outcome::Rejected => "was rejected",
+        Outcome::Unknown => "may have been carried out",
+    }
+}
+
+fn at(addr: &Option<Arc<str>>) -> String {
+    addr.as_ref().map(|addr| format!(" at {addr}")).unwrap_or_default()
+}
+
+fn from(addr: &Option<Arc<str>>) -> String {
+    addr.as_ref().map(|addr| format!(" from {addr}")).unwrap_or_default()
+}
+
+/// What a user can do about the codes met on a first day; each follows the server's own words.
+fn advice(code: ResponseCode) -> &'static str {
+    match code {
+        ResponseCode::TOPIC_NOT_EXIST => " (create the topic, or let the broker create topics on first use)",
+        ResponseCode::NO_PERMISSION => " (check the permissions of the topic and the broker, and the credentials)",
+        ResponseCode::SERVICE_NOT_AVAILABLE => " (the broker is a slave, shutting down, or out of disk space)",
+        ResponseCode::SYSTEM_BUSY => " (the broker is overloaded and did not take it)",
+        ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST => " (create the consumer group)",
+        _ => "",
+    }
+}
+
+fn listed(attempts: &[Attempt]) -> String {
+    let mut text = String::new();
+    for (number, attempt) in attempts.iter().enumerate() {
+        let Attempt { broker_name, elapsed, error, .. } = attempt;
+        text += &format!("; {}. {broker_name} after {elapsed:?}: {error}", number + 1);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejected(code: i32, remark: &str) -> Error {
+        Error::Rejected { addr: "a:1".into(), code: ResponseCode(code), remark: remark.into() }
+    }
+
+    #[test]
+    fn code_1_may_have_been_stored_unless_the_remark_names_a_refusal() {
+        assert_eq!(rejected(1, "in-sync replicas not enough").outcome(), Outcome::Unknown);
+        assert_eq!(rejected(1, "org.apache.rocketmq.acl.common.AclException: no").outcome(), Outcome::Rejected);
+        assert_eq!(rejected(2, "[OVERLOAD]").outcome(), Outcome::Rejected);
+    }
+
+    #[test]
+    fn a_refusal_for_lack_of_a_right_is_never_retryable() {
+        assert!(!rejected(16, "no permission").is_retryable());
+        assert!(!rejected(1, "AclException: no").is_retryable());
+        assert!(rejected(1, "anything else").is_retryable());
+        assert!(!rejected(13, "too big").is_retryable());
+    }
+
+    #[test]
+    fn several_attempts_have_the_worst_outcome_of_them() {
+        let attempt = |error| Attempt { broker_name: "b".into(), addr: "a:1".into(), elapsed: Duration::ZERO, error };
+        let lost = Error::Disconnected { addr: "a:1".into(), outcome: Outcome::Unknown, reason: "reset".into() };
+        let all =
+            |attempts: Vec<Attempt>| Error::Exhausted { attempts: attempts.into(), because: Exhaustion::Attempts };
+        assert_eq!(all(vec![attempt(lost), attempt(rejected(2, ""))]).outcome(), Outcome::Unknown);
+        assert_eq!(all(vec![attempt(rejected(2, ""))]).outcome(), Outcome::Rejected);
+        assert_eq!(all(vec![attempt(rejected(2, "busy"))]).code(), Some(ResponseCode::SYSTEM_BUSY));
+    }
+}

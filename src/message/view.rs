@@ -1,0 +1,233 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+
+use super::properties::{Properties, find_in_wire, key};
+use super::{MessageQueue, OffsetMessageId};
+use crate::error::{Error, Result};
+
+/// Bits of a message's system flag.
+pub(crate) mod sys_flag {
+    pub(crate) const COMPRESSED: i32 = 0x1;
+    pub(crate) const TRANSACTION_MASK: i32 = 0xC;
+    pub(crate) const TRANSACTION_PREPARED: i32 = 0x4;
+    pub(crate) const BORN_HOST_V6: i32 = 0x10;
+    pub(crate) const STORE_HOST_V6: i32 = 0x20;
+    pub(crate) const NEED_UNWRAP: i32 = 0x40;
+    pub(crate) const INNER_BATCH: i32 = 0x80;
+    pub(crate) const COMPRESSION_MASK: i32 = 0x700;
+    pub(crate) const ZLIB: i32 = 0x300;
+}
+
+/// The fields of a stored message as they stand on the wire.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Stored {
+    pub(crate) queue_id: i32,
+    pub(crate) flag: i32,
+    pub(crate) queue_offset: i64,
+    pub(crate) commit_log_offset: i64,
+    pub(crate) sys_flag: i32,
+    pub(crate) body_crc: u32,
+    pub(crate) born_timestamp: i64,
+    pub(crate) born_host: SocketAddr,
+    pub(crate) store_timestamp: i64,
+    pub(crate) store_host: SocketAddr,
+    pub(crate) reconsume_times: i32,
+    pub(crate) prepared_transaction_offset: i64,
+    pub(crate) body: Bytes,
+    pub(crate) topic: Arc<str>,
+    /// The properties in their wire form, valid UTF-8.
+    pub(crate) properties: Bytes,
+}
+
+/// A message received from a broker. Cloning it copies neither body nor properties.
+///
+/// Its parts share the memory of the answer they came in; [`detach`](MessageView::detach) copies one message out of it.
+#[derive(Clone, PartialEq)]
+pub struct MessageView {
+    stored: Stored,
+    queue: MessageQueue,
+    body: Result<Bytes, Arc<str>>,
+}
+
+impl MessageView {
+    /// Puts a view together; `body` is the inflated body, or why it could not be inflated.
+    pub(crate) fn new(stored: Stored, broker_name: Arc<str>, body: Result<Bytes, Arc<str>>) -> MessageView {
+        let queue = MessageQueue::new(stored.topic.clone(), broker_name, stored.queue_id);
+        MessageView { stored, queue, body }
+    }
+
+    /// Returns the topic.
+    pub fn topic(&self) -> &str {
+        &self.stored.topic
+    }
+
+    /// Returns the queue the message was read from. The broker's name is empty for a message looked up by its id.
+    pub fn queue(&self) -> &MessageQueue {
+        &self.queue
+    }
+
+    /// Returns the message's place in its queue, from 0.
+    pub fn queue_offset(&self) -> i64 {
+        self.stored.queue_offset
+    }
+
+    /// Returns the body, inflated when it was sent compressed. Empty when it is [damaged](MessageView::check_body).
+    pub fn body(&self) -> &[u8] {
+        self.body.as_deref().unwrap_or_default()
+    }
+
+    /// Returns the body without copying it.
+    pub fn body_bytes(&self) -> Bytes {
+        self.body.clone().unwrap_or_default()
+    }
+
+    /// Returns the body as text, or `None` when it is not UTF-8.
+    pub fn body_text(&self) -> Option<&str> {
+        std::str::from_utf8(self.body()).ok()
+    }
+
+    /// Checks that the body could be inflated.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] with the reason. The other parts of the message are intact, and so are the messages around it.
+    pub fn check_body(&self) -> Result<()> {
+        match &self.body {
+            Ok(_) => Ok(()),
+            Err(what) => Err(Error::Malformed { what: what.clone(), addr: None }),
+        }
+    }
+
+    /// Returns the tag.
+    pub fn tag(&self) -> Option<&str> {
+        self.property(key::TAGS)
+    }
+
+    /// Iterates over the keys under which the message can be found.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.property(key::KEYS).unwrap_or_default().split(' ').filter(|key| !key.is_empty())
+    }
+
+    /// Returns a property.
+    pub fn property(&self, name: &str) -> Option<&str> {
+        find_in_wire(self.wire_properties(), name)
+    }
+
+    /// Decodes all properties, the system's own among them.
+    pub fn properties(&self) -> Properties {
+        Properties::from_wire(self.wire_properties())
+    }
+
+    /// Returns the message id: the unique id its producer gave it (`UNIQ_KEY`), else the offset message id.
+    pub fn message_id(&self) -> Cow<'_, str> {
+        match self.property(key::UNIQUE_ID) {
+            Some(id) => id.into(),
+            None => self.offset_message_id().to_string().into(),
+        }
+    }
+
+    /// Returns where the message is stored, which also is an id that [`view_message`] takes.
+    ///
+    /// [`view_message`]: crate::Client::view_message
+    pub fn offset_message_id(&self) -> OffsetMessageId {
+        OffsetMessageId { store_host: self.stored.store_host, commit_log_offset: self.stored.commit_log_offset }
+    }
+
+    /// Returns when the producer made the message, by the producer's clock.
+    pub fn born_timestamp(&self) -> SystemTime {
+        from_millis(self.stored.born_timestamp)
+    }
+
+    /// Returns the producer's address, as the broker saw it.
+    pub fn born_host(&self) -> SocketAddr {
+        self.stored.born_host
+    }
+
+    /// Returns when the broker stored the message, by the broker's clock.
+    pub fn store_timestamp(&self) -> SystemTime {
+        from_millis(self.stored.store_timestamp)
+    }
+
+    /// Returns the address of the broker that stored the message.
+    pub fn store_host(&self) -> SocketAddr {
+        self.stored.store_host
+    }
+
+    /// Returns how often the message was given back for another try.
+    pub fn reconsume_times(&self) -> i32 {
+        self.stored.reconsume_times
+    }
+
+    /// Returns the delay level the message was sent with, 0 for none.
+    pub fn delay_level(&self) -> i32 {
+        self.property(key::DELAY).and_then(|level| level.parse().ok()).unwrap_or(0)
+    }
+
+    /// Returns the application's own flag.
+    pub fn flag(&self) -> i32 {
+        self.stored.flag
+    }
+
+    /// Returns the position in the broker's commit log, in bytes.
+    pub fn commit_log_offset(&self) -> i64 {
+        self.stored.commit_log_offset
+    }
+
+    /// Returns whether the body was sent compressed.
+    pub fn was_compressed(&self) -> bool {
+        self.stored.sys_flag & sys_flag::COMPRESSED != 0
+    }
+
+    /// Copies the message out of the answer it came in, so that keeping it does not keep its neighbours in memory.
+    pub fn detach(&self) -> MessageView {
+        let mut copy = self.clone();
+        copy.stored.body = Bytes::copy_from_slice(&self.stored.body);
+        copy.stored.properties = Bytes::copy_from_slice(&self.stored.properties);
+        copy.body = self.body.as_deref().map(Bytes::copy_from_slice).map_err(Arc::clone);
+        copy
+    }
+
+    pub(crate) fn stored(&self) -> &Stored {
+        &self.stored
+    }
+
+    fn wire_properties(&self) -> &str {
+        std::str::from_utf8(&self.stored.properties).unwrap_or_default()
+    }
+}
+
+/// A negative or absurd time of a broken peer must not panic.
+fn from_millis(millis: i64) -> SystemTime {
+    let since = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+    UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
+}
+
+impl fmt::Debug for MessageView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageView")
+            .field("message_id", &self.message_id())
+            .field("queue", &format_args!("{}", self.queue))
+            .field("queue_offset", &self.stored.queue_offset)
+            .field("body_size", &self.body().len())
+            .field("properties", &self.properties())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for MessageView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} at {}", self.message_id(), self.queue, self.stored.queue_offset)?;
+        if let Some(tag) = self.tag() {
+            write!(f, " [{tag}]")?;
+        }
+        match (&self.body, self.body_text()) {
+            (Err(what), _) => write!(f, " damaged body: {what}"),
+            (_, Some(text)) if text.len() <= 200 => write!(f, " {text:?}"),
+            _ => write!(f, " {} bytes", self.body().len()),
+        }
+    }
+}

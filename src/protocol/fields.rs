@@ -1,0 +1,157 @@
+//! Header fields (`extFields`): the traits behind the tables of `rpc`, and how single values are written.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::frame::HeaderKind;
+use super::{binary_header, json_header};
+use crate::error::{Error, Result};
+
+/// Takes the fields of a header in order. On the wire every value is text.
+pub(crate) trait FieldSink {
+    fn text(&mut self, name: &str, value: &str);
+    fn number(&mut self, name: &str, value: i64);
+}
+
+/// The named fields of one request or one answer.
+pub(crate) trait Header: Sized {
+    fn put<S: FieldSink>(&self, sink: &mut S);
+    fn take(fields: FieldSource<'_>) -> Result<Self>;
+}
+
+/// The header of requests and answers without fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct NoFields;
+
+impl Header for NoFields {
+    fn put<S: FieldSink>(&self, _sink: &mut S) {}
+
+    fn take(_fields: FieldSource<'_>) -> Result<NoFields> {
+        Ok(NoFields)
+    }
+}
+
+/// A type that one field can have.
+pub(crate) trait Field: Sized {
+    fn put<S: FieldSink>(&self, name: &'static str, sink: &mut S);
+    /// `found` is `None` when the field is absent.
+    fn take(name: &'static str, found: Option<Cow<'_, str>>) -> Result<Self>;
+}
+
+fn required<'a>(name: &str, found: Option<Cow<'a, str>>) -> Result<Cow<'a, str>> {
+    found.ok_or_else(|| Error::malformed(format!("field {name} is missing")))
+}
+
+impl Field for String {
+    fn put<S: FieldSink>(&self, name: &'static str, sink: &mut S) {
+        sink.text(name, self);
+    }
+
+    fn take(name: &'static str, found: Option<Cow<'_, str>>) -> Result<String> {
+        required(name, found).map(Cow::into_owned)
+    }
+}
+
+impl Field for Arc<str> {
+    fn put<S: FieldSink>(&self, name: &'static str, sink: &mut S) {
+        sink.text(name, self);
+    }
+
+    fn take(name: &'static str, found: Option<Cow<'_, str>>) -> Result<Arc<str>> {
+        required(name, found).map(Arc::from)
+    }
+}
+
+macro_rules! number_fields {
+    ($($type:ty)*) => {
+        $(impl Field for $type {
+            fn put<S: FieldSink>(&self, name: &'static str, sink: &mut S) {
+                sink.number(name, i64::from(*self));
+            }
+
+            fn take(name: &'static str, found: Option<Cow<'_, str>>) -> Result<$type> {
+                let text = required(name, found)?;
+                text.trim().parse().map_err(|_| Error::malformed(format!("field {name} is {text:?}, not a number")))
+            }
+        })*
+    };
+}
+
+number_fields!(i32 i64);
+
+impl Field for bool {
+    fn put<S: FieldSink>(&self, name: &'static str, sink: &mut S) {
+        sink.text(name, if *self { "true" } else { "false" });
+    }
+
+    /// As in Java, everything but "true" in any case is false.
+    fn take(name: &'static str, found: Option<Cow<'_, str>>) -> Result<bool> {
+        required(name, found).map(|text| text.eq_ignore_ascii_case("true"))
+    }
+}
+
+/// Milliseconds.
+impl Field for Duration {
+    fn put<S: FieldSink>(&self, name: &'static str, sink: &mut S) {
+        sink.number(name, i64::try_from(self.as_millis()).unwrap_or(i64::MAX));
+    }
+
+    fn take(name: &'static str, found: Option<Cow<'_, str>>) -> Result<Duration> {
+        let millis = i64::take(name, found)?;
+        Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    fn put<S: FieldSink>(&self, name: &'static str, sink: &mut S) {
+        if let Some(value) = self {
+            value.put(name, sink);
+        }
+    }
+
+    fn take(name: &'static str, found: Option<Cow<'_, str>>) -> Result<Option<T>> {
+        found.map(|text| T::take(name, Some(text))).transpose()
+    }
+}
+
+/// Iterates over the fields of a received frame without copying what needs no unescaping.
+#[derive(Debug, Clone)]
+pub(crate) enum FieldSource<'a> {
+    Json(json_header::Fields<'a>),
+    Binary(binary_header::Fields<'a>),
+}
+
+impl<'a> FieldSource<'a> {
+    pub(crate) fn new(kind: HeaderKind, raw: &'a [u8]) -> FieldSource<'a> {
+        match kind {
+            HeaderKind::Json => FieldSource::Json(json_header::Fields::new(raw)),
+            HeaderKind::Binary => FieldSource::Binary(binary_header::Fields::new(raw)),
+        }
+    }
+}
+
+impl<'a> Iterator for FieldSource<'a> {
+    type Item = Result<(Cow<'a, str>, Cow<'a, str>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            FieldSource::Json(fields) => fields.next(),
+            FieldSource::Binary(fields) => fields.next(),
+        }
+    }
+}
+
+/// Collects fields as text, for signing and for looking at.
+#[derive(Debug, Default)]
+pub(crate) struct Collected(pub(crate) Vec<(String, String)>);
+
+impl FieldSink for Collected {
+    fn text(&mut self, name: &str, value: &str) {
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
+    fn number(&mut self, name: &str, value: i64) {
+        self.0.push((name.to_owned(), value.to_string()));
+    }
+}

@@ -1,0 +1,410 @@
+//! Headers as JSON, written by hand into a reused buffer and read in place.
+//!
+//! Keys are written in the order of Java's output. On receipt any order, unknown keys, nulls and scalars that are not
+//! strings are accepted, as Java accepts them.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::fields::FieldSink;
+use super::frame::{Head, Language};
+use crate::error::{Error, Result};
+
+/// Deeper nesting than this in an unknown value is refused; real headers have one level.
+const MAX_DEPTH: usize = 32;
+
+/// What a header consists of; ranges point into its bytes.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) code: i32,
+    pub(crate) language: Language,
+    pub(crate) version: i32,
+    pub(crate) opaque: i32,
+    pub(crate) flag: i32,
+    pub(crate) remark: Range<usize>,
+    pub(crate) fields: Range<usize>,
+}
+
+/// Writes a header; `put` writes its fields.
+pub(crate) fn write(out: &mut Vec<u8>, head: &Head<'_>, put: impl FnOnce(&mut Sink<'_>)) {
+    out.extend_from_slice(b"{\"code\":");
+    write_number(out, i64::from(head.code));
+    let mark = out.len();
+    out.extend_from_slice(b",\"extFields\":{");
+    let mut sink = Sink { out, first: true };
+    put(&mut sink);
+    if sink.first {
+        out.truncate(mark);
+    } else {
+        out.push(b'}');
+    }
+    out.extend_from_slice(b",\"flag\":");
+    write_number(out, i64::from(head.flag));
+    out.extend_from_slice(b",\"language\":\"");
+    out.extend_from_slice(head.language.name().as_bytes());
+    out.extend_from_slice(b"\",\"opaque\":");
+    write_number(out, i64::from(head.opaque));
+    if let Some(remark) = head.remark {
+        out.extend_from_slice(b",\"remark\":\"");
+        write_escaped(out, remark);
+        out.push(b'"');
+    }
+    out.extend_from_slice(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":");
+    write_number(out, i64::from(head.version));
+    out.push(b'}');
+}
+
+/// Writes fields as members of an object whose values all are strings.
+pub(crate) struct Sink<'a> {
+    out: &'a mut Vec<u8>,
+    first: bool,
+}
+
+impl Sink<'_> {
+    fn name(&mut self, name: &str) {
+        if self.first {
+            self.first = false;
+            self.out.push(b'"');
+        } else {
+            self.out.extend_from_slice(b",\"");
+        }
+        write_escaped(self.out, name);
+        self.out.extend_from_slice(b"\":\"");
+    }
+}
+
+impl FieldSink for Sink<'_> {
+    fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        write_escaped(self.out, value);
+        self.out.push(b'"');
+    }
+
+    fn number(&mut self, name: &str, value: i64) {
+        self.name(name);
+        write_number(self.out, value);
+        self.out.push(b'"');
+    }
+}
+
+fn write_number(out: &mut Vec<u8>, value: i64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Escapes what JSON must have escaped; message properties are full of U+0001 and U+0002.
+fn write_escaped(out: &mut Vec<u8>, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let bytes = text.as_bytes();
+    let mut done = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(&bytes[done..at]);
+        done = at + 1;
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0C => out.extend_from_slice(b"\\f"),
+            _ => {
+                let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+            }
+        }
+    }
+    out.extend_from_slice(&bytes[done..]);
+}
+
+/// Reads a header.
+pub(crate) fn read(header: &[u8]) -> Result<Parsed> {
+    let mut members = Members::new(header);
+    let (mut code, mut opaque, mut flag) = (None, None, None);
+    let mut parsed =
+        Parsed { code: 0, language: Language::JAVA, version: 0, opaque: 0, flag: 0, remark: 0..0, fields: 0..0 };
+    members.open()?;
+    while let Some((name, value)) = members.next_member()? {
+        match &header[name] {
+            b"code" => code = Some(members.integer("code", &value)?),
+            b"opaque" => opaque = Some(members.integer("opaque", &value)?),
+            b"flag" => flag = Some(members.integer("flag", &value)?),
+            b"version" if !value.is_null() => parsed.version = members.integer("version", &value)?,
+            b"language" => parsed.language = members.language(&value),
+            b"remark" => parsed.remark = value.text_range(),
+            b"extFields" => match value {
+                Value::Object(range) => parsed.fields = range,
+                Value::Null => parsed.fields = 0..0,
+                _ => return Err(members.wrong("extFields is not an object")),
+            },
+            _ => {}
+        }
+    }
+    let present =
+        |value: Option<i32>, name| value.ok_or_else(|| Error::malformed(format!("JSON header without {name}")));
+    parsed.code = present(code, "code")?;
+    parsed.opaque = present(opaque, "opaque")?;
+    parsed.flag = present(flag, "flag")?;
+    Ok(parsed)
+}
+
+/// A value found by the scanner; ranges exclude quotes, and include braces and brackets.
+#[derive(Debug, Clone)]
+enum Value {
+    Null,
+    /// Still escaped.
+    String(Range<usize>),
+    /// A number, `true` or `false`.
+    Scalar(Range<usize>),
+    Object(Range<usize>),
+    Array(Range<usize>),
+}
+
+impl Value {
+    fn is_null(&self) -> bool {
+        matches!(self, Value::Null)
+    }
+
+    fn text_range(&self) -> Range<usize> {
+        match self {
+            Value::Null => 0..0,
+            Value::String(range) | Value::Scalar(range) | Value::Object(range) | Value::Array(range) => range.clone(),
+        }
+    }
+}
+
+/// Steps through the members of one object.
+#[derive(Debug, Clone)]
+struct Members<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    first: bool,
+}
+
+impl<'a> Members<'a> {
+    fn new(bytes: &'a [u8]) -> Members<'a> {
+        Members { bytes, at: 0, first: true }
+    }
+
+    fn wrong(&self, what: &str) -> Error {
+        Error::malformed(format!("JSON header, byte {}: {what}", self.at))
+    }
+
+    fn peek(&mut self) -> Option<u8> {
+        while let Some(byte) = self.bytes.get(self.at) {
+            if !byte.is_ascii_whitespace() {
+                return Some(*byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<()> {
+        if self.peek() != Some(byte) {
+            return Err(self.wrong(&format!("{:?} expected", char::from(byte))));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn open(&mut self) -> Result<()> {
+        self.expect(b'{')
+    }
+
+    /// Returns name and value of the next member, or `None` at the closing brace.
+    fn next_member(&mut self) -> Result<Option<(Range<usize>, Value)>> {
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(None);
+        }
+        if !self.first {
+            self.expect(b',')?;
+        }
+        self.first = false;
+        self.expect(b'"')?;
+        let name = self.string_rest()?;
+        self.expect(b':')?;
+        let value = self.value()?;
+        Ok(Some((name, value)))
+    }
+
+    /// Passes over a string whose opening quote is behind, and returns what is between the quotes.
+    fn string_rest(&mut self) -> Result<Range<usize>> {
+        let start = self.at;
+        while let Some(&byte) = self.bytes.get(self.at) {
+            match byte {
+                b'"' => {
+                    self.at += 1;
+                    return Ok(start..self.at - 1);
+                }
+                b'\\' => self.at += 2,
+                _ => self.at += 1,
+            }
+        }
+        Err(self.wrong("a string without an end"))
+    }
+
+    fn value(&mut self) -> Result<Value> {
+        match self.peek() {
+            Some(b'"') => {
+                self.at += 1;
+                self.string_rest().map(Value::String)
+            }
+            Some(b'{') => self.nested().map(Value::Object),
+            Some(b'[') => self.nested().map(Value::Array),
+            Some(_) => {
+                let start = self.at;
+                while self.bytes.get(self.at).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
+                {
+                    self.at += 1;
+                }
+                match &self.bytes[start..self.at] {
+                    b"" => Err(self.wrong("a value expected")),
+                    b"null" => Ok(Value::Null),
+                    _ => Ok(Value::Scalar(start..self.at)),
+                }
+            }
+            None => Err(self.wrong("a value expected")),
+        }
+    }
+
+    /// Passes over an object or array, minding only strings and depth: the inside is read when it is asked for.
+    fn nested(&mut self) -> Result<Range<usize>> {
+        let start = self.at;
+        let mut depth = 0;
+        while let Some(&byte) = self.bytes.get(self.at) {
+            self.at += 1;
+            match byte {
+                b'"' => {
+                    self.string_rest()?;
+                }
+                b'{' | b'[' => {
+                    depth += 1;
+                    if depth > MAX_DEPTH {
+                        return Err(self.wrong("nested too deeply"));
+                    }
+                }
+                b'}' | b']' => {
+                    depth -= 1;
+                    if depth == 0 {
+                        return Ok(start..self.at);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Err(self.wrong("a bracket without its partner"))
+    }
+
+    fn integer(&self, name: &str, value: &Value) -> Result<i32> {
+        let text = match value {
+            Value::String(range) | Value::Scalar(range) => std::str::from_utf8(&self.bytes[range.clone()]).ok(),
+            _ => None,
+        };
+        let number = text.and_then(|text| text.parse().ok());
+        number.ok_or_else(|| self.wrong(&format!("{name} is not an integer")))
+    }
+
+    /// A name, or as Java also accepts, a number.
+    fn language(&self, value: &Value) -> Language {
+        let text = String::from_utf8_lossy(&self.bytes[value.text_range()]);
+        match value {
+            Value::Null => Language::JAVA,
+            Value::Scalar(_) => Language(text.parse().unwrap_or(u8::MAX)),
+            _ => Language::from_name(&text),
+        }
+    }
+}
+
+/// Iterates over the members of the `extFields` object; nulls are left out.
+#[derive(Debug, Clone)]
+pub(crate) struct Fields<'a> {
+    members: Members<'a>,
+    opened: bool,
+    ended: bool,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(raw: &'a [u8]) -> Fields<'a> {
+        Fields { members: Members::new(raw), opened: false, ended: raw.is_empty() }
+    }
+
+    fn step(&mut self) -> Result<Option<(Cow<'a, str>, Cow<'a, str>)>> {
+        if !self.opened {
+            self.opened = true;
+            self.members.open()?;
+        }
+        let bytes = self.members.bytes;
+        loop {
+            match self.members.next_member()? {
+                None => return Ok(None),
+                Some((_, Value::Null)) => {}
+                Some((name, value)) => return Ok(Some((unescape(&bytes[name]), unescape(&bytes[value.text_range()])))),
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Result<(Cow<'a, str>, Cow<'a, str>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let step = self.step().transpose();
+        self.ended = !matches!(step, Some(Ok(_)));
+        step
+    }
+}
+
+/// Undoes JSON escapes; what is not valid is replaced, never refused, for a remark or a field concerns one call only.
+pub(crate) fn unescape(raw: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(raw);
+    if !raw.contains(&b'\\') {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        if char != '\\' {
+            out.push(char);
+            continue;
+        }
+        match chars.next() {
+            Some('n') => out.push('\n'),
+            Some('r') => out.push('\r'),
+            Some('t') => out.push('\t'),
+            Some('b') => out.push('\u{8}'),
+            Some('f') => out.push('\u{C}'),
+            Some('u') => out.push(unescape_unit(&mut chars)),
+            Some(other) => out.push(other),
+            None => out.push(char::REPLACEMENT_CHARACTER),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Reads the four digits after `\u`, and for a high surrogate the low one that must follow.
+fn unescape_unit(chars: &mut std::str::Chars<'_>) -> char {
+    let Some(unit) = hex4(chars) else { return char::REPLACEMENT_CHARACTER };
+    if !(0xD800..0xDC00).contains(&unit) {
+        return char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER);
+    }
+    let mut ahead = chars.clone();
+    if let (Some('\\'), Some('u')) = (ahead.next(), ahead.next()) {
+        if let Some(low @ 0xDC00..=0xDFFF) = hex4(&mut ahead) {
+            *chars = ahead;
+            return char::from_u32(0x1_0000 + ((unit - 0xD800) << 10) + (low - 0xDC00))
+                .unwrap_or(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    char::REPLACEMENT_CHARACTER
+}
+
+fn hex4(chars: &mut std::str::Chars<'_>) -> Option<u32> {
+    (0..4).try_fold(0, |unit, _| Some(unit << 4 | chars.next()?.to_digit(16)?))
+}

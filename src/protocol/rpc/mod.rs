@@ -1,0 +1,9 @@
+//! The requests, one table file a subject. Field names are Java's; bodies that are JSON stand beside their request.
+
+pub(crate) mod heartbeat;
+pub(crate) mod offset;
+pub(crate) mod pull;
+pub(crate) mod query;
+pub(crate) mod route;
+pub(crate) mod send;
+pub(crate) mod topic;

@@ -1,0 +1,115 @@
+//! Sending.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::code::{RequestCode, ResponseCode};
+use crate::error::{Error, Result};
+use crate::protocol::fields::{Field, FieldSink, FieldSource, Header};
+use crate::protocol::request::{Request, headers};
+
+headers! {
+    /// Stores one message, or a batch of them (Java: `SendMessageRequestHeaderV2`).
+    pub(crate) struct SendMessage {
+        "a" => producer_group: Arc<str>,
+        "b" => topic: Arc<str>,
+        /// The topic whose settings a topic made by this send takes over.
+        "c" => default_topic: Arc<str>,
+        "d" => default_topic_queues: i32,
+        /// Negative: the broker picks one at random.
+        "e" => queue_id: i32,
+        "f" => sys_flag: i32,
+        "g" => born_timestamp: i64,
+        "h" => flag: i32,
+        "i" => properties: Option<String>,
+        "j" => reconsume_times: Option<i32>,
+        "k" => unit_mode: Option<bool>,
+        "l" => max_reconsume_times: Option<i32>,
+        /// True makes it a batch, sent under its own code.
+        "m" => batch: Option<bool>,
+        "n" => broker_name: Option<Arc<str>>,
+    }
+}
+
+impl Request for SendMessage {
+    type Reply = SendReply;
+
+    /// The three that are not success mean stored, but less durably than asked for.
+    const ANSWERS: &'static [ResponseCode] = &[
+        ResponseCode::SUCCESS,
+        ResponseCode::FLUSH_DISK_TIMEOUT,
+        ResponseCode::SLAVE_NOT_AVAILABLE,
+        ResponseCode::FLUSH_SLAVE_TIMEOUT,
+    ];
+
+    fn code(&self) -> RequestCode {
+        if self.batch == Some(true) { RequestCode::SEND_BATCH_MESSAGE } else { RequestCode::SEND_MESSAGE_V2 }
+    }
+}
+
+/// The region of a broker that is not told otherwise.
+pub(crate) const DEFAULT_REGION: &str = "DefaultRegion";
+
+/// The answer to a send. Written out instead of tabled, because it is decoded once per message: what has its usual value
+/// is not copied.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SendReply {
+    /// The offset message id, of a batch several, joined by commas.
+    pub(crate) msg_id: String,
+    pub(crate) queue_id: i32,
+    /// Of a batch: that of its first message.
+    pub(crate) queue_offset: i64,
+    /// Brokers 5.0 and later repeat the unique id here.
+    pub(crate) transaction_id: Option<String>,
+    pub(crate) batch_unique_id: Option<String>,
+    pub(crate) recall_handle: Option<String>,
+    pub(crate) region_id: Cow<'static, str>,
+    pub(crate) trace_on: bool,
+}
+
+impl Header for SendReply {
+    fn put<S: FieldSink>(&self, sink: &mut S) {
+        sink.text("MSG_REGION", &self.region_id);
+        self.trace_on.put("TRACE_ON", sink);
+        self.batch_unique_id.put("batchUniqId", sink);
+        self.msg_id.put("msgId", sink);
+        self.queue_id.put("queueId", sink);
+        self.queue_offset.put("queueOffset", sink);
+        self.recall_handle.put("recallHandle", sink);
+        self.transaction_id.put("transactionId", sink);
+    }
+
+    fn take(fields: FieldSource<'_>) -> Result<SendReply> {
+        let mut reply = SendReply {
+            msg_id: String::new(),
+            queue_id: -1,
+            queue_offset: -1,
+            transaction_id: None,
+            batch_unique_id: None,
+            recall_handle: None,
+            region_id: Cow::Borrowed(DEFAULT_REGION),
+            trace_on: true,
+        };
+        let (mut queue_id, mut queue_offset) = (None, None);
+        for field in fields {
+            let (name, value) = field?;
+            match name.as_ref() {
+                "msgId" => reply.msg_id = value.into_owned(),
+                "queueId" => queue_id = Some(value),
+                "queueOffset" => queue_offset = Some(value),
+                "transactionId" => reply.transaction_id = Some(value.into_owned()),
+                "batchUniqId" => reply.batch_unique_id = Some(value.into_owned()),
+                "recallHandle" => reply.recall_handle = Some(value.into_owned()),
+                "MSG_REGION" if value != DEFAULT_REGION => reply.region_id = Cow::Owned(value.into_owned()),
+                "TRACE_ON" => reply.trace_on = value != "false",
+                _ => {}
+            }
+        }
+        if reply.msg_id.is_empty() {
+            return Err(Error::malformed("the answer to a send has no msgId"));
+        }
+        reply.queue_id = Field::take("queueId", queue_id)?;
+        reply.queue_offset = Field::take("queueOffset", queue_offset)?;
+        Ok(reply)
+    }
+}

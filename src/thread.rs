@@ -1,0 +1,92 @@
+//! Named threads that are joined by whoever spawned them.
+//!
+//! This is the only place of the crate that spawns. A thread signals its end through a channel, so an owner can wait for
+//! it with a deadline, and joining from the thread itself returns at once instead of waiting for ever.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crossbeam_channel::Receiver;
+
+use crate::error::{Error, Result};
+
+/// A running thread and the right to join it.
+#[derive(Debug)]
+pub(crate) struct Thread {
+    handle: JoinHandle<()>,
+    ended: Receiver<()>,
+}
+
+impl Thread {
+    /// Starts a thread named `name`. A panic ends the thread and is logged, it never passes to the owner.
+    pub(crate) fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<Thread> {
+        let (end, ended) = crossbeam_channel::bounded::<()>(0);
+        let label = name.clone();
+        let handle = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || {
+                let _end = end;
+                if catch_unwind(AssertUnwindSafe(run)).is_err() {
+                    log::error!("thread {label} panicked; this is a bug in rocketmq-blocking");
+                }
+            })
+            .map_err(|source| Error::Thread { source: Arc::new(source) })?;
+        Ok(Thread { handle, ended })
+    }
+
+    /// Waits for the thread to end; returns at once when called on the thread itself.
+    pub(crate) fn join(self) {
+        if self.handle.thread().id() != std::thread::current().id() {
+            // The closure catches panics, so an error here cannot carry news.
+            let _ = self.handle.join();
+        }
+    }
+
+    /// Waits until `deadline` and says whether the thread ended; a thread that did not is left to end by itself.
+    pub(crate) fn join_by(self, deadline: Instant) -> bool {
+        if self.handle.thread().id() == std::thread::current().id() {
+            return false;
+        }
+        // Nothing is ever sent: the channel disconnects when the thread ends.
+        if let Err(crossbeam_channel::RecvTimeoutError::Timeout) = self.ended.recv_deadline(deadline) {
+            return false;
+        }
+        let _ = self.handle.join();
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_does_not_end_is_reported_at_the_deadline() {
+        let (release, wait) = crossbeam_channel::bounded::<()>(0);
+        let thread = Thread::spawn("mq-test".into(), move || drop(wait.recv())).unwrap();
+        assert!(!thread.join_by(Instant::now() + Duration::from_millis(20)));
+        drop(release);
+    }
+
+    #[test]
+    fn a_panic_does_not_reach_the_owner() {
+        Thread::spawn("mq-test".into(), || panic!("expected by this test")).unwrap().join();
+    }
+
+    #[test]
+    fn joining_from_the_thread_itself_returns() {
+        let (hand_over, handle) = crossbeam_channel::bounded::<Thread>(1);
+        let (done, wait) = crossbeam_channel::bounded::<()>(1);
+        let thread = Thread::spawn("mq-test".into(), move || {
+            handle.recv().unwrap().join();
+            done.send(()).unwrap();
+        })
+        .unwrap();
+        hand_over.send(thread).unwrap();
+        wait.recv_timeout(Duration::from_secs(5)).unwrap();
+    }
+}
