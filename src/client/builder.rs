@@ -286,6 +286,12 @@ impl ClientBuilder {
         let binary = || environment("ROCKETMQ_SERIALIZE_TYPE").is_some_and(|kind| kind.trim() == "ROCKETMQ");
         let header_kind =
             self.header_kind.unwrap_or_else(|| if binary() { HeaderKind::Binary } else { HeaderKind::Json });
+        #[cfg_attr(not(feature = "acl"), expect(unused_mut, reason = "only a signer is added"))]
+        let mut remoting = RemotingOptions { header_kind, ..self.remoting };
+        #[cfg(feature = "acl")]
+        {
+            remoting.signer = self.credentials.as_ref().map(Credentials::signer);
+        }
         Ok(ClientOptions {
             name_servers,
             discovery,
@@ -303,7 +309,7 @@ impl ClientBuilder {
             callback_queue: self.callback_queue,
             address_map: self.address_map,
             credentials: self.credentials,
-            remoting: RemotingOptions { header_kind, ..self.remoting },
+            remoting,
         })
     }
 
@@ -344,8 +350,7 @@ impl ClientBuilder {
 
     fn check_credentials(&self) -> Result<()> {
         let Some(credentials) = &self.credentials else { return Ok(()) };
-        require(!credentials.access_key().trim().is_empty(), || "the access key is empty".into())?;
-        require(!credentials.secret_key().is_empty(), || "the secret key is empty".into())?;
+        require(!credentials.has_empty_key(), || "the access key or the secret key is empty".into())?;
         if cfg!(not(feature = "acl")) {
             let what = "signing requests needs the feature `acl` of this crate, which is on by default";
             return Err(Error::Unsupported { what: what.into(), addr: None });
