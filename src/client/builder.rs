@@ -265,7 +265,7 @@ impl ClientBuilder {
         Client::open(self.options(environment)?)
     }
 
-    fn options(self, environment: impl Fn(&str) -> Option<String>) -> Result<ClientOptions> {
+    pub(super) fn options(self, environment: impl Fn(&str) -> Option<String>) -> Result<ClientOptions> {
         self.check()?;
         let environment = |name| environment(name).filter(|value| !value.trim().is_empty());
         let name_servers = match self.name_servers.as_deref() {
@@ -377,4 +377,73 @@ fn check_name(what: &str, name: Option<&str>) -> Result<()> {
     require(plain && (1..=NAME_LIMIT).contains(&name.len()), || {
         format!("{what} {name:?}: 1 to {NAME_LIMIT} bytes without blanks, control characters and @ are expected")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(builder: ClientBuilder, environment: &[(&str, &str)]) -> Result<ClientOptions> {
+        builder.options(|name| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn name_servers_come_from_the_setter_then_the_environment_then_discovery() {
+        let environment = [("NAMESRV_ADDR", "env:1"), ("ROCKETMQ_NAMESRV_DOMAIN", "domain:99")];
+        let set = options(ClientBuilder::new().name_servers("set"), &environment).unwrap();
+        assert_eq!((&*set.name_servers[0], set.discovery), ("set:9876", None));
+        let env = options(ClientBuilder::new(), &environment).unwrap();
+        assert_eq!((&*env.name_servers[0], env.discovery), ("env:1", None));
+        let discovered = options(ClientBuilder::new(), &[("NAMESRV_ADDR", " "), environment[1]]).unwrap();
+        assert!(discovered.name_servers.is_empty());
+        assert_eq!(discovered.discovery.unwrap().to_string(), "http://domain:99/rocketmq/nsaddr");
+        let subgroup = [("ROCKETMQ_NAMESRV_DOMAIN_SUBGROUP", "mine")];
+        let overridden = options(ClientBuilder::new().discovery_domain("set"), &subgroup).unwrap();
+        assert_eq!(overridden.discovery.unwrap().to_string(), "http://set:8080/rocketmq/mine");
+    }
+
+    #[test]
+    fn each_wrong_setting_is_refused_by_name() {
+        let new = || ClientBuilder::new().name_servers("a:1");
+        let cases = [
+            (new().name_servers(" ; "), "names none"),
+            (new().name_servers("a:x"), "port"),
+            (new().request_timeout(Duration::ZERO), "request_timeout"),
+            (new().connect_timeout(Duration::ZERO), "connect_timeout"),
+            (new().route_interval(Duration::from_millis(1)), "route_interval"),
+            (new().scan_interval(Duration::ZERO), "scan_interval"),
+            (new().body_limit(0), "body_limit"),
+            (new().frame_limit(MAX_FRAME + 1), "frame_limit"),
+            (new().callback_threads(0), "callback_threads"),
+            (new().callback_threads(257), "callback_threads"),
+            (new().callback_queue(0), "callback_queue"),
+            (new().instance_name(""), "instance_name"),
+            (new().instance_name("a@b"), "instance_name"),
+            (new().unit_name("a b"), "unit_name"),
+            (new().credentials(Credentials::new(" ", "secret")), "key is empty"),
+            (new().credentials(Credentials::new("access", "")), "key is empty"),
+        ];
+        for (builder, reason) in cases {
+            let Err(error) = options(builder, &[]) else { panic!("a wrong setting was accepted: {reason}") };
+            assert!(matches!(error, Error::Invalid { .. }) && error.to_string().contains(reason), "{reason}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_header_form_comes_from_the_setter_then_the_environment() {
+        let environment = [("ROCKETMQ_SERIALIZE_TYPE", "ROCKETMQ")];
+        let kind = |builder: ClientBuilder, environment: &[(&str, &str)]| {
+            options(builder.name_servers("a"), environment).unwrap().remoting.header_kind
+        };
+        assert_eq!(kind(ClientBuilder::new(), &[]), HeaderKind::Json);
+        assert_eq!(kind(ClientBuilder::new(), &environment), HeaderKind::Binary);
+        assert_eq!(kind(ClientBuilder::new().binary_headers(false), &environment), HeaderKind::Json);
+    }
+
+    #[cfg(not(feature = "acl"))]
+    #[test]
+    fn credentials_without_the_feature_are_not_silently_ignored() {
+        let builder = ClientBuilder::new().name_servers("a").credentials(Credentials::new("access", "secret"));
+        assert!(matches!(options(builder, &[]), Err(Error::Unsupported { .. })));
+    }
 }

@@ -18,9 +18,13 @@ mod options;
 mod owner;
 mod resolver;
 mod route;
+mod route_entry;
 mod routes;
 mod scheduler;
 mod timers;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use address_map::AddressMap;
 pub use builder::ClientBuilder;
