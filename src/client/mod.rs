@@ -22,6 +22,7 @@ mod route_entry;
 mod routes;
 mod scheduler;
 mod timers;
+mod validation;
 
 #[cfg(test)]
 mod tests;
