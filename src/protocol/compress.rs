@@ -22,7 +22,7 @@ pub(crate) fn inflate(flag: i32, body: &[u8], limit: usize) -> Result<Bytes, Arc
 
 fn inflate_zlib(body: &[u8], limit: usize) -> Result<Bytes, Arc<str>> {
     let mut out = Vec::with_capacity(body.len().saturating_mul(4).min(limit));
-    let bound = limit as u64 + 1;
+    let bound = (limit as u64).saturating_add(1);
     let read = ZlibDecoder::new(body).take(bound).read_to_end(&mut out);
     read.map_err(|error| format!("the compressed body cannot be inflated: {error}"))?;
     if out.len() > limit {
