@@ -59,12 +59,23 @@ mod tests {
         let bomb = zlib(&vec![0; 10_000_000], 9).unwrap();
         let error = inflate(0x301, &bomb, 1_000_000).unwrap_err();
         assert!(error.contains("more than 1000000 bytes"), "{error}");
+        assert_eq!(inflate(0x301, &bomb, 10_000_000).unwrap().len(), 10_000_000);
+        assert_eq!(inflate(0x301, &bomb, usize::MAX).unwrap().len(), 10_000_000);
     }
 
     #[test]
     fn damage_is_an_error() {
         let compressed = zlib(&b"message ".repeat(100), 5).unwrap();
-        assert!(inflate(0x301, &compressed[..10], 10_000).is_err());
+        for cut in 0..compressed.len() {
+            assert!(inflate(0x301, &compressed[..cut], 10_000).is_err(), "cut at {cut}");
+        }
+        for at in 0..compressed.len() {
+            let mut damaged = compressed.clone();
+            damaged[at] ^= 0x40;
+            // Some bits mean nothing: of the header, and those that fill up the last byte before the checksum.
+            let read = inflate(0x301, &damaged, 10_000);
+            assert!(read.is_err() || read.unwrap() == b"message ".repeat(100), "damaged at {at}");
+        }
         assert!(inflate(0x301, b"no zlib", 10_000).is_err());
         assert!(inflate(0x701, &compressed, 10_000).is_err());
     }

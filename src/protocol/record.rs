@@ -243,6 +243,9 @@ fn view(stored: Stored, broker_name: &Arc<str>, limit: usize) -> MessageView {
 /// properties.
 fn unpack(outer: &Stored) -> Result<Vec<Stored>> {
     let items = batch::decode(&outer.body)?;
+    if items.is_empty() {
+        return Err(Error::malformed("an inner batch without messages"));
+    }
     Ok(items
         .into_iter()
         .zip(0..)
@@ -257,3 +260,6 @@ fn unpack(outer: &Stored) -> Result<Vec<Stored>> {
         })
         .collect())
 }
+
+#[cfg(test)]
+mod tests;
