@@ -9,11 +9,17 @@ mod client;
 mod code;
 mod error;
 mod message;
+mod producer;
 mod protocol;
 mod remoting;
 mod thread;
 
-pub use client::{Client, ClientBuilder, CloseReport, Credentials};
+pub use client::{
+    Client, ClientBuilder, CloseReport, Credentials, SendContext, SendHook, SendMode, SendResult, SendStatus,
+};
 pub use code::{RequestCode, ResponseCode};
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties};
+pub use producer::{
+    PendingError, PendingSend, PreparedSend, Producer, ProducerBuilder, SendError, Sendable, select, split_batch,
+};
