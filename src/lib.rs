@@ -1,6 +1,7 @@
 //! A synchronous, blocking client for Apache RocketMQ.
 #![cfg_attr(docsrs, feature(doc_auto_cfg))]
 
+mod client;
 mod code;
 mod error;
 mod message;
@@ -8,6 +9,7 @@ mod protocol;
 mod remoting;
 mod thread;
 
+pub use client::{Client, ClientBuilder, CloseReport, Credentials};
 pub use code::{RequestCode, ResponseCode};
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties};
