@@ -3,13 +3,15 @@
 
 mod client;
 mod code;
+mod consumer;
 mod error;
 mod message;
 mod protocol;
 mod remoting;
 mod thread;
 
-pub use client::{Client, ClientBuilder, CloseReport, Credentials};
+pub use client::{Client, ClientBuilder, CloseReport, Credentials, QueryResult};
 pub use code::{RequestCode, ResponseCode};
+pub use consumer::{Filter, PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties};

@@ -99,8 +99,7 @@ impl Core {
     ) -> Result<Option<i64>> {
         let (topic, queue_id, broker_name) = fields(queue);
         let zero_if_not_found = Some(false);
-        let request =
-            ConsumerOffset { consumer_group: group.clone(), topic, queue_id, zero_if_not_found, broker_name };
+        let request = ConsumerOffset { consumer_group: group.clone(), topic, queue_id, zero_if_not_found, broker_name };
         let answer = self.ask_master(queue, &request, deadline)?;
         if answer.code() == ResponseCode::QUERY_NOT_FOUND {
             return Ok(None);

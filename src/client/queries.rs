@@ -194,7 +194,8 @@ impl Core {
             topic: topic.clone(),
         };
         let QueryResult { messages, failures } = self.query(query, deadline)?;
-        let mut same = messages.into_iter().filter(|view| view.topic() == &**topic && view.property(key::UNIQUE_ID) == Some(id));
+        let mut same =
+            messages.into_iter().filter(|view| view.topic() == &**topic && view.property(key::UNIQUE_ID) == Some(id));
         match same.next() {
             None if !failures.is_empty() => Err(nobody_else(failures)),
             found => Ok(found),

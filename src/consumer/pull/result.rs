@@ -222,7 +222,8 @@ mod tests {
         for (code, status) in cases {
             let result = read(code, &reply(12), body(&[("a", 10), ("a", 11)]), 10, "*").unwrap();
             assert_eq!(result.status(), status);
-            let numbers = (result.next_offset(), result.min_offset(), result.max_offset(), result.suggested_broker_id());
+            let numbers =
+                (result.next_offset(), result.min_offset(), result.max_offset(), result.suggested_broker_id());
             assert_eq!(numbers, (12, 2, 90, 1), "{status}");
             assert_eq!(result.messages().len(), if status == PullStatus::Found { 2 } else { 0 });
         }
