@@ -1,6 +1,10 @@
 //! A synchronous, blocking client for Apache RocketMQ.
 #![cfg_attr(docsrs, feature(doc_auto_cfg))]
+#![forbid(unsafe_code)]
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod client;
 mod code;
 mod consumer;

@@ -55,17 +55,27 @@ impl Thread {
         }
     }
 
-    /// Waits until `deadline` and says whether the thread ended; a thread that did not is left to end by itself.
-    pub(crate) fn join_by(self, deadline: Instant) -> bool {
+    /// Returns whether the thread has ended, so that joining it takes no time.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.handle.is_finished()
+    }
+
+    /// Waits until the thread ends, or `deadline`; returns at once on the thread itself.
+    pub(crate) fn wait_until(&self, deadline: Instant) -> bool {
         if self.handle.thread().id() == std::thread::current().id() {
             return false;
         }
         // Nothing is ever sent: the channel disconnects when the thread ends.
-        if let Err(crossbeam_channel::RecvTimeoutError::Timeout) = self.ended.recv_deadline(deadline) {
-            return false;
+        !matches!(self.ended.recv_deadline(deadline), Err(crossbeam_channel::RecvTimeoutError::Timeout))
+    }
+
+    /// Waits until `deadline` and says whether the thread ended; a thread that did not is left to end by itself.
+    pub(crate) fn join_by(self, deadline: Instant) -> bool {
+        let ended = self.wait_until(deadline);
+        if ended {
+            let _ = self.handle.join();
         }
-        let _ = self.handle.join();
-        true
+        ended
     }
 }
 

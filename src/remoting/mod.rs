@@ -1,18 +1,45 @@
 //! Connections and their threads, the response-correlation map, and calls over them: frames and requests, no topics.
+//!
+//! One connection per address: a reader thread, which also connects, a writer thread, and a map of the calls that wait.
+//! Callers write themselves when they are alone and leave it to the writer when they are many.
 
+mod connection;
 mod deadline;
+mod liveness;
+mod outbox;
+mod pending;
+mod pool;
+mod reader;
+#[cfg(feature = "acl")]
+mod signer;
+mod slot;
+mod transport;
+mod writer;
 
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 pub(crate) use deadline::Deadline;
+#[cfg(feature = "acl")]
+pub(crate) use signer::Signer;
+pub(crate) use slot::Slot;
 
+use self::connection::{Connection, Outgoing};
+use self::pending::Waiter;
+use self::pool::Pool;
 use crate::code::ResponseCode;
-use crate::error::Result;
-use crate::protocol::fields::Header;
-use crate::protocol::frame::{Frame, HeaderKind};
+use crate::error::{Error, Outcome, Result, Stage};
+use crate::protocol::fields::{Header, NoFields};
+use crate::protocol::frame::{self, Frame, Head, HeaderKind};
 use crate::protocol::request::{Answer, Request};
+use crate::protocol::rpc::route::GetRoute;
 
 /// Finds the addresses behind a host name, on a thread that may be kept waiting.
 pub(crate) trait Resolve: Send + Sync {
@@ -28,7 +55,7 @@ pub(crate) trait Owner: Send + Sync {
     /// A server sent a request. It is given back when nobody serves its code, and then answered as unsupported.
     fn request(&self, request: ServerRequest) -> Result<(), ServerRequest>;
 
-    /// The earliest deadline of the calls that do not time themselves moved forward to `at`.
+    /// The earliest deadline of the calls that do not time themselves may have moved forward to `at`.
     fn wake_at(&self, at: Instant);
 }
 
@@ -37,13 +64,30 @@ pub(crate) trait Owner: Send + Sync {
 pub(crate) struct ServerRequest {
     pub(crate) addr: Arc<str>,
     pub(crate) frame: Frame,
+    connection: Option<Arc<Connection>>,
 }
 
 impl ServerRequest {
     /// Answers it; a oneway request is never answered, and an answer to a lost connection is dropped.
     pub(crate) fn answer<H: Header>(self, code: ResponseCode, remark: Option<&str>, header: &H, body: &[u8]) {
-        let _ = (code, remark, header, body);
-        unimplemented!()
+        let Some(connection) = self.connection.filter(|_| !self.frame.is_oneway()) else { return };
+        let head = Head::response(connection.header_kind(), code, self.frame.opaque, remark);
+        let mut response = Vec::new();
+        match frame::encode_response(&mut response, &head, header, body) {
+            Ok(()) => connection.respond(&response),
+            Err(error) => log::warn!("the answer to {}'s request {} is lost: {error}", self.addr, self.frame.code),
+        }
+    }
+
+    /// Says that nobody here serves it.
+    fn refuse(self) {
+        let remark = format!(" request type {} not supported", self.frame.code);
+        self.answer(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, Some(&remark), &NoFields, &[]);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(addr: &str, frame: Frame) -> ServerRequest {
+        ServerRequest { addr: addr.into(), frame, connection: None }
     }
 }
 
@@ -52,6 +96,7 @@ impl ServerRequest {
 pub(crate) struct RemotingOptions {
     pub(crate) connect_timeout: Duration,
     pub(crate) header_kind: HeaderKind,
+    /// Bound of the length of one received frame.
     pub(crate) frame_limit: usize,
     /// Bytes that may wait to be written to one server.
     pub(crate) outbox_limit: usize,
@@ -61,6 +106,8 @@ pub(crate) struct RemotingOptions {
     pub(crate) silence_limit: Duration,
     /// How long a probe may take.
     pub(crate) probe_timeout: Duration,
+    #[cfg(feature = "acl")]
+    pub(crate) signer: Option<Signer>,
 }
 
 impl Default for RemotingOptions {
@@ -68,105 +115,350 @@ impl Default for RemotingOptions {
         RemotingOptions {
             connect_timeout: Duration::from_secs(3),
             header_kind: HeaderKind::Json,
-            frame_limit: crate::protocol::frame::MAX_FRAME,
+            frame_limit: frame::MAX_FRAME,
             outbox_limit: 64 * 1024 * 1024,
             stall_limit: Duration::from_secs(10),
             silence_limit: Duration::from_secs(5),
             probe_timeout: Duration::from_secs(3),
+            #[cfg(feature = "acl")]
+            signer: None,
         }
     }
 }
 
 /// All connections of a client, one per address. Clones share them.
-#[derive(Debug, Clone)]
-pub(crate) struct Remoting {}
+#[derive(Clone)]
+pub(crate) struct Remoting {
+    pool: Arc<Pool>,
+}
+
+impl fmt::Debug for Remoting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.pool.all()).finish()
+    }
+}
+
+thread_local! {
+    /// Where this thread puts requests into their wire form.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends the scratch. It is taken out meanwhile: a failing write ends other calls, whose closures may ask something too.
+fn with_scratch<T>(encode_and_send: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    const KEEP: usize = 64 * 1024;
+    let mut scratch = SCRATCH.take();
+    scratch.clear();
+    let result = encode_and_send(&mut scratch);
+    if scratch.capacity() <= KEEP {
+        SCRATCH.set(scratch);
+    }
+    result
+}
+
+/// One attempt under way whose end goes to a slot.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    connection: Arc<Connection>,
+    opaque: i32,
+}
+
+impl Ticket {
+    /// Waits until the slot has an end, or `until`.
+    pub(crate) fn wait(&self, slot: &Slot, until: Instant) {
+        self.connection.wait(slot, until);
+    }
+
+    /// Gives the attempt up; `None` when it ended in the same moment, and the slot has its end.
+    pub(crate) fn abandon(&self) -> Option<(Stage, Outcome)> {
+        self.connection.abandon(self.opaque)
+    }
+}
 
 impl Remoting {
     pub(crate) fn new(
-        _options: RemotingOptions,
-        _resolver: Arc<dyn Resolve>,
-        _owner: std::sync::Weak<dyn Owner>,
+        options: RemotingOptions,
+        resolver: Arc<dyn Resolve>,
+        owner: std::sync::Weak<dyn Owner>,
     ) -> Remoting {
-        Remoting {}
+        Remoting { pool: Arc::new(Pool::new(options, resolver, owner)) }
     }
 
     /// Asks and waits for the answer, at most until `deadline`.
     pub(crate) fn call<R: Request>(
         &self,
-        _addr: &Arc<str>,
-        _request: &R,
-        _body: &[u8],
-        _deadline: Deadline,
+        addr: &Arc<str>,
+        request: &R,
+        body: &[u8],
+        deadline: Deadline,
     ) -> Result<Answer<R>> {
-        unimplemented!()
-    }
-
-    /// Asks without waiting. `done` is called exactly once, on a thread that must not be blocked: it forwards.
-    pub(crate) fn submit<R: Request + 'static>(
-        &self,
-        _addr: &Arc<str>,
-        _request: &R,
-        _body: &[u8],
-        _deadline: Deadline,
-        _done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
-    ) {
-        unimplemented!()
+        self.ask(addr, request, body, None, deadline)
     }
 
     /// As [`call`](Remoting::call), for a request that the server may hold for `hold` before it answers.
     pub(crate) fn call_held<R: Request>(
         &self,
-        _addr: &Arc<str>,
-        _request: &R,
-        _body: &[u8],
-        _hold: Duration,
-        _deadline: Deadline,
+        addr: &Arc<str>,
+        request: &R,
+        body: &[u8],
+        hold: Duration,
+        deadline: Deadline,
     ) -> Result<Answer<R>> {
-        unimplemented!()
+        self.ask(addr, request, body, Some(hold), deadline)
+    }
+
+    fn ask<R: Request>(
+        &self,
+        addr: &Arc<str>,
+        request: &R,
+        body: &[u8],
+        hold: Option<Duration>,
+        deadline: Deadline,
+    ) -> Result<Answer<R>> {
+        let mut refused = false;
+        loop {
+            let slot = Slot::mine();
+            let waiter = Waiter::Slot(slot.clone(), 0);
+            let ticket = self.start(addr, request, body, hold, deadline, waiter, true)?;
+            ticket.wait(&slot, deadline.at());
+            let ended = match slot.take() {
+                Some(ended) => Some(ended),
+                None => match ticket.abandon() {
+                    Some((stage, outcome)) => return Err(deadline.missed(stage, Some(addr), outcome)),
+                    // It ended between the two looks; whoever ended it is about to tell.
+                    None => {
+                        slot.park(Slot::is_ready, Instant::now() + self.pool.options().probe_timeout);
+                        slot.take()
+                    }
+                },
+            };
+            let (_, result) = ended.ok_or(Error::Closed { outcome: Outcome::Unknown })?;
+            let answer = check(addr, result?);
+            // A server that leaves did nothing: ask once more on a new connection.
+            match &answer {
+                Err(error) if !refused && error.code() == Some(ResponseCode::GO_AWAY) => refused = true,
+                _ => return answer,
+            }
+        }
+    }
+
+    /// Asks without waiting. `done` is called exactly once, on a thread that must not be blocked: it forwards.
+    pub(crate) fn submit<R: Request + 'static>(
+        &self,
+        addr: &Arc<str>,
+        request: &R,
+        body: &[u8],
+        deadline: Deadline,
+        done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
+    ) {
+        self.submit_request(addr, request, body, None, deadline, done);
     }
 
     /// As [`submit`](Remoting::submit), for a request that the server may hold for `hold` before it answers.
     pub(crate) fn submit_held<R: Request + 'static>(
         &self,
-        _addr: &Arc<str>,
-        _request: &R,
-        _body: &[u8],
-        _hold: Duration,
-        _deadline: Deadline,
-        _done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
+        addr: &Arc<str>,
+        request: &R,
+        body: &[u8],
+        hold: Duration,
+        deadline: Deadline,
+        done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
     ) {
-        unimplemented!()
+        self.submit_request(addr, request, body, Some(hold), deadline, done);
     }
 
-    /// Sends without an answer: returns once the kernel took the whole frame, or with an error by the deadline.
+    fn submit_request<R: Request + 'static>(
+        &self,
+        addr: &Arc<str>,
+        request: &R,
+        body: &[u8],
+        hold: Option<Duration>,
+        deadline: Deadline,
+        done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
+    ) {
+        let connection = match self.pool.connection(addr, deadline) {
+            Ok(connection) => connection,
+            Err(error) => return done(Err(error)),
+        };
+        let from = addr.clone();
+        let forward = Box::new(move |result: Result<Frame>| done(result.and_then(|frame| check(&from, frame))));
+        if let Some(owner) = self.pool.owner() {
+            owner.wake_at(deadline.at());
+        }
+        let started = self.hand_over(&connection, request, body, hold, deadline, Waiter::Callback(forward), false);
+        if let Err((waiter, error)) = started {
+            waiter.complete(Err(error));
+        }
+    }
+
+    /// Starts one attempt whose end goes to `waiter`. A `patient` caller waits for room in a full outbox.
+    #[expect(clippy::too_many_arguments, reason = "the one place where all that a call consists of comes together")]
+    fn start<R: Request>(
+        &self,
+        addr: &Arc<str>,
+        request: &R,
+        body: &[u8],
+        hold: Option<Duration>,
+        deadline: Deadline,
+        waiter: Waiter,
+        patient: bool,
+    ) -> Result<Ticket> {
+        let connection = self.pool.connection(addr, deadline)?;
+        match self.hand_over(&connection, request, body, hold, deadline, waiter, patient) {
+            Ok(opaque) => Ok(Ticket { connection, opaque }),
+            Err((_, error)) => Err(error),
+        }
+    }
+
+    /// Starts one attempt of a blocked caller; its end goes to `slot` under the number `attempt`.
+    pub(crate) fn attempt<R: Request>(
+        &self,
+        addr: &Arc<str>,
+        request: &R,
+        body: &[u8],
+        deadline: Deadline,
+        slot: &Arc<Slot>,
+        attempt: u32,
+    ) -> Result<Ticket> {
+        self.start(addr, request, body, None, deadline, Waiter::Slot(slot.clone(), attempt), true)
+    }
+
+    /// Encodes a request and gives it to the connection.
+    #[expect(clippy::too_many_arguments, reason = "the one place where all that a call consists of comes together")]
+    fn hand_over<R: Request>(
+        &self,
+        connection: &Arc<Connection>,
+        request: &R,
+        body: &[u8],
+        hold: Option<Duration>,
+        deadline: Deadline,
+        waiter: Waiter,
+        patient: bool,
+    ) -> Result<i32, (Waiter, Error)> {
+        let opaque = connection.next_opaque();
+        with_scratch(|head| {
+            if let Err(error) = self.encode(head, request, body, opaque, false) {
+                return Err((waiter, error));
+            }
+            let waiting = Connection::waiting(waiter, deadline, hold);
+            connection.start(&Outgoing { opaque, head, body }, waiting, patient).map(|()| opaque)
+        })
+    }
+
+    fn encode<R: Request>(&self, out: &mut Vec<u8>, request: &R, body: &[u8], opaque: i32, oneway: bool) -> Result<()> {
+        let head = Head::request(self.pool.options().header_kind, request.code(), opaque);
+        let head = Head { version: R::VERSION, ..if oneway { head.oneway() } else { head } };
+        #[cfg(feature = "acl")]
+        if let Some(signer) = &self.pool.options().signer {
+            let extra = signer.sign(request, body);
+            let extra: Vec<(&str, &str)> = extra.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            return frame::encode(out, &head, request, &extra, body.len());
+        }
+        frame::encode(out, &head, request, &[], body.len())
+    }
+
+    /// Sends without an answer: returns once the kernel took the whole frame, or with an error by the deadline. A
+    /// `buffered` one returns when it waits to be written.
     pub(crate) fn oneway<R: Request>(
         &self,
-        _addr: &Arc<str>,
-        _request: &R,
-        _body: &[u8],
-        _deadline: Deadline,
+        addr: &Arc<str>,
+        request: &R,
+        body: &[u8],
+        deadline: Deadline,
+        buffered: bool,
     ) -> Result<()> {
-        unimplemented!()
+        let connection = self.pool.connection(addr, deadline)?;
+        let opaque = connection.next_opaque();
+        with_scratch(|head| {
+            self.encode(head, request, body, opaque, true)?;
+            connection.send_oneway(&Outgoing { opaque, head, body }, deadline, buffered)
+        })
     }
 
     /// Ends calls whose deadline passed and watches over silent connections; returns when it wants to be called next.
-    pub(crate) fn tick(&self, _now: Instant) -> Option<Instant> {
-        unimplemented!()
+    pub(crate) fn tick(&self, now: Instant) -> Option<Instant> {
+        let options = self.pool.options();
+        let mut next = None::<Instant>;
+        for connection in self.pool.all() {
+            if let Some(at) = connection.expire(now) {
+                next = Some(next.map_or(at, |next| next.min(at)));
+            }
+            if !connection.is_gone() && connection.is_doubtful(options.silence_limit, now) {
+                self.probe(&connection);
+            }
+        }
+        self.pool.tidy();
+        next
+    }
+
+    /// Asks something that every server answers somehow; no answer in time ends the connection.
+    fn probe(&self, connection: &Arc<Connection>) {
+        if connection.probing.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let deadline = Deadline::after(self.pool.options().probe_timeout);
+        if let Some(owner) = self.pool.owner() {
+            owner.wake_at(deadline.at());
+        }
+        let probed = connection.clone();
+        let judge = Box::new(move |result: Result<Frame>| {
+            probed.probing.store(false, Ordering::SeqCst);
+            probed.suspect.store(false, Ordering::Relaxed);
+            if result.is_err_and(|error| error.is_timeout()) {
+                probed.give_up();
+            }
+        });
+        let request = GetRoute { standard_json: Some(true), topic: "TBW102".into() };
+        log::debug!("{} is silent: asking whether it is still there", connection.addr);
+        let handed = self.hand_over(connection, &request, &[], None, deadline, Waiter::Callback(judge), false);
+        if let Err((waiter, error)) = handed {
+            waiter.complete(Err(error));
+        }
     }
 
     /// Returns the addresses with a connection that is open.
     pub(crate) fn connected(&self) -> Vec<Arc<str>> {
-        unimplemented!()
+        let open = self.pool.all().into_iter().filter(|connection| connection.is_open());
+        open.map(|connection| connection.addr.clone()).collect()
+    }
+
+    /// Returns how many calls wait for an answer, held ones included.
+    pub(crate) fn waiting(&self) -> usize {
+        self.pool.all().iter().map(|connection| connection.pending.len()).sum()
+    }
+
+    /// Returns requests handed over, writes to sockets, and answers nobody waited for.
+    pub(crate) fn counts(&self) -> (u64, u64, u64) {
+        let counters = &self.pool.counters;
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        (count(&counters.requests), count(&counters.writes), count(&counters.unmatched))
     }
 
     /// Closes connections to addresses that are not wanted any more, once nothing is in flight on them.
-    pub(crate) fn retain(&self, _keep: impl Fn(&str) -> bool) {
-        unimplemented!()
+    pub(crate) fn retain(&self, keep: impl Fn(&str) -> bool) {
+        self.pool.retain(keep);
     }
 
-    /// Drains, closes and joins all connections, giving them until `deadline` to write what they have; then fails what still
-    /// waits with `Closed`. Later calls fail with `Closed`.
-    pub(crate) fn close(&self, _deadline: Instant) {
-        unimplemented!()
+    /// Drains, closes and joins all connections, giving them until `deadline` to write what they have; then fails what
+    /// still waits with `Closed`. Later calls fail with `Closed`.
+    pub(crate) fn close(&self, deadline: Instant) {
+        self.pool.close(deadline);
     }
+}
+
+/// Makes an answer of a frame, or the error that its code stands for: the one place where codes become errors.
+fn check<R: Request>(addr: &Arc<str>, frame: Frame) -> Result<Answer<R>> {
+    let code = frame.response_code();
+    if R::ANSWERS.contains(&code) {
+        return Ok(Answer::new(frame));
+    }
+    let remark: Arc<str> = frame.remark().trim().into();
+    if code == ResponseCode::REQUEST_CODE_NOT_SUPPORTED {
+        return Err(Error::Unsupported { what: remark, addr: Some(addr.clone()) });
+    }
+    Err(Error::Rejected { addr: addr.clone(), code, remark })
+}
+
+/// As [`check`], for whoever took the frame from a slot.
+pub(crate) fn answer_of<R: Request>(addr: &Arc<str>, frame: Frame) -> Result<Answer<R>> {
+    check(addr, frame)
 }

@@ -1,0 +1,225 @@
+//! The frames that wait to be written to one connection.
+//!
+//! A queue of frames rather than bytes, so that a frame whose call gave up can be taken out again as long as the kernel
+//! has none of it: only then may the call say that nothing was sent.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::slot::Slot;
+
+/// Buffers above this size are not kept for reuse.
+const KEEP: usize = 1024 * 1024;
+
+/// A frame in the outbox.
+#[derive(Debug)]
+struct Queued {
+    opaque: i32,
+    len: usize,
+    until: Instant,
+    /// Told when the kernel has the whole frame.
+    written: Option<Arc<Slot>>,
+}
+
+/// Whole frames in the order they were submitted; of the first one, some bytes may be gone already.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    batch: Batch,
+    spare: Batch,
+    /// Frames dropped because their time was over, until their callers ask.
+    expired: Vec<i32>,
+}
+
+/// The opaque of a frame that nobody will ask for again: a response to a server's request.
+pub(crate) const NOBODY: i32 = i32::MIN;
+
+/// Frames taken out together to be written in one call.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    bytes: Vec<u8>,
+    frames: VecDeque<Queued>,
+    /// How much of the first frame the kernel has; these bytes are not in `bytes` any more.
+    gone: usize,
+}
+
+impl Batch {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Forgets the first `count` bytes; frames that are complete tell their callers.
+    fn advance(&mut self, count: usize) {
+        let mut left = self.gone + count;
+        while self.frames.front().is_some_and(|first| first.len <= left) {
+            if let Some(first) = self.frames.pop_front() {
+                left -= first.len;
+                if let Some(slot) = first.written {
+                    slot.complete_written();
+                }
+            }
+        }
+        self.gone = left;
+        if count == self.bytes.len() { self.bytes.clear() } else { drop(self.bytes.drain(..count)) }
+    }
+}
+
+impl Outbox {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batch.frames.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.batch.bytes.len()
+    }
+
+    pub(crate) fn push(&mut self, opaque: i32, until: Instant, written: Option<Arc<Slot>>, head: &[u8], body: &[u8]) {
+        self.batch.bytes.extend_from_slice(head);
+        self.batch.bytes.extend_from_slice(body);
+        self.batch.frames.push_back(Queued { opaque, len: head.len() + body.len(), until, written });
+    }
+
+    /// Takes everything out to be written, but for frames whose time is over: a call that has given up is not to be
+    /// carried out later.
+    pub(crate) fn take(&mut self) -> Batch {
+        // A frame that is alone was pushed a moment ago, or its caller is about to withdraw it.
+        if self.batch.frames.len() > 1 {
+            self.expire(Instant::now());
+        }
+        std::mem::replace(&mut self.batch, std::mem::take(&mut self.spare))
+    }
+
+    /// Takes a batch back of which the kernel took `count` bytes: what is left goes before everything newer.
+    pub(crate) fn put_back(&mut self, mut batch: Batch, count: usize) {
+        batch.advance(count);
+        if batch.frames.is_empty() {
+            if batch.bytes.capacity() <= KEEP {
+                self.spare = batch;
+            }
+            return;
+        }
+        batch.bytes.append(&mut self.batch.bytes);
+        batch.frames.append(&mut self.batch.frames);
+        self.spare = std::mem::replace(&mut self.batch, batch);
+    }
+
+    /// Takes one frame out, if the kernel has none of it; true as well for one that was dropped in time.
+    pub(crate) fn remove(&mut self, opaque: i32) -> bool {
+        if let Some(index) = self.expired.iter().position(|expired| *expired == opaque) {
+            self.expired.swap_remove(index);
+            return true;
+        }
+        let mut start = 0;
+        for (index, frame) in self.batch.frames.iter().enumerate() {
+            let gone = if index == 0 { self.batch.gone } else { 0 };
+            if frame.opaque == opaque {
+                if gone > 0 {
+                    return false;
+                }
+                let len = frame.len;
+                self.batch.bytes.drain(start..start + len);
+                self.batch.frames.remove(index);
+                return true;
+            }
+            start += frame.len - gone;
+        }
+        false
+    }
+
+    /// Drops all frames whose time is over and of which the kernel has nothing.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        let due = |index: usize, frame: &Queued, gone: usize| frame.until <= now && (index > 0 || gone == 0);
+        let batch = &mut self.batch;
+        if !batch.frames.iter().enumerate().any(|(index, frame)| due(index, frame, batch.gone)) {
+            return;
+        }
+        let frames = std::mem::take(&mut batch.frames);
+        let bytes = std::mem::take(&mut batch.bytes);
+        let mut start = 0;
+        for (index, frame) in frames.into_iter().enumerate() {
+            let len = frame.len - if index == 0 { batch.gone } else { 0 };
+            if due(index, &frame, batch.gone) {
+                if frame.opaque != NOBODY {
+                    self.expired.push(frame.opaque);
+                }
+            } else {
+                batch.bytes.extend_from_slice(&bytes[start..start + len]);
+                batch.frames.push_back(frame);
+            }
+            start += len;
+        }
+    }
+
+    /// Gives all frames up; returns the opaques of those of which the kernel has nothing.
+    pub(crate) fn abandon(&mut self) -> Vec<i32> {
+        let batch = std::mem::take(&mut self.batch);
+        let skip = usize::from(batch.gone > 0);
+        let mut unsent = std::mem::take(&mut self.expired);
+        unsent.extend(batch.frames.iter().skip(skip).map(|frame| frame.opaque));
+        unsent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn outbox(frames: &[(i32, &str)], until: Instant) -> Outbox {
+        let mut outbox = Outbox::default();
+        for (opaque, text) in frames {
+            outbox.push(*opaque, until, None, text.as_bytes(), b".");
+        }
+        outbox
+    }
+
+    #[test]
+    fn what_the_kernel_did_not_take_goes_first_again() {
+        let now = Instant::now() + Duration::from_secs(60);
+        let mut outbox = outbox(&[(1, "aa"), (2, "bb")], now);
+        let batch = outbox.take();
+        outbox.push(3, now, None, b"cc", b".");
+        outbox.put_back(batch, 4);
+        assert_eq!(outbox.take().bytes(), b"b.cc.");
+    }
+
+    #[test]
+    fn a_frame_is_taken_out_only_while_the_kernel_has_nothing_of_it() {
+        let now = Instant::now() + Duration::from_secs(60);
+        let mut outbox = outbox(&[(1, "aa"), (2, "bb"), (3, "cc")], now);
+        let batch = outbox.take();
+        assert!(!outbox.remove(2), "it is in the hands of who writes");
+        outbox.put_back(batch, 1);
+        assert!(!outbox.remove(1), "its first byte is gone");
+        assert!(outbox.remove(2));
+        assert!(!outbox.remove(2));
+        assert_eq!(outbox.take().bytes(), b"a.cc.");
+    }
+
+    #[test]
+    fn expired_frames_are_dropped_but_never_one_that_is_partly_written() {
+        let now = Instant::now() + Duration::from_secs(60);
+        let later = now + Duration::from_secs(1);
+        let mut outbox = outbox(&[(1, "aa"), (2, "bb")], now);
+        outbox.push(3, later, None, b"cc", b".");
+        let batch = outbox.take();
+        outbox.put_back(batch, 2);
+        outbox.expire(now);
+        assert_eq!(outbox.len(), 1 + 3);
+        assert!(outbox.remove(2), "it was dropped, so nothing of it was sent");
+        assert!(!outbox.remove(2));
+        assert_eq!(outbox.abandon(), [3], "the first is partly written");
+    }
+
+    #[test]
+    fn a_full_write_leaves_nothing() {
+        let now = Instant::now() + Duration::from_secs(60);
+        let mut outbox = outbox(&[(1, "aa"), (2, "bb")], now);
+        let batch = outbox.take();
+        let len = batch.bytes().len();
+        outbox.put_back(batch, len);
+        assert!(outbox.is_empty() && outbox.len() == 0);
+        assert!(outbox.abandon().is_empty());
+    }
+}

@@ -1,0 +1,168 @@
+//! The response-correlation map of one connection: which call each opaque belongs to.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::slot::Slot;
+use crate::error::Result;
+use crate::protocol::frame::Frame;
+
+/// Who waits for an answer.
+pub(crate) enum Waiter {
+    /// A blocked caller, which times itself.
+    Slot(Arc<Slot>, u32),
+    /// A closure that forwards; the scheduler ends it when its time is over.
+    Callback(Box<dyn FnOnce(Result<Frame>) + Send>),
+}
+
+impl Waiter {
+    pub(crate) fn complete(self, result: Result<Frame>) {
+        match self {
+            Waiter::Slot(slot, attempt) => slot.complete(attempt, result),
+            Waiter::Callback(done) => done(result),
+        }
+    }
+}
+
+impl fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Waiter::Slot(..) => "Slot",
+            Waiter::Callback(..) => "Callback",
+        })
+    }
+}
+
+/// A call whose answer has not come.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) waiter: Waiter,
+    pub(crate) started: Instant,
+    pub(crate) until: Instant,
+    /// When an answer can be expected at the latest from a server that works: at once, or when the hold ends.
+    pub(crate) expected: Instant,
+    /// A request the server may hold does not count as in flight.
+    pub(crate) held: bool,
+}
+
+/// Opaques are counted up, so their low bits spread by themselves.
+#[derive(Debug, Default)]
+pub(crate) struct OpaqueHasher(u64);
+
+impl Hasher for OpaqueHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+
+    /// The map takes its buckets from the low bits and its tags from the high ones: fill both.
+    fn write_i32(&mut self, value: i32) {
+        self.0 = u64::from(value as u32).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+type Table = HashMap<i32, Waiting, BuildHasherDefault<OpaqueHasher>>;
+
+/// The map itself. Once the connection is gone it takes no more, under the same lock that emptied it.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    table: Mutex<Option<Table>>,
+    in_flight: AtomicUsize,
+}
+
+impl Default for Pending {
+    fn default() -> Pending {
+        Pending { table: Mutex::new(Some(Table::default())), in_flight: AtomicUsize::new(0) }
+    }
+}
+
+impl Pending {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Table>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Registers a call; gives it back when the connection is gone.
+    pub(crate) fn insert(&self, opaque: i32, waiting: Waiting) -> Result<(), Waiting> {
+        let held = waiting.held;
+        match &mut *self.lock() {
+            Some(table) => table.insert(opaque, waiting),
+            None => return Err(waiting),
+        };
+        if !held {
+            // Ordered with the flag that says whether somebody reads, see `reader`.
+            self.in_flight.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn remove(&self, opaque: i32) -> Option<Waiting> {
+        let found = self.lock().as_mut()?.remove(&opaque);
+        self.forget(&found);
+        found
+    }
+
+    /// Takes the calls that `frames` answer out together; `None` stands for an answer nobody waits for.
+    pub(crate) fn match_all(&self, frames: impl Iterator<Item = Frame>, into: &mut Vec<(Option<Waiting>, Frame)>) {
+        let mut guard = self.lock();
+        for frame in frames {
+            let found = guard.as_mut().and_then(|table| table.remove(&frame.opaque));
+            self.forget(&found);
+            into.push((found, frame));
+        }
+    }
+
+    fn forget(&self, found: &Option<Waiting>) {
+        if found.as_ref().is_some_and(|waiting| !waiting.held) {
+            self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Takes out the calls that do not time themselves and whose time is over; says when the next one's is.
+    pub(crate) fn expire(&self, now: Instant) -> (Vec<(i32, Waiting)>, Option<Instant>) {
+        let mut guard = self.lock();
+        let Some(table) = guard.as_mut() else { return (Vec::new(), None) };
+        let (mut due, mut next) = (Vec::new(), None::<Instant>);
+        for (opaque, waiting) in table.iter().filter(|(_, waiting)| matches!(waiting.waiter, Waiter::Callback(_))) {
+            if waiting.until <= now {
+                due.push(*opaque);
+            } else {
+                next = Some(next.map_or(waiting.until, |next| next.min(waiting.until)));
+            }
+        }
+        let expired: Vec<_> = due.into_iter().filter_map(|opaque| Some((opaque, table.remove(&opaque)?))).collect();
+        let counted = expired.iter().filter(|(_, waiting)| !waiting.held).count();
+        self.in_flight.fetch_sub(counted, Ordering::SeqCst);
+        (expired, next)
+    }
+
+    /// Empties the map for good.
+    pub(crate) fn close(&self) -> Vec<(i32, Waiting)> {
+        let table = self.lock().take().unwrap_or_default();
+        self.in_flight.store(0, Ordering::SeqCst);
+        table.into_iter().collect()
+    }
+
+    /// Returns how many requests wait that are not held by the server.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
+    /// Returns how many calls are registered, held ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().as_ref().map_or(0, Table::len)
+    }
+
+    /// Returns when the first answer was to be expected of those that have not come.
+    pub(crate) fn earliest_expected(&self) -> Option<Instant> {
+        self.lock().as_ref()?.values().map(|waiting| waiting.expected).min()
+    }
+}

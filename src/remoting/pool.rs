@@ -1,0 +1,163 @@
+//! The connections of a client by address: made at first use, replaced when broken, joined when closed.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use super::connection::{Connection, Counters, Loss};
+use super::liveness::back_off;
+use super::{Deadline, Owner, RemotingOptions, Resolve};
+use crate::error::{Error, Outcome, Result};
+use crate::thread::Thread;
+
+/// A connection and the threads to join when it ends. The threads hold the connection, never this.
+#[derive(Debug)]
+struct Entry {
+    connection: Arc<Connection>,
+    threads: Vec<Thread>,
+    /// How often in a row nothing was received from this address.
+    failures: u32,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    current: HashMap<Arc<str>, Entry>,
+    /// Connections that were replaced: some are gone, some still finish what is in flight.
+    former: Vec<Entry>,
+    /// Nothing new is made any more.
+    closed: bool,
+}
+
+pub(super) struct Pool {
+    options: Arc<RemotingOptions>,
+    resolver: Arc<dyn Resolve>,
+    owner: Weak<dyn Owner>,
+    pub(super) counters: Arc<Counters>,
+    entries: Mutex<Entries>,
+    pub(super) closed: AtomicBool,
+}
+
+impl Pool {
+    pub(super) fn new(options: RemotingOptions, resolver: Arc<dyn Resolve>, owner: Weak<dyn Owner>) -> Pool {
+        let (counters, entries) = (Arc::default(), Mutex::default());
+        Pool { options: Arc::new(options), resolver, owner, counters, entries, closed: AtomicBool::new(false) }
+    }
+
+    pub(super) fn options(&self) -> &RemotingOptions {
+        &self.options
+    }
+
+    pub(super) fn owner(&self) -> Option<Arc<dyn Owner>> {
+        self.owner.upgrade()
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the connection to `addr`, which may still be connecting.
+    ///
+    /// A broken one is replaced. When the pause before that reaches beyond the deadline, the error is the last one's.
+    pub(super) fn connection(&self, addr: &Arc<str>, deadline: Deadline) -> Result<Arc<Connection>> {
+        let mut entries = self.entries();
+        if entries.closed {
+            return Err(Error::Closed { outcome: Outcome::NotSent });
+        }
+        let (mut failures, mut not_before) = (0, Instant::now());
+        if let Some(entry) = entries.current.get(addr) {
+            let refusal = entry.connection.refusal();
+            let leaving = entry.connection.leaving.load(Ordering::Relaxed);
+            match refusal {
+                None if !leaving => return Ok(entry.connection.clone()),
+                Some(refusal) if !entry.connection.has_received() => {
+                    failures = entry.failures.saturating_add(1);
+                    not_before += back_off(failures, fastrand::f64());
+                    if not_before >= deadline.at() {
+                        return Err(refusal);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let connection = Arc::new(Connection::new(
+            addr.clone(),
+            self.options.clone(),
+            self.owner.clone(),
+            self.resolver.clone(),
+            self.counters.clone(),
+        ));
+        let entry = Entry { connection: connection.clone(), threads: launch(&connection, not_before)?, failures };
+        if let Some(former) = entries.current.insert(addr.clone(), entry) {
+            entries.former.push(former);
+        }
+        Ok(connection)
+    }
+
+    /// Returns all connections, former ones included.
+    pub(super) fn all(&self) -> Vec<Arc<Connection>> {
+        let entries = self.entries();
+        entries.current.values().chain(&entries.former).map(|entry| entry.connection.clone()).collect()
+    }
+
+    /// Drops former connections that have nothing in flight, and joins the threads of those that are gone.
+    pub(super) fn tidy(&self) {
+        let mut entries = self.entries();
+        for entry in &entries.former {
+            if entry.connection.pending.len() == 0 {
+                entry.connection.drain();
+            }
+        }
+        let (gone, former): (Vec<_>, Vec<_>) =
+            entries.former.drain(..).partition(|entry| entry.threads.iter().all(Thread::has_ended));
+        entries.former = former;
+        drop(entries);
+        gone.into_iter().flat_map(|entry| entry.threads).for_each(Thread::join);
+    }
+
+    /// Retires connections to addresses that are not wanted any more.
+    pub(super) fn retain(&self, keep: impl Fn(&str) -> bool) {
+        let mut entries = self.entries();
+        let unwanted: Vec<Arc<str>> = entries.current.keys().filter(|addr| !keep(addr)).cloned().collect();
+        for addr in unwanted {
+            log::info!("{addr} is in no route any more");
+            let former = entries.current.remove(&addr);
+            entries.former.extend(former);
+        }
+    }
+
+    /// Drains, ends and joins everything.
+    pub(super) fn close(&self, deadline: Instant) {
+        self.closed.store(true, Ordering::SeqCst);
+        let mut entries = self.entries();
+        entries.closed = true;
+        let mut all: Vec<Entry> = entries.former.drain(..).collect();
+        all.extend(entries.current.drain().map(|(_, entry)| entry));
+        drop(entries);
+        for entry in &all {
+            entry.connection.drain();
+        }
+        for entry in &all {
+            // The writer ends the connection when it has written everything; after the deadline it is ended as it stands.
+            entry.threads.iter().for_each(|thread| {
+                thread.wait_until(deadline);
+            });
+            entry.connection.lose(Loss::Closed);
+        }
+        all.into_iter().flat_map(|entry| entry.threads).for_each(Thread::join);
+    }
+}
+
+fn launch(connection: &Arc<Connection>, not_before: Instant) -> Result<Vec<Thread>> {
+    let (reading, writing) = (connection.clone(), connection.clone());
+    let addr = &connection.addr;
+    let reader = Thread::spawn(format!("mq-read {addr}"), move || reading.run_reader(not_before))?;
+    match Thread::spawn(format!("mq-write {addr}"), move || writing.run_writer()) {
+        Ok(writer) => Ok(vec![reader, writer]),
+        Err(error) => {
+            connection.lose(Loss::NotConnected(error.clone()));
+            reader.join();
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The reading side: the connection's own thread, and the lone caller that reads for itself.
+//!
+//! The thread resolves, connects and then reads. What separates a blocking call from a bare ping-pong is the change of
+//! threads between reader and caller. So when a caller is alone, the reader thread leaves the read half lying for a
+//! moment after it has delivered: if the caller asks again at once, it takes the half and reads its own answer.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use super::Deadline;
+use super::connection::{Connection, Loss, Phase, Received};
+use super::slot::Slot;
+use super::transport::{Plain, Transport, is_timeout};
+use crate::error::Error;
+use crate::protocol::frame::FrameReader;
+
+/// How long the reader thread leaves the half lying. Longer than a hot caller thinks, short for whoever else waits.
+const LINGER: Duration = Duration::from_millis(1);
+/// How long a caller reads for itself before it gives the half back and parks. A caller with less time left does not start.
+const READ_SLICE: Duration = Duration::from_millis(250);
+/// The first try to connect ends early, so that closing need not wait long: the kernel repeats a lost SYN after a second
+/// as well.
+const FIRST_CONNECT: Duration = Duration::from_secs(1);
+
+/// The state of reading; whoever holds it reads.
+#[derive(Debug)]
+pub(super) struct ReadHalf {
+    frames: FrameReader,
+    timeout: Option<Duration>,
+    received: Received,
+    /// The last read ended calls of blocked callers.
+    answered: bool,
+}
+
+/// Hands the read half between the reader thread and lone callers.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    half: Mutex<Option<Box<ReadHalf>>>,
+    /// The half lies in the cell. Ordered with the number of calls in flight: either a new caller sees it, or whoever put
+    /// it there sees the caller.
+    idle: AtomicBool,
+    /// How often callers took the half.
+    taken: AtomicU64,
+    /// The reader thread is to take it back.
+    wanted: AtomicBool,
+    thread: OnceLock<Thread>,
+}
+
+impl Reading {
+    fn put(&self, half: Box<ReadHalf>) {
+        *self.half.lock().unwrap_or_else(PoisonError::into_inner) = Some(half);
+        self.idle.store(true, Ordering::SeqCst);
+    }
+
+    fn take(&self) -> Option<Box<ReadHalf>> {
+        if !self.idle.load(Ordering::SeqCst) {
+            return None;
+        }
+        let half = self.half.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.idle.store(false, Ordering::SeqCst);
+        half
+    }
+
+    /// Sends the reader thread back to work if the half lies idle.
+    pub(super) fn resume_if_idle(&self) {
+        if self.idle.load(Ordering::SeqCst) {
+            self.wanted.store(true, Ordering::SeqCst);
+            self.wake();
+        }
+    }
+
+    pub(super) fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}
+
+impl Connection {
+    /// The reader thread.
+    pub(super) fn run_reader(self: &Arc<Self>, not_before: Instant) {
+        let _ = self.reading.thread.set(thread::current());
+        while !self.is_gone() {
+            let left = not_before.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            thread::park_timeout(left);
+        }
+        if self.is_gone() {
+            return;
+        }
+        match self.connect() {
+            Ok(transport) => self.open(Arc::new(transport)),
+            Err(error) => return self.lose(Loss::NotConnected(error)),
+        }
+        self.read_until_gone();
+    }
+
+    pub(super) fn read_until_gone(self: &Arc<Self>) {
+        let _ = self.reading.thread.set(thread::current());
+        let frames = FrameReader::new(self.options.frame_limit);
+        let mut half = Box::new(ReadHalf { frames, timeout: None, received: Received::default(), answered: false });
+        while !self.is_gone() {
+            if self.read_once(&mut half, None).is_none() {
+                return;
+            }
+            if half.answered && self.pending.in_flight() == 0 {
+                self.reading.put(half);
+                match self.linger() {
+                    Some(back) => half = back,
+                    None => return,
+                }
+            }
+        }
+    }
+
+    /// Leaves the half to lone callers until they stop using it; `None` when the connection is gone.
+    fn linger(&self) -> Option<Box<ReadHalf>> {
+        let reading = &self.reading;
+        if self.pending.in_flight() > 0 {
+            // Somebody asked before the half was there to be seen.
+            if let Some(half) = reading.take() {
+                return Some(half);
+            }
+        }
+        let mut seen = reading.taken.load(Ordering::Relaxed);
+        loop {
+            // While a caller has it there is nothing to do; one that has it for long wakes us when it is done.
+            let idle = reading.idle.load(Ordering::SeqCst);
+            thread::park_timeout(if idle { LINGER } else { LINGER * 2 });
+            if self.is_gone() {
+                return None;
+            }
+            let taken = reading.taken.load(Ordering::Relaxed);
+            let wanted = reading.wanted.swap(false, Ordering::SeqCst);
+            if taken == seen || wanted {
+                if let Some(half) = reading.take() {
+                    return Some(half);
+                }
+            }
+            seen = taken;
+        }
+    }
+
+    /// Reads as a lone caller until the slot has an end; gives up after a while, or when others need the reader.
+    pub(super) fn read_for(self: &Arc<Self>, slot: &Slot, until: Instant) {
+        let started = Instant::now();
+        if until.saturating_duration_since(started) < READ_SLICE {
+            return self.reading.resume_if_idle();
+        }
+        let Some(mut half) = self.reading.take() else { return };
+        self.reading.taken.fetch_add(1, Ordering::Relaxed);
+        while !slot.is_ready() {
+            match self.read_once(&mut half, Some(READ_SLICE)) {
+                None => return,
+                Some(true) => {}
+                Some(false) => break,
+            }
+        }
+        self.reading.put(half);
+        if self.pending.in_flight() > 0 || started.elapsed() > LINGER {
+            self.reading.resume_if_idle();
+        }
+    }
+
+    /// Reads once and delivers. Says whether anything came within `timeout`; `None` when the connection is gone.
+    fn read_once(self: &Arc<Self>, half: &mut ReadHalf, timeout: Option<Duration>) -> Option<bool> {
+        let transport = self.transport.get()?;
+        half.answered = false;
+        if half.timeout != timeout {
+            if let Err(error) = transport.read_timeout(timeout) {
+                self.lose(Loss::Lost(format!("setting the read timeout failed: {error}").into()));
+                return None;
+            }
+            half.timeout = timeout;
+        }
+        match transport.read(half.frames.space()) {
+            Ok(0) => {
+                self.lose(Loss::Lost("closed by the server".into()));
+                None
+            }
+            Ok(count) => {
+                half.frames.filled(count);
+                self.note_received();
+                self.deliver(half)
+            }
+            Err(error) if is_timeout(&error) => Some(false),
+            Err(error) => {
+                self.lose(Loss::Lost(format!("reading failed: {error}").into()));
+                None
+            }
+        }
+    }
+
+    fn deliver(self: &Arc<Self>, half: &mut ReadHalf) -> Option<bool> {
+        let failure = loop {
+            match half.frames.next() {
+                Ok(Some(frame)) => half.received.frames.push(frame),
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        if !half.received.frames.is_empty() {
+            half.answered = self.dispatch(&mut half.received);
+        }
+        match failure {
+            None => Some(true),
+            Some(error) => {
+                self.lose(Loss::Lost(error.to_string().into()));
+                None
+            }
+        }
+    }
+
+    /// Makes the connection usable and sends what waited for it.
+    pub(super) fn open(&self, transport: Arc<dyn Transport>) {
+        let shut = transport.clone();
+        let _ = self.transport.set(transport);
+        let mut out = self.out();
+        if matches!(out.phase, Phase::Gone) {
+            drop(out);
+            return shut.shutdown();
+        }
+        out.phase = Phase::Open;
+        drop(out);
+        // Frames whose time is over are dropped by the writer before it writes.
+        self.work.notify_all();
+        log::debug!("connected to {}", self.addr);
+        if let Some(owner) = self.owner.upgrade() {
+            owner.connected(&self.addr);
+        }
+    }
+
+    fn connect(&self) -> Result<Plain, Error> {
+        let deadline = Deadline::after(self.options.connect_timeout);
+        let failed = |source: std::io::Error| Error::Connect { addr: self.addr.clone(), source: Arc::new(source) };
+        let addrs = self.resolve(deadline).map_err(failed)?;
+        self.out().phase_to(Phase::Connecting);
+        let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
+        let share = self.options.connect_timeout / u32::try_from(addrs.len().max(1)).unwrap_or(1);
+        for addr in addrs {
+            let until = Deadline::from(Instant::now(), share).sooner(deadline.at());
+            match self.connect_to(addr, until) {
+                Ok(plain) => return Ok(plain),
+                Err(error) => last = error,
+            }
+            if self.is_gone() {
+                break;
+            }
+        }
+        Err(failed(last))
+    }
+
+    fn connect_to(&self, addr: SocketAddr, deadline: Deadline) -> std::io::Result<Plain> {
+        loop {
+            let left = deadline.left(Instant::now());
+            if left.is_zero() || self.is_gone() {
+                return Err(std::io::ErrorKind::TimedOut.into());
+            }
+            match Plain::connect(addr, left.min(FIRST_CONNECT)) {
+                Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn resolve(&self, deadline: Deadline) -> std::io::Result<Vec<SocketAddr>> {
+        let invalid = || std::io::Error::new(std::io::ErrorKind::InvalidInput, "not of the form host:port");
+        let (host, port) = self.addr.rsplit_once(':').ok_or_else(invalid)?;
+        let port = port.parse().map_err(|_| invalid())?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        match host.parse::<IpAddr>() {
+            Ok(ip) => Ok(vec![SocketAddr::new(ip, port)]),
+            Err(_) => self.resolver.resolve(host, port, deadline),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The writer thread: gathers the frames of all callers and writes them together.
+
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use super::connection::{Connection, Loss, Out, Phase};
+use super::outbox::Batch;
+
+/// How often the writer gives others the processor before it sleeps: callers that were just answered ask again at once.
+const YIELDS: u32 = 4;
+
+impl Out {
+    /// Moves on, unless the connection has ended meanwhile.
+    pub(super) fn phase_to(&mut self, phase: Phase) {
+        if self.phase != Phase::Gone {
+            self.phase = phase;
+        }
+    }
+}
+
+impl Connection {
+    /// The writer thread.
+    pub(super) fn run_writer(&self) {
+        while let Some(batch) = self.next_batch() {
+            self.write(batch);
+        }
+    }
+
+    /// Waits for frames and takes them; `None` when the connection is gone or drained.
+    fn next_batch(&self) -> Option<Batch> {
+        let mut yields = 0;
+        let mut out = self.out();
+        loop {
+            match out.phase {
+                Phase::Gone => return None,
+                Phase::Open | Phase::Draining if !out.busy => {
+                    if let Some(since) = out.stalled_since {
+                        let now = Instant::now();
+                        out.outbox.expire(now);
+                        let stalled = now.saturating_duration_since(since) >= self.options.stall_limit;
+                        if stalled && !out.outbox.is_empty() {
+                            drop(out);
+                            let limit = self.options.stall_limit;
+                            self.lose(Loss::Lost(format!("the server has read nothing for {limit:?}").into()));
+                            return None;
+                        }
+                    }
+                    if !out.outbox.is_empty() {
+                        let batch = out.outbox.take();
+                        // All of it may have been given up meanwhile.
+                        if !batch.bytes().is_empty() {
+                            out.busy = true;
+                            return Some(batch);
+                        }
+                        out.outbox.put_back(batch, 0);
+                    }
+                    if out.phase == Phase::Draining {
+                        drop(out);
+                        self.lose(Loss::Closed);
+                        return None;
+                    }
+                }
+                _ => {}
+            }
+            if yields < YIELDS {
+                yields += 1;
+                drop(out);
+                std::thread::yield_now();
+                out = self.out();
+                continue;
+            }
+            out.writer_sleeps = true;
+            out = self.work.wait(out).unwrap_or_else(PoisonError::into_inner);
+            out.writer_sleeps = false;
+            yields = 0;
+        }
+    }
+}
