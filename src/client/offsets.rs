@@ -132,7 +132,7 @@ impl Core {
     ) -> Result<()> {
         check_offset(offset)?;
         let addr = self.master_of(queue, deadline)?;
-        self.remoting().oneway(&addr, &update(group, queue, offset), &[], deadline)
+        self.remoting().oneway(&addr, &update(group, queue, offset), &[], deadline, false)
     }
 
     fn ask_master<R: Request>(
