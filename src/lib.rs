@@ -7,6 +7,7 @@
 pub mod bench;
 mod client;
 mod code;
+mod consumer;
 mod error;
 mod message;
 mod producer;
@@ -15,9 +16,11 @@ mod remoting;
 mod thread;
 
 pub use client::{
-    Client, ClientBuilder, CloseReport, Credentials, SendContext, SendHook, SendMode, SendResult, SendStatus,
+    Client, ClientBuilder, CloseReport, Credentials, QueryResult, SendContext, SendHook, SendMode, SendResult,
+    SendStatus,
 };
 pub use code::{RequestCode, ResponseCode};
+pub use consumer::{Filter, PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties};
 pub use producer::{

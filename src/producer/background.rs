@@ -112,7 +112,8 @@ impl Background {
         drop(state);
         let answered = self.clone();
         let remoting = self.shared.core.remoting();
-        remoting.submit(&addr, &request, &self.prepared.body, self.deadline, move |answer| answered.take(index, answer));
+        remoting
+            .submit(&addr, &request, &self.prepared.body, self.deadline, move |answer| answered.take(index, answer));
         if share < self.deadline.at() {
             let overdue = self.clone();
             self.shared.core.timers().at(share, move || overdue.overdue(index));
@@ -224,7 +225,8 @@ impl Drop for Background {
                 true => self.deadline.missed(Stage::Route, None, Outcome::NotSent),
                 false => state.course.error(Some(Exhaustion::Deadline)),
             };
-            let error = if self.shared.core.check_open().is_err() { Error::Closed { outcome: error.outcome() } } else { error };
+            let error =
+                if self.shared.core.check_open().is_err() { Error::Closed { outcome: error.outcome() } } else { error };
             drop(permit);
             let (Delivery::Callback(done) | Delivery::Forward(done)) = delivery;
             done(Err(error));

@@ -50,7 +50,8 @@ mod tests {
 
     #[test]
     fn a_message_that_is_too_large_stands_alone() {
-        let batches = split_batch([Message::new("T", "a"), Message::new("T", vec![0; 500]), Message::new("T", "b")], 200);
+        let batches =
+            split_batch([Message::new("T", "a"), Message::new("T", vec![0; 500]), Message::new("T", "b")], 200);
         assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
         assert!(split_batch([], 100).is_empty());
     }

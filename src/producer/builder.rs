@@ -1,10 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Producer;
 use super::prepare::Limits;
 use super::shared::{Settings, Shared};
 use super::window::Window;
-use super::Producer;
 use crate::client::hooks::{Hooks, SendContext, SendHook};
 use crate::client::send::SendSettings;
 use crate::client::{Client, GroupKind, Member, names};

@@ -14,6 +14,7 @@ mod shared;
 mod sync;
 mod window;
 
+use std::ops::RangeBounds;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -23,7 +24,7 @@ pub use pending::{PendingError, PendingSend};
 pub use prepared_send::{PreparedSend, Sendable};
 
 use self::shared::Shared;
-use crate::client::{Client, CloseReport, SendResult};
+use crate::client::{Client, CloseReport, QueryResult, SendResult};
 use crate::error::{Error, Result};
 use crate::message::{Message, MessageQueue, MessageView};
 
@@ -195,12 +196,26 @@ impl Producer {
         self.client.earliest_store_time(queue)
     }
 
-    /// Looks a message up by the id a send or a pull gave it. See [`Client::view_message`].
+    /// Looks a message up by its offset message id; `None` when nothing is stored there. See [`Client::view_message`].
     ///
     /// # Errors
     /// As [`Client::view_message`].
-    pub fn view_message(&self, topic: &str, id: &str) -> Result<MessageView> {
-        self.client.view_message(topic, id)
+    pub fn view_message(&self, offset_message_id: &str) -> Result<Option<MessageView>> {
+        self.client.view_message(offset_message_id)
+    }
+
+    /// Looks messages up by a key. See [`Client::query_messages`].
+    ///
+    /// # Errors
+    /// As [`Client::query_messages`].
+    pub fn query_messages(
+        &self,
+        topic: &str,
+        key: &str,
+        max: usize,
+        stored: impl RangeBounds<SystemTime>,
+    ) -> Result<QueryResult> {
+        self.client.query_messages(topic, key, max, stored)
     }
 
     /// Closes the producer: takes no more messages, waits for asynchronous sends that are under way (until their own

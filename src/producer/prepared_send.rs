@@ -9,9 +9,9 @@ use super::retry::Rules;
 use super::shared::Shared;
 use super::window::Permit;
 use super::{SendError, prepare, sync};
+use crate::client::Route;
 use crate::client::hooks::{SendContext, SendMode};
 use crate::client::send::{Prepared, SendResult};
-use crate::client::Route;
 use crate::error::{Error, Result};
 use crate::message::{Message, MessageQueue};
 use crate::remoting::Deadline;
@@ -73,7 +73,10 @@ pub struct PreparedSend<'a, M = Message> {
 
 impl<M> std::fmt::Debug for PreparedSend<'_, M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PreparedSend").field("timeout", &self.timeout).field("queue", &self.queue).finish_non_exhaustive()
+        f.debug_struct("PreparedSend")
+            .field("timeout", &self.timeout)
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
     }
 }
 

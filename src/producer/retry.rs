@@ -58,7 +58,9 @@ fn place(error: &Error) -> Where {
         Error::Rejected { code, remark, .. } if is_access_refusal(*code, remark) => Where::Nowhere,
         Error::Rejected { code, .. } => match *code {
             ResponseCode::SYSTEM_ERROR if error.outcome() == Outcome::Unknown => Where::Anywhere,
-            ResponseCode::SYSTEM_BUSY | ResponseCode::SERVICE_NOT_AVAILABLE | ResponseCode::FLOW_CONTROL => Where::Anywhere,
+            ResponseCode::SYSTEM_BUSY | ResponseCode::SERVICE_NOT_AVAILABLE | ResponseCode::FLOW_CONTROL => {
+                Where::Anywhere
+            }
             ResponseCode::TOPIC_NOT_EXIST
             | ResponseCode::NO_BUYER_ID
             | ResponseCode::NOT_IN_CURRENT_UNIT
@@ -220,7 +222,10 @@ mod tests {
         let error = lost(Outcome::NotSent);
         assert_eq!(next(RULES, 3, &error, true, 3000), Next::Stop(Exhaustion::Attempts));
         assert_eq!(next(RULES, 1, &error, true, 150), Next::Stop(Exhaustion::Deadline));
-        assert_eq!(next(RULES, 1, &rejected(ResponseCode::TOPIC_NOT_EXIST, ""), false, 3000), Next::Stop(Exhaustion::Brokers));
+        assert_eq!(
+            next(RULES, 1, &rejected(ResponseCode::TOPIC_NOT_EXIST, ""), false, 3000),
+            Next::Stop(Exhaustion::Brokers)
+        );
     }
 
     #[test]
@@ -273,7 +278,8 @@ mod tests {
                 let share = rules.share(made, others, deadline, now);
                 assert!(share <= deadline.at());
                 now += (share - now).mul_f64(random.f64());
-                let error = if random.bool() { lost(Outcome::Unknown) } else { rejected(ResponseCode::SYSTEM_BUSY, "") };
+                let error =
+                    if random.bool() { lost(Outcome::Unknown) } else { rejected(ResponseCode::SYSTEM_BUSY, "") };
                 let situation = Situation { made, gone_away: 0, error: Some(&error), others, random: random.f64() };
                 match rules.next(situation, deadline, now) {
                     Next::Again { pause, .. } => now += pause,

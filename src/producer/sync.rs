@@ -167,7 +167,7 @@ impl Send<'_> {
                 }
             }
         }
-        match self.degraded {
+        match self.degraded.take() {
             Some(degraded) => Ok(degraded),
             None => Err(self.course.error(because)),
         }
