@@ -352,3 +352,6 @@ pub(crate) fn encode_error(
 ) -> Result<()> {
     encode_response(out, &Head::response(kind, code, opaque, Some(remark)), &NoFields, &[])
 }
+
+#[cfg(test)]
+mod tests;

@@ -408,3 +408,6 @@ fn unescape_unit(chars: &mut std::str::Chars<'_>) -> char {
 fn hex4(chars: &mut std::str::Chars<'_>) -> Option<u32> {
     (0..4).try_fold(0, |unit, _| Some(unit << 4 | chars.next()?.to_digit(16)?))
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,3 +17,5 @@ pub(crate) mod rpc;
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod mutation;
