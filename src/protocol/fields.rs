@@ -72,7 +72,8 @@ macro_rules! number_fields {
 
             fn take(name: &'static str, found: Option<Cow<'_, str>>) -> Result<$type> {
                 let text = required(name, found)?;
-                text.trim().parse().map_err(|_| Error::malformed(format!("field {name} is {text:?}, not a number")))
+                let wrong = |_| Error::malformed(format!("field {name} is {text:?}, not a number"));
+                text.parse().or_else(|_| text.trim().parse()).map_err(wrong)
             }
         })*
     };
@@ -129,15 +130,50 @@ impl<'a> FieldSource<'a> {
             HeaderKind::Binary => FieldSource::Binary(binary_header::Fields::new(raw)),
         }
     }
+
+    /// Returns the next field without looking at its value, for those who want few of them. After an error there is none.
+    pub(crate) fn next_raw(&mut self) -> Result<Option<(Raw<'a>, Raw<'a>)>> {
+        match self {
+            FieldSource::Json(fields) => fields.next_raw(),
+            FieldSource::Binary(fields) => fields.next_raw(),
+        }
+    }
 }
 
 impl<'a> Iterator for FieldSource<'a> {
     type Item = Result<(Cow<'a, str>, Cow<'a, str>)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self {
-            FieldSource::Json(fields) => fields.next(),
-            FieldSource::Binary(fields) => fields.next(),
+        self.next_raw().map(|field| field.map(|(name, value)| (name.text(), value.text()))).transpose()
+    }
+}
+
+/// A name or a value as it stands in the frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Raw<'a> {
+    bytes: &'a [u8],
+    has_escapes: bool,
+}
+
+impl<'a> Raw<'a> {
+    /// `has_escapes` says that the bytes are a JSON string with a backslash in it.
+    pub(crate) fn new(bytes: &'a [u8], has_escapes: bool) -> Raw<'a> {
+        Raw { bytes, has_escapes }
+    }
+
+    #[inline]
+    pub(crate) fn is(self, text: &str) -> bool {
+        if self.has_escapes { self.text() == text } else { self.bytes == text.as_bytes() }
+    }
+
+    /// Returns the text; what is not UTF-8 is replaced.
+    pub(crate) fn text(self) -> Cow<'a, str> {
+        if self.has_escapes {
+            return json_header::unescape(self.bytes);
+        }
+        match std::str::from_utf8(self.bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(self.bytes),
         }
     }
 }

@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::fields::FieldSink;
+use super::fields::{FieldSink, Raw};
 use super::frame::{Head, Language};
+use super::scan;
 use crate::error::{Error, Result};
 
 /// Deeper nesting than this in an unknown value is refused; real headers have one level.
@@ -96,11 +97,10 @@ fn write_escaped(out: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let bytes = text.as_bytes();
     let mut done = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
+    loop {
+        let at = scan::to_escape(bytes, done);
         out.extend_from_slice(&bytes[done..at]);
+        let Some(&byte) = bytes.get(at) else { return };
         done = at + 1;
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
@@ -116,7 +116,6 @@ fn write_escaped(out: &mut Vec<u8>, text: &str) {
             }
         }
     }
-    out.extend_from_slice(&bytes[done..]);
 }
 
 /// Reads a header.
@@ -127,7 +126,7 @@ pub(crate) fn read(header: &[u8]) -> Result<Parsed> {
         Parsed { code: 0, language: Language::JAVA, version: 0, opaque: 0, flag: 0, remark: 0..0, fields: 0..0 };
     members.open()?;
     while let Some((name, value)) = members.next_member()? {
-        match &header[name] {
+        match &header[name.range] {
             b"code" => code = Some(members.integer("code", &value)?),
             b"opaque" => opaque = Some(members.integer("opaque", &value)?),
             b"flag" => flag = Some(members.integer("flag", &value)?),
@@ -150,12 +149,18 @@ pub(crate) fn read(header: &[u8]) -> Result<Parsed> {
     Ok(parsed)
 }
 
+/// What stands between two quotes, still escaped.
+#[derive(Debug, Clone)]
+struct Text {
+    range: Range<usize>,
+    has_escapes: bool,
+}
+
 /// A value found by the scanner; ranges exclude quotes, and include braces and brackets.
 #[derive(Debug, Clone)]
 enum Value {
     Null,
-    /// Still escaped.
-    String(Range<usize>),
+    String(Text),
     /// A number, `true` or `false`.
     Scalar(Range<usize>),
     Object(Range<usize>),
@@ -170,7 +175,8 @@ impl Value {
     fn text_range(&self) -> Range<usize> {
         match self {
             Value::Null => 0..0,
-            Value::String(range) | Value::Scalar(range) | Value::Object(range) | Value::Array(range) => range.clone(),
+            Value::String(text) => text.range.clone(),
+            Value::Scalar(range) | Value::Object(range) | Value::Array(range) => range.clone(),
         }
     }
 }
@@ -188,20 +194,22 @@ impl<'a> Members<'a> {
         Members { bytes, at: 0, first: true }
     }
 
+    #[cold]
     fn wrong(&self, what: &str) -> Error {
         Error::malformed(format!("JSON header, byte {}: {what}", self.at))
     }
 
+    #[inline]
     fn peek(&mut self) -> Option<u8> {
-        while let Some(byte) = self.bytes.get(self.at) {
-            if !byte.is_ascii_whitespace() {
-                return Some(*byte);
+        loop {
+            match self.bytes.get(self.at) {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
+                other => return other.copied(),
             }
-            self.at += 1;
         }
-        None
     }
 
+    #[inline]
     fn expect(&mut self, byte: u8) -> Result<()> {
         if self.peek() != Some(byte) {
             return Err(self.wrong(&format!("{:?} expected", char::from(byte))));
@@ -215,7 +223,7 @@ impl<'a> Members<'a> {
     }
 
     /// Returns name and value of the next member, or `None` at the closing brace.
-    fn next_member(&mut self) -> Result<Option<(Range<usize>, Value)>> {
+    fn next_member(&mut self) -> Result<Option<(Text, Value)>> {
         if self.peek() == Some(b'}') {
             self.at += 1;
             return Ok(None);
@@ -232,19 +240,23 @@ impl<'a> Members<'a> {
     }
 
     /// Passes over a string whose opening quote is behind, and returns what is between the quotes.
-    fn string_rest(&mut self) -> Result<Range<usize>> {
+    fn string_rest(&mut self) -> Result<Text> {
         let start = self.at;
-        while let Some(&byte) = self.bytes.get(self.at) {
-            match byte {
-                b'"' => {
-                    self.at += 1;
-                    return Ok(start..self.at - 1);
+        let mut has_escapes = false;
+        loop {
+            let at = scan::quote_or_backslash(self.bytes, self.at);
+            match self.bytes.get(at) {
+                Some(b'"') => {
+                    self.at = at + 1;
+                    return Ok(Text { range: start..at, has_escapes });
                 }
-                b'\\' => self.at += 2,
-                _ => self.at += 1,
+                Some(_) => {
+                    has_escapes = true;
+                    self.at = at + 2;
+                }
+                None => return Err(self.wrong("a string without an end")),
             }
         }
-        Err(self.wrong("a string without an end"))
     }
 
     fn value(&mut self) -> Result<Value> {
@@ -257,8 +269,7 @@ impl<'a> Members<'a> {
             Some(b'[') => self.nested().map(Value::Array),
             Some(_) => {
                 let start = self.at;
-                while self.bytes.get(self.at).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
-                {
+                while let Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'+' | b'-' | b'.') = self.bytes.get(self.at) {
                     self.at += 1;
                 }
                 match &self.bytes[start..self.at] {
@@ -300,11 +311,11 @@ impl<'a> Members<'a> {
     }
 
     fn integer(&self, name: &str, value: &Value) -> Result<i32> {
-        let text = match value {
-            Value::String(range) | Value::Scalar(range) => std::str::from_utf8(&self.bytes[range.clone()]).ok(),
+        let number = match value {
+            Value::String(_) | Value::Scalar(_) => std::str::from_utf8(&self.bytes[value.text_range()]).ok(),
             _ => None,
         };
-        let number = text.and_then(|text| text.parse().ok());
+        let number = number.and_then(|text| text.parse().ok());
         number.ok_or_else(|| self.wrong(&format!("{name} is not an integer")))
     }
 
@@ -332,39 +343,36 @@ impl<'a> Fields<'a> {
         Fields { members: Members::new(raw), opened: false, ended: raw.is_empty() }
     }
 
-    fn step(&mut self) -> Result<Option<(Cow<'a, str>, Cow<'a, str>)>> {
+    pub(crate) fn next_raw(&mut self) -> Result<Option<(Raw<'a>, Raw<'a>)>> {
+        if self.ended {
+            return Ok(None);
+        }
+        // Whatever ends this early ends the iteration.
+        self.ended = true;
         if !self.opened {
             self.opened = true;
             self.members.open()?;
         }
         let bytes = self.members.bytes;
-        loop {
-            match self.members.next_member()? {
-                None => return Ok(None),
-                Some((_, Value::Null)) => {}
-                Some((name, value)) => return Ok(Some((unescape(&bytes[name]), unescape(&bytes[value.text_range()])))),
-            }
+        while let Some((name, value)) = self.members.next_member()? {
+            let has_escapes = match &value {
+                Value::Null => continue,
+                Value::String(text) => text.has_escapes,
+                // Inside an object or array are strings of its own.
+                Value::Scalar(_) | Value::Object(_) | Value::Array(_) => false,
+            };
+            self.ended = false;
+            let name = Raw::new(&bytes[name.range], name.has_escapes);
+            return Ok(Some((name, Raw::new(&bytes[value.text_range()], has_escapes))));
         }
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(Cow<'a, str>, Cow<'a, str>)>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        let step = self.step().transpose();
-        self.ended = !matches!(step, Some(Ok(_)));
-        step
+        Ok(None)
     }
 }
 
 /// Undoes JSON escapes; what is not valid is replaced, never refused, for a remark or a field concerns one call only.
 pub(crate) fn unescape(raw: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(raw);
-    if !raw.contains(&b'\\') {
+    if scan::quote_or_backslash(raw, 0) == raw.len() {
         return text;
     }
     let mut out = String::with_capacity(text.len());

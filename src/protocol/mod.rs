@@ -14,6 +14,7 @@ pub(crate) mod json_header;
 pub(crate) mod record;
 pub(crate) mod request;
 pub(crate) mod rpc;
+mod scan;
 
 #[cfg(test)]
 mod golden;

@@ -79,7 +79,7 @@ impl Header for SendReply {
         self.transaction_id.put("transactionId", sink);
     }
 
-    fn take(fields: FieldSource<'_>) -> Result<SendReply> {
+    fn take(mut fields: FieldSource<'_>) -> Result<SendReply> {
         let mut reply = SendReply {
             msg_id: String::new(),
             queue_id: -1,
@@ -91,18 +91,23 @@ impl Header for SendReply {
             trace_on: true,
         };
         let (mut queue_id, mut queue_offset) = (None, None);
-        for field in fields {
-            let (name, value) = field?;
-            match name.as_ref() {
-                "msgId" => reply.msg_id = value.into_owned(),
-                "queueId" => queue_id = Some(value),
-                "queueOffset" => queue_offset = Some(value),
-                "transactionId" => reply.transaction_id = Some(value.into_owned()),
-                "batchUniqId" => reply.batch_unique_id = Some(value.into_owned()),
-                "recallHandle" => reply.recall_handle = Some(value.into_owned()),
-                "MSG_REGION" if value != DEFAULT_REGION => reply.region_id = Cow::Owned(value.into_owned()),
-                "TRACE_ON" => reply.trace_on = value != "false",
-                _ => {}
+        while let Some((name, value)) = fields.next_raw()? {
+            if name.is("msgId") {
+                reply.msg_id = value.text().into_owned();
+            } else if name.is("queueId") {
+                queue_id = Some(value.text());
+            } else if name.is("queueOffset") {
+                queue_offset = Some(value.text());
+            } else if name.is("transactionId") {
+                reply.transaction_id = Some(value.text().into_owned());
+            } else if name.is("batchUniqId") {
+                reply.batch_unique_id = Some(value.text().into_owned());
+            } else if name.is("recallHandle") {
+                reply.recall_handle = Some(value.text().into_owned());
+            } else if name.is("MSG_REGION") && !value.is(DEFAULT_REGION) {
+                reply.region_id = Cow::Owned(value.text().into_owned());
+            } else if name.is("TRACE_ON") {
+                reply.trace_on = !value.is("false");
             }
         }
         if reply.msg_id.is_empty() {
