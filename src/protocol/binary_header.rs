@@ -7,7 +7,7 @@ use byteorder::{BigEndian, ByteOrder};
 
 use super::fields::{FieldSink, Raw};
 use super::frame::{Head, Language};
-use super::json_header::Parsed;
+use super::json_header::{Index, Parsed};
 use crate::error::{Error, Result};
 
 /// Everything before the remark's bytes.
@@ -63,6 +63,7 @@ pub(crate) fn read(header: &[u8]) -> Result<Parsed> {
         flag: BigEndian::read_i32(&header[9..]),
         remark,
         fields,
+        index: Index::default(),
     })
 }
 

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::frame::HeaderKind;
-use super::{binary_header, json_header};
+use super::{binary_header, json_header, scan};
 use crate::error::{Error, Result};
 
 /// Takes the fields of a header in order. On the wire every value is text.
 pub(crate) trait FieldSink {
     fn text(&mut self, name: &str, value: &str);
     fn number(&mut self, name: &str, value: i64);
+    fn flag(&mut self, name: &str, value: bool) {
+        self.text(name, if value { "true" } else { "false" });
+    }
 }
 
 /// The named fields of one request or one answer.
@@ -72,8 +75,9 @@ macro_rules! number_fields {
 
             fn take(name: &'static str, found: Option<Cow<'_, str>>) -> Result<$type> {
                 let text = required(name, found)?;
-                let wrong = |_| Error::malformed(format!("field {name} is {text:?}, not a number"));
-                text.parse().or_else(|_| text.trim().parse()).map_err(wrong)
+                let number = scan::decimal(text.as_bytes()).or_else(|| scan::decimal(text.trim().as_bytes()));
+                let fitting = number.and_then(|number| <$type>::try_from(number).ok());
+                fitting.ok_or_else(|| Error::malformed(format!("field {name} is {text:?}, not a number that fits")))
             }
         })*
     };
@@ -83,7 +87,7 @@ number_fields!(i32 i64);
 
 impl Field for bool {
     fn put<S: FieldSink>(&self, name: &'static str, sink: &mut S) {
-        sink.text(name, if *self { "true" } else { "false" });
+        sink.flag(name, *self);
     }
 
     /// As in Java, everything but "true" in any case is false.
@@ -120,6 +124,12 @@ impl<T: Field> Field for Option<T> {
 #[derive(Debug, Clone)]
 pub(crate) enum FieldSource<'a> {
     Json(json_header::Fields<'a>),
+    /// Of a JSON header, with the number of the next field.
+    Indexed {
+        header: &'a [u8],
+        index: &'a json_header::Index,
+        next: usize,
+    },
     Binary(binary_header::Fields<'a>),
 }
 
@@ -131,10 +141,19 @@ impl<'a> FieldSource<'a> {
         }
     }
 
+    pub(crate) fn indexed(header: &'a [u8], index: &'a json_header::Index) -> FieldSource<'a> {
+        FieldSource::Indexed { header, index, next: 0 }
+    }
+
     /// Returns the next field without looking at its value, for those who want few of them. After an error there is none.
     pub(crate) fn next_raw(&mut self) -> Result<Option<(Raw<'a>, Raw<'a>)>> {
         match self {
             FieldSource::Json(fields) => fields.next_raw(),
+            FieldSource::Indexed { header, index, next } => {
+                let field = index.field(header, *next);
+                *next += 1;
+                Ok(field)
+            }
             FieldSource::Binary(fields) => fields.next_raw(),
         }
     }
@@ -164,6 +183,14 @@ impl<'a> Raw<'a> {
     #[inline]
     pub(crate) fn is(self, text: &str) -> bool {
         if self.has_escapes { self.text() == text } else { self.bytes == text.as_bytes() }
+    }
+
+    /// Reads a number without making text of it first.
+    pub(crate) fn number<T: Field + TryFrom<i64>>(self, name: &'static str) -> Result<T> {
+        match scan::decimal(self.bytes).map(T::try_from) {
+            Some(Ok(number)) => Ok(number),
+            _ => T::take(name, Some(self.text())),
+        }
     }
 
     /// Returns the text; what is not UTF-8 is replaced.

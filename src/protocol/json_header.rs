@@ -24,6 +24,61 @@ pub(crate) struct Parsed {
     pub(crate) flag: i32,
     pub(crate) remark: Range<usize>,
     pub(crate) fields: Range<usize>,
+    pub(crate) index: Index,
+}
+
+/// Where the fields of a header stand, noted while it is read so that they need not be looked for again. Only of headers
+/// as Java and this crate write them, whose fields are a few strings without escapes and without space between them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Index {
+    spans: [Span; Index::MOST],
+    len: usize,
+}
+
+/// Positions in the header, which is below 64 KiB if it has an index.
+#[derive(Debug, Clone, Copy, Default)]
+struct Span {
+    name: (u16, u16),
+    value: (u16, u16),
+}
+
+impl Index {
+    /// As many as the answer to a send has, and a few more.
+    const MOST: usize = 12;
+
+    /// Reads the object that starts at `at`, and returns also where it ends.
+    fn of(bytes: &[u8], mut at: usize) -> Option<(Index, usize)> {
+        let mut index = Index::default();
+        loop {
+            at += 1;
+            let name = (at + 1, scan::quote_or_backslash(bytes, at + 1));
+            let value = (name.1 + 3, scan::quote_or_backslash(bytes, name.1 + 3));
+            if *bytes.get(at)? != b'"' || bytes.get(name.1..value.0)? != b"\":\"" || *bytes.get(value.1)? != b'"' {
+                return None;
+            }
+            let span = index.spans.get_mut(index.len)?;
+            let short = |at: usize| u16::try_from(at).ok();
+            *span = Span { name: (short(name.0)?, short(name.1)?), value: (short(value.0)?, short(value.1)?) };
+            index.len += 1;
+            at = value.1 + 1;
+            match bytes.get(at)? {
+                b',' => {}
+                b'}' => return Some((index, at + 1)),
+                _ => return None,
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Returns a field of the header that the index was made of, by its number.
+    pub(crate) fn field<'a>(&self, header: &'a [u8], number: usize) -> Option<(Raw<'a>, Raw<'a>)> {
+        let raw = |(start, end): (u16, u16)| Some(Raw::new(header.get(usize::from(start)..usize::from(end))?, false));
+        let span = self.spans.get(number).filter(|_| number < self.len)?;
+        Some((raw(span.name)?, raw(span.value)?))
+    }
 }
 
 /// Writes a header; `put` writes its fields.
@@ -122,22 +177,42 @@ fn write_escaped(out: &mut Vec<u8>, text: &str) {
 pub(crate) fn read(header: &[u8]) -> Result<Parsed> {
     let mut members = Members::new(header);
     let (mut code, mut opaque, mut flag) = (None, None, None);
-    let mut parsed =
-        Parsed { code: 0, language: Language::JAVA, version: 0, opaque: 0, flag: 0, remark: 0..0, fields: 0..0 };
+    let mut parsed = Parsed {
+        code: 0,
+        language: Language::JAVA,
+        version: 0,
+        opaque: 0,
+        flag: 0,
+        remark: 0..0,
+        fields: 0..0,
+        index: Index::default(),
+    };
     members.open()?;
-    while let Some((name, value)) = members.next_member()? {
-        match &header[name.range] {
+    while let Some(name) = members.next_name()? {
+        let name = &header[name.range];
+        if name == b"extFields" {
+            if let Some((index, end)) = Index::of(header, members.at) {
+                (parsed.fields, parsed.index) = (members.at..end, index);
+                members.at = end;
+                continue;
+            }
+        }
+        let value = members.value()?;
+        match name {
             b"code" => code = Some(members.integer("code", &value)?),
             b"opaque" => opaque = Some(members.integer("opaque", &value)?),
             b"flag" => flag = Some(members.integer("flag", &value)?),
             b"version" if !value.is_null() => parsed.version = members.integer("version", &value)?,
             b"language" => parsed.language = members.language(&value),
             b"remark" => parsed.remark = value.text_range(),
-            b"extFields" => match value {
-                Value::Object(range) => parsed.fields = range,
-                Value::Null => parsed.fields = 0..0,
-                _ => return Err(members.wrong("extFields is not an object")),
-            },
+            b"extFields" => {
+                parsed.index = Index::default();
+                parsed.fields = match value {
+                    Value::Object(range) => range,
+                    Value::Null => 0..0,
+                    _ => return Err(members.wrong("extFields is not an object")),
+                };
+            }
             _ => {}
         }
     }
@@ -222,8 +297,9 @@ impl<'a> Members<'a> {
         self.expect(b'{')
     }
 
-    /// Returns name and value of the next member, or `None` at the closing brace.
-    fn next_member(&mut self) -> Result<Option<(Text, Value)>> {
+    /// Returns the name of the next member, or `None` at the closing brace; the value must be read before the next.
+    #[inline]
+    fn next_name(&mut self) -> Result<Option<Text>> {
         if self.peek() == Some(b'}') {
             self.at += 1;
             return Ok(None);
@@ -235,8 +311,7 @@ impl<'a> Members<'a> {
         self.expect(b'"')?;
         let name = self.string_rest()?;
         self.expect(b':')?;
-        let value = self.value()?;
-        Ok(Some((name, value)))
+        Ok(Some(name))
     }
 
     /// Passes over a string whose opening quote is behind, and returns what is between the quotes.
@@ -312,20 +387,20 @@ impl<'a> Members<'a> {
 
     fn integer(&self, name: &str, value: &Value) -> Result<i32> {
         let number = match value {
-            Value::String(_) | Value::Scalar(_) => std::str::from_utf8(&self.bytes[value.text_range()]).ok(),
+            Value::String(_) | Value::Scalar(_) => scan::decimal(&self.bytes[value.text_range()]),
             _ => None,
         };
-        let number = number.and_then(|text| text.parse().ok());
+        let number = number.and_then(|number| i32::try_from(number).ok());
         number.ok_or_else(|| self.wrong(&format!("{name} is not an integer")))
     }
 
     /// A name, or as Java also accepts, a number.
     fn language(&self, value: &Value) -> Language {
-        let text = String::from_utf8_lossy(&self.bytes[value.text_range()]);
+        let text = &self.bytes[value.text_range()];
         match value {
             Value::Null => Language::JAVA,
-            Value::Scalar(_) => Language(text.parse().unwrap_or(u8::MAX)),
-            _ => Language::from_name(&text),
+            Value::Scalar(_) => scan::decimal(text).map_or(Language::UNKNOWN, Language::from_number),
+            _ => Language::from_name(text),
         }
     }
 }
@@ -354,7 +429,8 @@ impl<'a> Fields<'a> {
             self.members.open()?;
         }
         let bytes = self.members.bytes;
-        while let Some((name, value)) = self.members.next_member()? {
+        while let Some(name) = self.members.next_name()? {
+            let value = self.members.value()?;
             let has_escapes = match &value {
                 Value::Null => continue,
                 Value::String(text) => text.has_escapes,

@@ -4,25 +4,29 @@ const ONES: u64 = u64::MAX / 255;
 const HIGHS: u64 = ONES << 7;
 
 /// Returns where the first `"` or `\` stands, from `at` on; the length when there is none.
+#[inline]
 pub(super) fn quote_or_backslash(bytes: &[u8], at: usize) -> usize {
-    find(bytes, at, |word| equal(word, b'"') | equal(word, b'\\'), |byte| byte == b'"' || byte == b'\\')
+    find(bytes, at, |word| borrow(word, b'"') | borrow(word, b'\\'), |byte| byte == b'"' || byte == b'\\')
 }
 
 /// Returns where the first byte stands that a JSON string must have escaped, from `at` on; the length when there is none.
+#[inline]
 pub(super) fn to_escape(bytes: &[u8], at: usize) -> usize {
     find(
         bytes,
         at,
-        |word| equal(word, b'"') | equal(word, b'\\') | below(word, 0x20),
+        |word| borrow(word, b'"') | borrow(word, b'\\') | word.wrapping_sub(ONES * 0x20),
         |byte| byte < 0x20 || byte == b'"' || byte == b'\\',
     )
 }
 
-/// `in_word` sets the high bit of the bytes it finds. A borrow may set it also for bytes after the first one found, so
-/// only the first counts.
+/// `in_word` sets the high bit of the ASCII bytes it finds, and what it likes of others. A borrow may reach the bytes
+/// after the first one found, so only the first counts.
+#[inline]
 fn find(bytes: &[u8], mut at: usize, in_word: impl Fn(u64) -> u64, is: impl Fn(u8) -> bool) -> usize {
-    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let found = in_word(u64::from_le_bytes(*word));
+    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let word = u64::from_le_bytes(*word);
+        let found = in_word(word) & !word & HIGHS;
         if found != 0 {
             return at + found.trailing_zeros() as usize / 8;
         }
@@ -34,13 +38,31 @@ fn find(bytes: &[u8], mut at: usize, in_word: impl Fn(u64) -> u64, is: impl Fn(u
     at.min(bytes.len())
 }
 
-fn equal(word: u64, byte: u8) -> u64 {
-    below(word ^ ONES * u64::from(byte), 1)
+/// Subtracting one makes an ASCII byte negative only if it was zero, which it is after this when it was `byte`.
+#[inline]
+fn borrow(word: u64, byte: u8) -> u64 {
+    (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES)
 }
 
-/// Marks the bytes below `limit`, which is at most 128.
-fn below(word: u64, limit: u8) -> u64 {
-    word.wrapping_sub(ONES * u64::from(limit)) & !word & HIGHS
+/// Reads a decimal number as Java's `Long.parseLong` does.
+pub(super) fn decimal(bytes: &[u8]) -> Option<i64> {
+    let (negative, digits) = match bytes {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] | digits => (false, digits),
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    let mut value = 0i64;
+    for &byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        // Counted downwards, for there is one more negative number.
+        value = value.checked_mul(10)?.checked_sub(i64::from(digit))?;
+    }
+    if negative { Some(value) } else { value.checked_neg() }
 }
 
 #[cfg(test)]
@@ -61,6 +83,17 @@ mod tests {
                     assert_eq!(to_escape(&bytes, place + 1), len);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_decimal_number_is_read_as_the_standard_library_reads_it() {
+        let extremes = [i64::MIN, i64::MAX, 0, -1, 1, 1_700_000_000_000].map(|number| number.to_string());
+        let odd = ["", "-", "+", "+5", "--5", "007", "-0", " 1", "1 ", "1.0", "0x1", "9223372036854775808", "\u{661}"];
+        for text in
+            extremes.iter().map(String::as_str).chain(odd).chain(["-9223372036854775809", "99999999999999999999"])
+        {
+            assert_eq!(decimal(text.as_bytes()), text.parse().ok(), "{text}");
         }
     }
 

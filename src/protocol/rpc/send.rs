@@ -95,9 +95,9 @@ impl Header for SendReply {
             if name.is("msgId") {
                 reply.msg_id = value.text().into_owned();
             } else if name.is("queueId") {
-                queue_id = Some(value.text());
+                queue_id = Some(value.number("queueId")?);
             } else if name.is("queueOffset") {
-                queue_offset = Some(value.text());
+                queue_offset = Some(value.number("queueOffset")?);
             } else if name.is("transactionId") {
                 reply.transaction_id = Some(value.text().into_owned());
             } else if name.is("batchUniqId") {
@@ -113,8 +113,9 @@ impl Header for SendReply {
         if reply.msg_id.is_empty() {
             return Err(Error::malformed("the answer to a send has no msgId"));
         }
-        reply.queue_id = Field::take("queueId", queue_id)?;
-        reply.queue_offset = Field::take("queueOffset", queue_offset)?;
+        let missing = |name| Error::malformed(format!("the answer to a send has no {name}"));
+        reply.queue_id = queue_id.ok_or_else(|| missing("queueId"))?;
+        reply.queue_offset = queue_offset.ok_or_else(|| missing("queueOffset"))?;
         Ok(reply)
     }
 }
