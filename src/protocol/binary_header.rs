@@ -7,7 +7,8 @@ use byteorder::{BigEndian, ByteOrder};
 
 use super::fields::{FieldSink, Raw};
 use super::frame::{Head, Language};
-use super::json_header::{Index, Parsed};
+use super::json_header::Parsed;
+use super::members::Index;
 use crate::error::{Error, Result};
 
 /// Everything before the remark's bytes.

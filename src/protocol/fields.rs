@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::frame::HeaderKind;
+use super::members::Index;
 use super::{binary_header, json_header, scan};
 use crate::error::{Error, Result};
 
@@ -127,7 +128,7 @@ pub(crate) enum FieldSource<'a> {
     /// Of a JSON header, with the number of the next field.
     Indexed {
         header: &'a [u8],
-        index: &'a json_header::Index,
+        index: &'a Index,
         next: usize,
     },
     Binary(binary_header::Fields<'a>),
@@ -141,7 +142,7 @@ impl<'a> FieldSource<'a> {
         }
     }
 
-    pub(crate) fn indexed(header: &'a [u8], index: &'a json_header::Index) -> FieldSource<'a> {
+    pub(crate) fn indexed(header: &'a [u8], index: &'a Index) -> FieldSource<'a> {
         FieldSource::Indexed { header, index, next: 0 }
     }
 

@@ -8,9 +8,9 @@ use std::ops::Range;
 use byteorder::{BigEndian, ByteOrder};
 use bytes::Bytes;
 
-use super::binary_header;
 use super::fields::{FieldSink, FieldSource, Header, NoFields};
-use super::json_header::{self, Index};
+use super::members::Index;
+use super::{binary_header, json_header};
 use crate::code::{RequestCode, ResponseCode};
 use crate::error::{Error, Result};
 

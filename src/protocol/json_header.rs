@@ -8,11 +8,9 @@ use std::ops::Range;
 
 use super::fields::{FieldSink, Raw};
 use super::frame::{Head, Language};
+use super::members::{Index, Kind, Members, Value};
 use super::scan;
-use crate::error::{Error, Result};
-
-/// Deeper nesting than this in an unknown value is refused; real headers have one level.
-const MAX_DEPTH: usize = 32;
+use crate::error::Result;
 
 /// What a header consists of; ranges point into its bytes.
 #[derive(Debug)]
@@ -25,60 +23,6 @@ pub(crate) struct Parsed {
     pub(crate) remark: Range<usize>,
     pub(crate) fields: Range<usize>,
     pub(crate) index: Index,
-}
-
-/// Where the fields of a header stand, noted while it is read so that they need not be looked for again. Only of headers
-/// as Java and this crate write them, whose fields are a few strings without escapes and without space between them.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Index {
-    spans: [Span; Index::MOST],
-    len: usize,
-}
-
-/// Positions in the header, which is below 64 KiB if it has an index.
-#[derive(Debug, Clone, Copy, Default)]
-struct Span {
-    name: (u16, u16),
-    value: (u16, u16),
-}
-
-impl Index {
-    /// As many as the answer to a send has, and a few more.
-    const MOST: usize = 12;
-
-    /// Reads the object that starts at `at`, and returns also where it ends.
-    fn of(bytes: &[u8], mut at: usize) -> Option<(Index, usize)> {
-        let mut index = Index::default();
-        loop {
-            at += 1;
-            let name = (at + 1, scan::quote_or_backslash(bytes, at + 1));
-            let value = (name.1 + 3, scan::quote_or_backslash(bytes, name.1 + 3));
-            if *bytes.get(at)? != b'"' || bytes.get(name.1..value.0)? != b"\":\"" || *bytes.get(value.1)? != b'"' {
-                return None;
-            }
-            let span = index.spans.get_mut(index.len)?;
-            let short = |at: usize| u16::try_from(at).ok();
-            *span = Span { name: (short(name.0)?, short(name.1)?), value: (short(value.0)?, short(value.1)?) };
-            index.len += 1;
-            at = value.1 + 1;
-            match bytes.get(at)? {
-                b',' => {}
-                b'}' => return Some((index, at + 1)),
-                _ => return None,
-            }
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Returns a field of the header that the index was made of, by its number.
-    pub(crate) fn field<'a>(&self, header: &'a [u8], number: usize) -> Option<(Raw<'a>, Raw<'a>)> {
-        let raw = |(start, end): (u16, u16)| Some(Raw::new(header.get(usize::from(start)..usize::from(end))?, false));
-        let span = self.spans.get(number).filter(|_| number < self.len)?;
-        Some((raw(span.name)?, raw(span.value)?))
-    }
 }
 
 /// Writes a header; `put` writes its fields.
@@ -118,12 +62,15 @@ pub(crate) struct Sink<'a> {
 
 impl Sink<'_> {
     fn name(&mut self, name: &str) {
-        if self.first {
-            self.first = false;
-            self.out.push(b'"');
-        } else {
-            self.out.extend_from_slice(b",\"");
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
         }
+        // Sends are what is written most often, and their names have one letter.
+        if let &[letter @ b'a'..=b'z'] = name.as_bytes() {
+            self.out.extend_from_slice(&[b'"', letter, b'"', b':', b'"']);
+            return;
+        }
+        self.out.push(b'"');
         write_escaped(self.out, name);
         self.out.extend_from_slice(b"\":\"");
     }
@@ -134,6 +81,11 @@ impl FieldSink for Sink<'_> {
         self.name(name);
         write_escaped(self.out, value);
         self.out.push(b'"');
+    }
+
+    fn flag(&mut self, name: &str, value: bool) {
+        self.name(name);
+        self.out.extend_from_slice(if value { b"true\"" } else { b"false\"" });
     }
 
     fn number(&mut self, name: &str, value: i64) {
@@ -176,6 +128,10 @@ fn write_escaped(out: &mut Vec<u8>, text: &str) {
 /// Reads a header.
 pub(crate) fn read(header: &[u8]) -> Result<Parsed> {
     let mut members = Members::new(header);
+    read_members(header, &mut members).ok_or_else(|| members.error())
+}
+
+fn read_members(header: &[u8], members: &mut Members<'_>) -> Option<Parsed> {
     let (mut code, mut opaque, mut flag) = (None, None, None);
     let mut parsed = Parsed {
         code: 0,
@@ -188,220 +144,50 @@ pub(crate) fn read(header: &[u8]) -> Result<Parsed> {
         index: Index::default(),
     };
     members.open()?;
-    while let Some(name) = members.next_name()? {
-        let name = &header[name.range];
+    while members.another()? {
+        let name = &header[members.name()?.range];
         if name == b"extFields" {
-            if let Some((index, end)) = Index::of(header, members.at) {
-                (parsed.fields, parsed.index) = (members.at..end, index);
-                members.at = end;
-                continue;
-            }
+            (parsed.fields, parsed.index) = read_fields(header, members)?;
+            continue;
         }
         let value = members.value()?;
         match name {
-            b"code" => code = Some(members.integer("code", &value)?),
-            b"opaque" => opaque = Some(members.integer("opaque", &value)?),
-            b"flag" => flag = Some(members.integer("flag", &value)?),
-            b"version" if !value.is_null() => parsed.version = members.integer("version", &value)?,
-            b"language" => parsed.language = members.language(&value),
-            b"remark" => parsed.remark = value.text_range(),
-            b"extFields" => {
-                parsed.index = Index::default();
-                parsed.fields = match value {
-                    Value::Object(range) => range,
-                    Value::Null => 0..0,
-                    _ => return Err(members.wrong("extFields is not an object")),
-                };
+            b"code" => code = Some(members.integer(&value, "code is not an integer")?),
+            b"opaque" => opaque = Some(members.integer(&value, "opaque is not an integer")?),
+            b"flag" => flag = Some(members.integer(&value, "flag is not an integer")?),
+            b"version" if value.kind != Kind::Null => {
+                parsed.version = members.integer(&value, "version is not an integer")?;
             }
+            b"language" => parsed.language = language(header, &value),
+            b"remark" => parsed.remark = value.range,
             _ => {}
         }
     }
-    let present =
-        |value: Option<i32>, name| value.ok_or_else(|| Error::malformed(format!("JSON header without {name}")));
-    parsed.code = present(code, "code")?;
-    parsed.opaque = present(opaque, "opaque")?;
-    parsed.flag = present(flag, "flag")?;
-    Ok(parsed)
+    parsed.code = code.or_else(|| members.fail("code is missing"))?;
+    parsed.opaque = opaque.or_else(|| members.fail("opaque is missing"))?;
+    parsed.flag = flag.or_else(|| members.fail("flag is missing"))?;
+    Some(parsed)
 }
 
-/// What stands between two quotes, still escaped.
-#[derive(Debug, Clone)]
-struct Text {
-    range: Range<usize>,
-    has_escapes: bool,
-}
-
-/// A value found by the scanner; ranges exclude quotes, and include braces and brackets.
-#[derive(Debug, Clone)]
-enum Value {
-    Null,
-    String(Text),
-    /// A number, `true` or `false`.
-    Scalar(Range<usize>),
-    Object(Range<usize>),
-    Array(Range<usize>),
-}
-
-impl Value {
-    fn is_null(&self) -> bool {
-        matches!(self, Value::Null)
+fn read_fields(header: &[u8], members: &mut Members<'_>) -> Option<(Range<usize>, Index)> {
+    if let Some((index, end)) = Index::of(header, members.at) {
+        let start = std::mem::replace(&mut members.at, end);
+        return Some((start..end, index));
     }
-
-    fn text_range(&self) -> Range<usize> {
-        match self {
-            Value::Null => 0..0,
-            Value::String(text) => text.range.clone(),
-            Value::Scalar(range) | Value::Object(range) | Value::Array(range) => range.clone(),
-        }
+    let value = members.value()?;
+    match value.kind {
+        Kind::Object | Kind::Null => Some((value.range, Index::default())),
+        _ => members.fail("extFields is not an object"),
     }
 }
 
-/// Steps through the members of one object.
-#[derive(Debug, Clone)]
-struct Members<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    first: bool,
-}
-
-impl<'a> Members<'a> {
-    fn new(bytes: &'a [u8]) -> Members<'a> {
-        Members { bytes, at: 0, first: true }
-    }
-
-    #[cold]
-    fn wrong(&self, what: &str) -> Error {
-        Error::malformed(format!("JSON header, byte {}: {what}", self.at))
-    }
-
-    #[inline]
-    fn peek(&mut self) -> Option<u8> {
-        loop {
-            match self.bytes.get(self.at) {
-                Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
-                other => return other.copied(),
-            }
-        }
-    }
-
-    #[inline]
-    fn expect(&mut self, byte: u8) -> Result<()> {
-        if self.peek() != Some(byte) {
-            return Err(self.wrong(&format!("{:?} expected", char::from(byte))));
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    fn open(&mut self) -> Result<()> {
-        self.expect(b'{')
-    }
-
-    /// Returns the name of the next member, or `None` at the closing brace; the value must be read before the next.
-    #[inline]
-    fn next_name(&mut self) -> Result<Option<Text>> {
-        if self.peek() == Some(b'}') {
-            self.at += 1;
-            return Ok(None);
-        }
-        if !self.first {
-            self.expect(b',')?;
-        }
-        self.first = false;
-        self.expect(b'"')?;
-        let name = self.string_rest()?;
-        self.expect(b':')?;
-        Ok(Some(name))
-    }
-
-    /// Passes over a string whose opening quote is behind, and returns what is between the quotes.
-    fn string_rest(&mut self) -> Result<Text> {
-        let start = self.at;
-        let mut has_escapes = false;
-        loop {
-            let at = scan::quote_or_backslash(self.bytes, self.at);
-            match self.bytes.get(at) {
-                Some(b'"') => {
-                    self.at = at + 1;
-                    return Ok(Text { range: start..at, has_escapes });
-                }
-                Some(_) => {
-                    has_escapes = true;
-                    self.at = at + 2;
-                }
-                None => return Err(self.wrong("a string without an end")),
-            }
-        }
-    }
-
-    fn value(&mut self) -> Result<Value> {
-        match self.peek() {
-            Some(b'"') => {
-                self.at += 1;
-                self.string_rest().map(Value::String)
-            }
-            Some(b'{') => self.nested().map(Value::Object),
-            Some(b'[') => self.nested().map(Value::Array),
-            Some(_) => {
-                let start = self.at;
-                while let Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'+' | b'-' | b'.') = self.bytes.get(self.at) {
-                    self.at += 1;
-                }
-                match &self.bytes[start..self.at] {
-                    b"" => Err(self.wrong("a value expected")),
-                    b"null" => Ok(Value::Null),
-                    _ => Ok(Value::Scalar(start..self.at)),
-                }
-            }
-            None => Err(self.wrong("a value expected")),
-        }
-    }
-
-    /// Passes over an object or array, minding only strings and depth: the inside is read when it is asked for.
-    fn nested(&mut self) -> Result<Range<usize>> {
-        let start = self.at;
-        let mut depth = 0;
-        while let Some(&byte) = self.bytes.get(self.at) {
-            self.at += 1;
-            match byte {
-                b'"' => {
-                    self.string_rest()?;
-                }
-                b'{' | b'[' => {
-                    depth += 1;
-                    if depth > MAX_DEPTH {
-                        return Err(self.wrong("nested too deeply"));
-                    }
-                }
-                b'}' | b']' => {
-                    depth -= 1;
-                    if depth == 0 {
-                        return Ok(start..self.at);
-                    }
-                }
-                _ => {}
-            }
-        }
-        Err(self.wrong("a bracket without its partner"))
-    }
-
-    fn integer(&self, name: &str, value: &Value) -> Result<i32> {
-        let number = match value {
-            Value::String(_) | Value::Scalar(_) => scan::decimal(&self.bytes[value.text_range()]),
-            _ => None,
-        };
-        let number = number.and_then(|number| i32::try_from(number).ok());
-        number.ok_or_else(|| self.wrong(&format!("{name} is not an integer")))
-    }
-
-    /// A name, or as Java also accepts, a number.
-    fn language(&self, value: &Value) -> Language {
-        let text = &self.bytes[value.text_range()];
-        match value {
-            Value::Null => Language::JAVA,
-            Value::Scalar(_) => scan::decimal(text).map_or(Language::UNKNOWN, Language::from_number),
-            _ => Language::from_name(text),
-        }
+/// A name, or as Java also accepts, a number.
+fn language(header: &[u8], value: &Value) -> Language {
+    let text = &header[value.range.clone()];
+    match value.kind {
+        Kind::Null => Language::JAVA,
+        Kind::Scalar => scan::decimal(text).map_or(Language::UNKNOWN, Language::from_number),
+        _ => Language::from_name(text),
     }
 }
 
@@ -424,24 +210,23 @@ impl<'a> Fields<'a> {
         }
         // Whatever ends this early ends the iteration.
         self.ended = true;
+        self.step().ok_or_else(|| self.members.error())
+    }
+
+    fn step(&mut self) -> Option<Option<(Raw<'a>, Raw<'a>)>> {
         if !self.opened {
             self.opened = true;
             self.members.open()?;
         }
-        let bytes = self.members.bytes;
-        while let Some(name) = self.members.next_name()? {
+        while self.members.another()? {
+            let name = self.members.name()?;
             let value = self.members.value()?;
-            let has_escapes = match &value {
-                Value::Null => continue,
-                Value::String(text) => text.has_escapes,
-                // Inside an object or array are strings of its own.
-                Value::Scalar(_) | Value::Object(_) | Value::Array(_) => false,
-            };
-            self.ended = false;
-            let name = Raw::new(&bytes[name.range], name.has_escapes);
-            return Ok(Some((name, Raw::new(&bytes[value.text_range()], has_escapes))));
+            if value.kind != Kind::Null {
+                self.ended = false;
+                return Some(Some((self.members.raw(name), self.members.raw(value))));
+            }
         }
-        Ok(None)
+        Some(None)
     }
 }
 

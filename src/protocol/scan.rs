@@ -53,14 +53,20 @@ pub(super) fn decimal(bytes: &[u8]) -> Option<i64> {
     if digits.is_empty() {
         return None;
     }
+    // So many digits always fit; only more of them need care.
+    const FITTING: usize = 18;
     let mut value = 0i64;
-    for &byte in digits {
+    for (place, &byte) in digits.iter().enumerate() {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
             return None;
         }
         // Counted downwards, for there is one more negative number.
-        value = value.checked_mul(10)?.checked_sub(i64::from(digit))?;
+        value = if place < FITTING {
+            value * 10 - i64::from(digit)
+        } else {
+            value.checked_mul(10)?.checked_sub(i64::from(digit))?
+        };
     }
     if negative { Some(value) } else { value.checked_neg() }
 }
