@@ -186,6 +186,12 @@ impl<'a> Raw<'a> {
         if self.has_escapes { self.text() == text } else { self.bytes == text.as_bytes() }
     }
 
+    /// Returns the bytes of the text.
+    #[inline]
+    pub(crate) fn unescaped(self) -> Cow<'a, [u8]> {
+        if self.has_escapes { Cow::Owned(self.text().into_owned().into_bytes()) } else { Cow::Borrowed(self.bytes) }
+    }
+
     /// Reads a number without making text of it first.
     pub(crate) fn number<T: Field + TryFrom<i64>>(self, name: &'static str) -> Result<T> {
         match scan::decimal(self.bytes).map(T::try_from) {

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::fields::{FieldSink, Raw};
 use super::frame::{Head, Language};
-use super::members::{Index, Kind, Members, Value};
+use super::members::{Index, Kind, Literal, Members, Value};
 use super::scan;
 use crate::error::Result;
 
@@ -31,12 +31,11 @@ pub(crate) fn write(out: &mut Vec<u8>, head: &Head<'_>, put: impl FnOnce(&mut Si
     write_number(out, i64::from(head.code));
     let mark = out.len();
     out.extend_from_slice(b",\"extFields\":{");
-    let mut sink = Sink { out, first: true };
-    put(&mut sink);
-    if sink.first {
-        out.truncate(mark);
-    } else {
-        out.push(b'}');
+    put(&mut Sink { out });
+    match out.last_mut() {
+        // Behind the last field.
+        Some(comma @ b',') => *comma = b'}',
+        _ => out.truncate(mark),
     }
     out.extend_from_slice(b",\"flag\":");
     write_number(out, i64::from(head.flag));
@@ -54,17 +53,14 @@ pub(crate) fn write(out: &mut Vec<u8>, head: &Head<'_>, put: impl FnOnce(&mut Si
     out.push(b'}');
 }
 
-/// Writes fields as members of an object whose values all are strings.
+/// Writes fields as members of an object whose values all are strings, each with a comma behind it.
 pub(crate) struct Sink<'a> {
     out: &'a mut Vec<u8>,
-    first: bool,
 }
 
 impl Sink<'_> {
+    #[inline]
     fn name(&mut self, name: &str) {
-        if !std::mem::take(&mut self.first) {
-            self.out.push(b',');
-        }
         // Sends are what is written most often, and their names have one letter.
         if let &[letter @ b'a'..=b'z'] = name.as_bytes() {
             self.out.extend_from_slice(&[b'"', letter, b'"', b':', b'"']);
@@ -80,23 +76,26 @@ impl FieldSink for Sink<'_> {
     fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         write_escaped(self.out, value);
-        self.out.push(b'"');
+        self.out.extend_from_slice(b"\",");
     }
 
     fn flag(&mut self, name: &str, value: bool) {
         self.name(name);
-        self.out.extend_from_slice(if value { b"true\"" } else { b"false\"" });
+        self.out.extend_from_slice(if value { b"true\"," } else { b"false\"," });
     }
 
     fn number(&mut self, name: &str, value: i64) {
         self.name(name);
         write_number(self.out, value);
-        self.out.push(b'"');
+        self.out.extend_from_slice(b"\",");
     }
 }
 
 fn write_number(out: &mut Vec<u8>, value: i64) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    match u8::try_from(value) {
+        Ok(digit @ 0..=9) => out.push(b'0' + digit),
+        _ => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+    }
 }
 
 /// Escapes what JSON must have escaped; message properties are full of U+0001 and U+0002.
@@ -127,8 +126,37 @@ fn write_escaped(out: &mut Vec<u8>, text: &str) {
 
 /// Reads a header.
 pub(crate) fn read(header: &[u8]) -> Result<Parsed> {
+    if let Some(parsed) = read_usual(header) {
+        return Ok(parsed);
+    }
     let mut members = Members::new(header);
     read_members(header, &mut members).ok_or_else(|| members.error())
+}
+
+/// Reads a header that is laid out as Java and this crate do it, which is nearly every one; `None` says nothing about the
+/// others.
+fn read_usual(header: &[u8]) -> Option<Parsed> {
+    let mut from = Literal { bytes: header, at: 0 };
+    let number = |from: &mut Literal<'_>| i32::try_from(scan::decimal(from.number())?).ok();
+    from.pass(b"{\"code\":")?;
+    let code = number(&mut from)?;
+    let (mut fields, mut index) = (0..0, Index::default());
+    if from.pass(b",\"extFields\":").is_some() {
+        let start = from.at;
+        (index, from.at) = Index::of(header, start)?;
+        fields = start..from.at;
+    }
+    from.pass(b",\"flag\":")?;
+    let flag = number(&mut from)?;
+    from.pass(b",\"language\":\"")?;
+    let language = Language::from_name(&header[from.string()?]);
+    from.pass(b",\"opaque\":")?;
+    let opaque = number(&mut from)?;
+    let remark = if from.pass(b",\"remark\":\"").is_some() { from.string()? } else { 0..0 };
+    from.pass(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":")?;
+    let version = number(&mut from)?;
+    from.pass(b"}")?;
+    Some(Parsed { code, language, version, opaque, flag, remark, fields, index })
 }
 
 fn read_members(header: &[u8], members: &mut Members<'_>) -> Option<Parsed> {

@@ -189,6 +189,47 @@ impl<'a> Members<'a> {
     }
 }
 
+/// Steps through text that is expected to be laid out in one way.
+#[derive(Debug)]
+pub(super) struct Literal<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
+}
+
+impl<'a> Literal<'a> {
+    /// Passes over exactly this text, or stays.
+    #[inline]
+    pub(super) fn pass<const N: usize>(&mut self, text: &[u8; N]) -> Option<()> {
+        if self.bytes.get(self.at..)?.first_chunk() != Some(text) {
+            return None;
+        }
+        self.at += N;
+        Some(())
+    }
+
+    /// Passes over a string without escapes, whose opening quote is behind.
+    #[inline]
+    pub(super) fn string(&mut self) -> Option<Range<usize>> {
+        let start = self.at;
+        let end = scan::quote_or_backslash(self.bytes, start);
+        if *self.bytes.get(end)? != b'"' {
+            return None;
+        }
+        self.at = end + 1;
+        Some(start..end)
+    }
+
+    /// Passes over digits and a sign; there may be none.
+    #[inline]
+    pub(super) fn number(&mut self) -> &'a [u8] {
+        let start = self.at;
+        while let Some(b'0'..=b'9' | b'-') = self.bytes.get(self.at) {
+            self.at += 1;
+        }
+        self.bytes.get(start..self.at).unwrap_or_default()
+    }
+}
+
 /// Where the fields of a header stand, noted while it is read so that they need not be looked for again. Only of headers
 /// as Java and this crate write them, whose fields are a few strings without escapes and without space between them.
 #[derive(Debug, Clone, Default)]
@@ -209,26 +250,25 @@ impl Index {
     const MOST: usize = 12;
 
     /// Reads the object that starts at `at`, and returns also where it ends.
-    pub(super) fn of(bytes: &[u8], mut at: usize) -> Option<(Index, usize)> {
+    pub(super) fn of(bytes: &[u8], at: usize) -> Option<(Index, usize)> {
+        // So every position below fits.
+        u16::try_from(bytes.len()).ok()?;
         let mut index = Index::default();
-        loop {
-            at += 1;
-            let name = (at + 1, scan::quote_or_backslash(bytes, at + 1));
-            let value = (name.1 + 3, scan::quote_or_backslash(bytes, name.1 + 3));
-            if *bytes.get(at)? != b'"' || bytes.get(name.1..value.0)? != b"\":\"" || *bytes.get(value.1)? != b'"' {
-                return None;
-            }
-            let span = index.spans.get_mut(index.len)?;
-            let short = |at: usize| u16::try_from(at).ok();
-            *span = Span { name: (short(name.0)?, short(name.1)?), value: (short(value.0)?, short(value.1)?) };
+        let mut from = Literal { bytes, at };
+        from.pass(b"{\"")?;
+        for span in &mut index.spans {
+            let name = from.string()?;
+            from.pass(b":\"")?;
+            let value = from.string()?;
+            let short = |range: Range<usize>| (range.start as u16, range.end as u16);
+            *span = Span { name: short(name), value: short(value) };
             index.len += 1;
-            at = value.1 + 1;
-            match bytes.get(at)? {
-                b',' => {}
-                b'}' => return Some((index, at + 1)),
-                _ => return None,
+            if from.pass(b",\"").is_none() {
+                from.pass(b"}")?;
+                return Some((index, from.at));
             }
         }
+        None
     }
 
     pub(crate) fn is_empty(&self) -> bool {

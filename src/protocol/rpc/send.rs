@@ -92,22 +92,16 @@ impl Header for SendReply {
         };
         let (mut queue_id, mut queue_offset) = (None, None);
         while let Some((name, value)) = fields.next_raw()? {
-            if name.is("msgId") {
-                reply.msg_id = value.text().into_owned();
-            } else if name.is("queueId") {
-                queue_id = Some(value.number("queueId")?);
-            } else if name.is("queueOffset") {
-                queue_offset = Some(value.number("queueOffset")?);
-            } else if name.is("transactionId") {
-                reply.transaction_id = Some(value.text().into_owned());
-            } else if name.is("batchUniqId") {
-                reply.batch_unique_id = Some(value.text().into_owned());
-            } else if name.is("recallHandle") {
-                reply.recall_handle = Some(value.text().into_owned());
-            } else if name.is("MSG_REGION") && !value.is(DEFAULT_REGION) {
-                reply.region_id = Cow::Owned(value.text().into_owned());
-            } else if name.is("TRACE_ON") {
-                reply.trace_on = !value.is("false");
+            match &*name.unescaped() {
+                b"msgId" => reply.msg_id = value.text().into_owned(),
+                b"queueId" => queue_id = Some(value.number("queueId")?),
+                b"queueOffset" => queue_offset = Some(value.number("queueOffset")?),
+                b"transactionId" => reply.transaction_id = Some(value.text().into_owned()),
+                b"batchUniqId" => reply.batch_unique_id = Some(value.text().into_owned()),
+                b"recallHandle" => reply.recall_handle = Some(value.text().into_owned()),
+                b"MSG_REGION" if !value.is(DEFAULT_REGION) => reply.region_id = Cow::Owned(value.text().into_owned()),
+                b"TRACE_ON" => reply.trace_on = !value.is("false"),
+                _ => {}
             }
         }
         if reply.msg_id.is_empty() {
