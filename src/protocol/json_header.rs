@@ -137,9 +137,8 @@ pub(crate) fn read(header: &[u8]) -> Result<Parsed> {
 /// others.
 fn read_usual(header: &[u8]) -> Option<Parsed> {
     let mut from = Literal { bytes: header, at: 0 };
-    let number = |from: &mut Literal<'_>| i32::try_from(scan::decimal(from.number())?).ok();
     from.pass(b"{\"code\":")?;
-    let code = number(&mut from)?;
+    let code = from.integer()?;
     let (mut fields, mut index) = (0..0, Index::default());
     if from.pass(b",\"extFields\":").is_some() {
         let start = from.at;
@@ -147,14 +146,14 @@ fn read_usual(header: &[u8]) -> Option<Parsed> {
         fields = start..from.at;
     }
     from.pass(b",\"flag\":")?;
-    let flag = number(&mut from)?;
+    let flag = from.integer()?;
     from.pass(b",\"language\":\"")?;
     let language = Language::from_name(&header[from.string()?]);
     from.pass(b",\"opaque\":")?;
-    let opaque = number(&mut from)?;
+    let opaque = from.integer()?;
     let remark = if from.pass(b",\"remark\":\"").is_some() { from.string()? } else { 0..0 };
     from.pass(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":")?;
-    let version = number(&mut from)?;
+    let version = from.integer()?;
     from.pass(b"}")?;
     Some(Parsed { code, language, version, opaque, flag, remark, fields, index })
 }

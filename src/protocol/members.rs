@@ -219,14 +219,21 @@ impl<'a> Literal<'a> {
         Some(start..end)
     }
 
-    /// Passes over digits and a sign; there may be none.
+    /// Reads an integer.
     #[inline]
-    pub(super) fn number(&mut self) -> &'a [u8] {
+    pub(super) fn integer(&mut self) -> Option<i32> {
+        let negative = self.pass(b"-").is_some();
         let start = self.at;
-        while let Some(b'0'..=b'9' | b'-') = self.bytes.get(self.at) {
+        let mut value = 0i64;
+        while let Some(&digit @ b'0'..=b'9') = self.bytes.get(self.at) {
+            value = value.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
             self.at += 1;
         }
-        self.bytes.get(start..self.at).unwrap_or_default()
+        // What wrapped has more digits.
+        if !(1..=10).contains(&(self.at - start)) {
+            return None;
+        }
+        i32::try_from(if negative { -value } else { value }).ok()
     }
 }
 

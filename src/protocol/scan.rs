@@ -6,24 +6,19 @@ const HIGHS: u64 = ONES << 7;
 /// Returns where the first `"` or `\` stands, from `at` on; the length when there is none.
 #[inline]
 pub(super) fn quote_or_backslash(bytes: &[u8], at: usize) -> usize {
-    find(bytes, at, |word| borrow(word, b'"') | borrow(word, b'\\'), |byte| byte == b'"' || byte == b'\\')
+    find(bytes, at, |word| borrow(word, b'"') | borrow(word, b'\\'))
 }
 
 /// Returns where the first byte stands that a JSON string must have escaped, from `at` on; the length when there is none.
 #[inline]
 pub(super) fn to_escape(bytes: &[u8], at: usize) -> usize {
-    find(
-        bytes,
-        at,
-        |word| borrow(word, b'"') | borrow(word, b'\\') | word.wrapping_sub(ONES * 0x20),
-        |byte| byte < 0x20 || byte == b'"' || byte == b'\\',
-    )
+    find(bytes, at, |word| borrow(word, b'"') | borrow(word, b'\\') | word.wrapping_sub(ONES * 0x20))
 }
 
 /// `in_word` sets the high bit of the ASCII bytes it finds, and what it likes of others. A borrow may reach the bytes
 /// after the first one found, so only the first counts.
 #[inline]
-fn find(bytes: &[u8], mut at: usize, in_word: impl Fn(u64) -> u64, is: impl Fn(u8) -> bool) -> usize {
+fn find(bytes: &[u8], mut at: usize, in_word: impl Fn(u64) -> u64) -> usize {
     while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
         let word = u64::from_le_bytes(*word);
         let found = in_word(word) & !word & HIGHS;
@@ -32,10 +27,26 @@ fn find(bytes: &[u8], mut at: usize, in_word: impl Fn(u64) -> u64, is: impl Fn(u
         }
         at += 8;
     }
-    while bytes.get(at).is_some_and(|byte| !is(*byte)) {
-        at += 1;
+    let rest = bytes.get(at..).unwrap_or_default();
+    let word = short_word(rest);
+    let found = in_word(word) & !word & HIGHS;
+    // With nothing found there are 64 zeros; and one may be found in what fills the word up.
+    bytes.len() - rest.len() + rest.len().min(found.trailing_zeros() as usize / 8)
+}
+
+/// Makes a word of at most seven bytes, filled up with zeros, from pieces that overlap.
+#[inline]
+fn short_word(bytes: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return u64::from(first) | u64::from(last) << (8 * (bytes.len() - 4));
     }
-    at.min(bytes.len())
+    match *bytes {
+        [a, b, c] => u64::from_le_bytes([a, b, c, 0, 0, 0, 0, 0]),
+        [a, b] => u64::from_le_bytes([a, b, 0, 0, 0, 0, 0, 0]),
+        [a] => u64::from(a),
+        _ => 0,
+    }
 }
 
 /// Subtracting one makes an ASCII byte negative only if it was zero, which it is after this when it was `byte`.
@@ -53,22 +64,22 @@ pub(super) fn decimal(bytes: &[u8]) -> Option<i64> {
     if digits.is_empty() {
         return None;
     }
-    // So many digits always fit; only more of them need care.
-    const FITTING: usize = 18;
+    // So many digits always fit; only more of them need care. Counted downwards: there is one more negative number.
+    let (fitting, more) = digits.split_at(digits.len().min(18));
     let mut value = 0i64;
-    for (place, &byte) in digits.iter().enumerate() {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        // Counted downwards, for there is one more negative number.
-        value = if place < FITTING {
-            value * 10 - i64::from(digit)
-        } else {
-            value.checked_mul(10)?.checked_sub(i64::from(digit))?
-        };
+    for byte in fitting {
+        value = value * 10 - digit(*byte)?;
+    }
+    for byte in more {
+        value = value.checked_mul(10)?.checked_sub(digit(*byte)?)?;
     }
     if negative { Some(value) } else { value.checked_neg() }
+}
+
+#[inline]
+fn digit(byte: u8) -> Option<i64> {
+    let digit = byte.wrapping_sub(b'0');
+    (digit <= 9).then_some(i64::from(digit))
 }
 
 #[cfg(test)]
