@@ -200,6 +200,16 @@ impl<'a> Raw<'a> {
         }
     }
 
+    /// Returns a copy of the text; what is not UTF-8 is replaced.
+    pub(crate) fn into_string(self) -> String {
+        if self.has_escapes {
+            return self.text().into_owned();
+        }
+        // Copied first, for text that is aligned is checked faster.
+        String::from_utf8(self.bytes.to_vec())
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    }
+
     /// Returns the text; what is not UTF-8 is replaced.
     pub(crate) fn text(self) -> Cow<'a, str> {
         if self.has_escapes {

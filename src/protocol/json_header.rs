@@ -85,6 +85,11 @@ impl FieldSink for Sink<'_> {
     }
 
     fn number(&mut self, name: &str, value: i64) {
+        if let (&[letter @ b'a'..=b'z'], 0..=9) = (name.as_bytes(), value) {
+            let digit = b'0' + value as u8;
+            self.out.extend_from_slice(&[b'"', letter, b'"', b':', b'"', digit, b'"', b',']);
+            return;
+        }
         self.name(name);
         write_number(self.out, value);
         self.out.extend_from_slice(b"\",");
@@ -92,10 +97,7 @@ impl FieldSink for Sink<'_> {
 }
 
 fn write_number(out: &mut Vec<u8>, value: i64) {
-    match u8::try_from(value) {
-        Ok(digit @ 0..=9) => out.push(b'0' + digit),
-        _ => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
-    }
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Escapes what JSON must have escaped; message properties are full of U+0001 and U+0002.

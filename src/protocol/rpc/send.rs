@@ -93,13 +93,13 @@ impl Header for SendReply {
         let (mut queue_id, mut queue_offset) = (None, None);
         while let Some((name, value)) = fields.next_raw()? {
             match &*name.unescaped() {
-                b"msgId" => reply.msg_id = value.text().into_owned(),
+                b"msgId" => reply.msg_id = value.into_string(),
                 b"queueId" => queue_id = Some(value.number("queueId")?),
                 b"queueOffset" => queue_offset = Some(value.number("queueOffset")?),
-                b"transactionId" => reply.transaction_id = Some(value.text().into_owned()),
-                b"batchUniqId" => reply.batch_unique_id = Some(value.text().into_owned()),
-                b"recallHandle" => reply.recall_handle = Some(value.text().into_owned()),
-                b"MSG_REGION" if !value.is(DEFAULT_REGION) => reply.region_id = Cow::Owned(value.text().into_owned()),
+                b"transactionId" => reply.transaction_id = Some(value.into_string()),
+                b"batchUniqId" => reply.batch_unique_id = Some(value.into_string()),
+                b"recallHandle" => reply.recall_handle = Some(value.into_string()),
+                b"MSG_REGION" if !value.is(DEFAULT_REGION) => reply.region_id = Cow::Owned(value.into_string()),
                 b"TRACE_ON" => reply.trace_on = !value.is("false"),
                 _ => {}
             }
