@@ -15,6 +15,7 @@ mod handle;
 mod heartbeat;
 pub(crate) mod hooks;
 mod identity;
+mod job_queue;
 mod name_server;
 pub(crate) mod names;
 mod offsets;
