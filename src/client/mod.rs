@@ -35,7 +35,7 @@ pub(crate) use core::Core;
 pub use credentials::Credentials;
 pub(crate) use groups::{GroupKind, Groups, Member, Membership};
 pub use handle::Client;
-pub(crate) use offsets::{check_offset, check_queue, may_have_moved, to_millis};
+pub(crate) use offsets::{check_offset, check_queue, is_connection_over, may_have_moved, to_millis};
 pub(crate) use options::ClientOptions;
 pub use queries::QueryResult;
 pub(crate) use route::Route;

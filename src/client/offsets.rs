@@ -149,7 +149,7 @@ impl Core {
         let Ok(route) = self.routes().refresh(self, queue.shared_topic(), deadline) else { return Err(error) };
         match route.master(queue.broker_name()) {
             // Repeating is harmless: these requests read, or write what they wrote before.
-            Some(now) if *now != addr || matches!(error, Error::Disconnected { .. }) => {
+            Some(now) if *now != addr || is_connection_over(&error) => {
                 self.remoting().call(now, request, &[], deadline)
             }
             _ => Err(error),
@@ -203,11 +203,13 @@ fn update(group: &Arc<str>, queue: &MessageQueue, offset: i64) -> UpdateConsumer
 
 /// Whether the server asked may not be the queue's master any more.
 pub(crate) fn may_have_moved(error: &Error) -> bool {
-    match error {
-        Error::Connect { .. } | Error::Disconnected { .. } => true,
-        Error::Rejected { code, .. } => *code == ResponseCode::NOT_LEADER_FOR_QUEUE,
-        _ => false,
-    }
+    let elsewhere = matches!(error, Error::Rejected { code: ResponseCode::NOT_LEADER_FOR_QUEUE, .. });
+    elsewhere || matches!(error, Error::Connect { .. }) || is_connection_over(error)
+}
+
+/// Whether the same server is worth asking again, on a new connection: this one broke, or the server is about to leave.
+pub(crate) fn is_connection_over(error: &Error) -> bool {
+    matches!(error, Error::Disconnected { .. } | Error::Rejected { code: ResponseCode::GO_AWAY, .. })
 }
 
 /// Milliseconds since 1970, rounded down as brokers round the times of messages; 0 for a time before.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::client::{Route, may_have_moved};
+use crate::client::{Route, is_connection_over, may_have_moved};
 use crate::error::Error;
 use crate::message::MessageQueue;
 
@@ -38,7 +38,7 @@ impl Source {
     /// second attempt at the same address.
     pub(super) fn next(&self, error: &Error, route: &Route, broker_name: &str) -> Option<Source> {
         let next = Source::choose(route, broker_name, MASTER)?;
-        (next.addr != self.addr || matches!(error, Error::Disconnected { .. })).then_some(next)
+        (next.addr != self.addr || is_connection_over(error)).then_some(next)
     }
 }
 
