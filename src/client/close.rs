@@ -35,6 +35,13 @@ pub struct CloseReport {
     pub persisted: usize,
 }
 
+impl CloseReport {
+    /// The report of closing something that has calls under way and no threads of its own.
+    pub(crate) fn of_calls(finished: usize, abandoned: usize, complete: bool) -> CloseReport {
+        CloseReport { complete, finished, abandoned, persisted: 0 }
+    }
+}
+
 impl fmt::Display for CloseReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let CloseReport { complete, finished, abandoned, persisted } = self;
