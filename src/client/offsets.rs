@@ -34,8 +34,9 @@ impl Client {
         self.core().max_offset(queue, self.core().request_deadline())
     }
 
-    /// Returns the offset of the first message of a queue that was stored at `time` or later, by the broker's clock; the
-    /// maximum offset when there is none.
+    /// Returns the offset of the first message of a queue that was stored at `time` or later, by the broker's clock.
+    ///
+    /// When there is none, brokers 5.x answer the maximum offset, those before (4.9.7) the offset of the last message.
     ///
     /// # Errors
     /// As [`min_offset`](Client::min_offset).

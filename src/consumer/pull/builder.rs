@@ -75,7 +75,7 @@ impl PullConsumerBuilder {
         self
     }
 
-    /// Sets how many bytes a pull returns at most, up to 16 MiB; the broker decides by default. See
+    /// Sets how many bytes a broker is asked to return at most, up to 16 MiB; it decides by default. See
     /// [`PreparedPull::max_bytes`](super::PreparedPull::max_bytes).
     pub fn max_bytes(mut self, bytes: usize) -> PullConsumerBuilder {
         self.options.max_bytes = Some(bytes);

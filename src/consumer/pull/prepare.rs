@@ -64,8 +64,10 @@ impl<'a> PreparedPull<'a> {
         self
     }
 
-    /// Sets how many bytes of messages to return at most, up to 16 MiB; one message is returned even if it is larger.
-    /// Brokers obey from 5.0 on, and have a limit of their own: 256 KiB from memory and 64 KiB from disk by default.
+    /// Sets how many bytes of messages the broker is asked to return at most, up to 16 MiB.
+    ///
+    /// A wish: Apache's broker 5.5.0 was seen to ignore it, and those before 5.0 do not know it. Brokers have a limit of
+    /// their own, 256 KiB from memory and 64 KiB from disk by default, and return one message even if it is larger.
     pub fn max_bytes(mut self, bytes: usize) -> PreparedPull<'a> {
         self.max_bytes = Some(bytes);
         self
