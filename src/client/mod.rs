@@ -20,6 +20,8 @@ pub(crate) mod names;
 mod offsets;
 mod options;
 mod owner;
+#[cfg(test)]
+pub(crate) mod peer;
 mod queries;
 mod resolver;
 mod route;

@@ -274,25 +274,4 @@ fn is_whole(time: SystemTime) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(micros: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_micros(micros)
-    }
-
-    #[test]
-    fn a_period_has_whole_milliseconds_and_honours_its_bounds() {
-        let cases = [
-            (Period::new(&(..)), (0, i64::MAX)),
-            (Period::new(&(at(2_000)..)), (2, i64::MAX)),
-            (Period::new(&(at(2_500)..at(4_000))), (2, 3)),
-            (Period::new(&(at(2_000)..at(4_500))), (2, 4)),
-            (Period::new(&(at(2_000)..=at(4_000))), (2, 4)),
-            (Period::new(&(UNIX_EPOCH - Duration::from_secs(9)..at(1_000))), (0, 0)),
-        ];
-        for (period, (begin, end)) in cases {
-            assert_eq!(period, Period { begin, end });
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! SQL conditions that a broker has found to be in order.
 //!
-//! A broker that cannot compile the condition of a pull returns all messages instead of an error (seen with 5.5.0), so each condition is checked once, by a question of its own, before it is pulled with.
+//! A broker that cannot compile the condition of a pull returns all messages instead of an error (seen with 5.5.0), so
+//! each condition is checked once, by a question of its own, before it is pulled with.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

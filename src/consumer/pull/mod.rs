@@ -6,6 +6,8 @@ mod prepare;
 mod result;
 mod shared;
 mod source;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::fmt;
