@@ -97,7 +97,7 @@ impl Bench {
                     black_box(&self.out);
                 }
                 Step::PullReply => {
-                    let frame = self.stream.read(black_box(&self.pulled)).expect("well formed").expect("whole");
+                    let Ok(Some(frame)) = self.stream.read(black_box(&self.pulled)) else { panic!("a whole frame") };
                     black_box(self.codec.decode_pull_reply(&frame).expect("well formed"));
                 }
             }
@@ -111,7 +111,7 @@ impl Bench {
     }
 
     fn read_reply(&mut self) {
-        let frame = self.stream.read(black_box(&self.reply)).expect("well formed").expect("whole");
+        let Ok(Some(frame)) = self.stream.read(black_box(&self.reply)) else { panic!("a whole frame") };
         black_box((frame.opaque(), self.codec.decode_send_reply(&frame).expect("well formed")));
     }
 }

@@ -25,11 +25,16 @@ pub(crate) mod peer;
 mod queries;
 mod resolver;
 mod route;
+mod route_entry;
 mod routes;
 mod scheduler;
 pub(crate) mod send;
 mod timers;
 mod topics;
+mod validation;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use address_map::AddressMap;
 pub use builder::ClientBuilder;

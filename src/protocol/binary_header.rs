@@ -3,13 +3,12 @@
 //! `i16 code | u8 language | i16 version | i32 opaque | i32 flag | i32 + remark | i32 + entries`, each entry
 //! `i16 + key | i32 + value`. Lengths are signed in Java and checked here against the bytes that are left.
 
-use std::borrow::Cow;
-
 use byteorder::{BigEndian, ByteOrder};
 
-use super::fields::FieldSink;
+use super::fields::{FieldSink, Raw};
 use super::frame::{Head, Language};
 use super::json_header::Parsed;
+use super::members::Index;
 use crate::error::{Error, Result};
 
 /// Everything before the remark's bytes.
@@ -65,6 +64,7 @@ pub(crate) fn read(header: &[u8]) -> Result<Parsed> {
         flag: BigEndian::read_i32(&header[9..]),
         remark,
         fields,
+        index: Index::default(),
     })
 }
 
@@ -90,38 +90,29 @@ impl<'a> Fields<'a> {
         Fields { raw }
     }
 
-    fn step(&mut self) -> Result<(Cow<'a, str>, Cow<'a, str>)> {
-        let raw = self.raw;
-        let name_len = raw.get(..2).map(|len| usize::from(BigEndian::read_u16(len)));
-        let name = name_len.and_then(|len| raw.get(2..2 + len));
-        let (Some(name_len), Some(name)) = (name_len, name) else {
-            return Err(Error::malformed("binary header: a field's name is cut off"));
-        };
-        let value = section(raw, 2 + name_len, "a value")?;
-        self.raw = &raw[value.end..];
-        Ok((String::from_utf8_lossy(name), String::from_utf8_lossy(&raw[value])))
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(Cow<'a, str>, Cow<'a, str>)>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+    pub(crate) fn next_raw(&mut self) -> Result<Option<(Raw<'a>, Raw<'a>)>> {
         while !self.raw.is_empty() {
-            let step = self.step();
-            match &step {
-                Ok((_, value)) if value.is_empty() => continue,
-                Ok(_) => {}
-                Err(_) => self.raw = &[],
+            // Whatever ends this early ends the iteration.
+            let raw = std::mem::take(&mut self.raw);
+            let name_len = raw.first_chunk().map(|len| usize::from(u16::from_be_bytes(*len)));
+            let name = name_len.and_then(|len| raw.get(2..2 + len));
+            let (Some(name_len), Some(name)) = (name_len, name) else {
+                return Err(Error::malformed("binary header: a field's name is cut off"));
+            };
+            let value = section(raw, 2 + name_len, "a value")?;
+            self.raw = &raw[value.end..];
+            if !value.is_empty() {
+                return Ok(Some((Raw::new(name, false), Raw::new(&raw[value], false))));
             }
-            return Some(step);
         }
-        None
+        Ok(None)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
     use crate::protocol::frame::{Frame, HeaderKind, decode_whole};
     use crate::protocol::golden::vector;

@@ -1,4 +1,6 @@
+use super::super::members::MAX_DEPTH;
 use super::*;
+use crate::error::Error;
 use crate::protocol::fields::{Field, FieldSource};
 use crate::protocol::frame::{Frame, HeaderKind};
 
