@@ -14,8 +14,8 @@ use crate::protocol::rpc::offset::{
 };
 use crate::remoting::Deadline;
 
-/// All of these ask the queue's master and block until it answered, at most for the request timeout (3 s by default). When
-/// the broker is unknown, or cannot be reached where it was, the route is asked for once more.
+/// All of these ask the queue's master and block until it answered, at most for the request timeout (3 s by default).
+/// When the broker is unknown, or cannot be reached where it was, the route is asked for once more.
 impl Client {
     /// Returns the smallest offset a queue still has.
     ///
@@ -208,7 +208,8 @@ pub(crate) fn may_have_moved(error: &Error) -> bool {
     elsewhere || matches!(error, Error::Connect { .. }) || is_connection_over(error)
 }
 
-/// Whether the same server is worth asking again, on a new connection: this one broke, or the server is about to leave.
+/// Whether the same server is worth asking again, on a new connection: this one broke, or the server is about to
+/// leave.
 pub(crate) fn is_connection_over(error: &Error) -> bool {
     matches!(error, Error::Disconnected { .. } | Error::Rejected { code: ResponseCode::GO_AWAY, .. })
 }

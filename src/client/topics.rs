@@ -23,11 +23,11 @@ impl Client {
     /// parallel. The name servers know the topic when this returns, producers and consumers at their next look.
     ///
     /// # Errors
-    /// The topic was created everywhere or an error is returned, where Java is content with one broker and forgets what
-    /// the others said. With several brokers it is [`Error::Exhausted`], which lists those that failed; on all others the
-    /// topic was created. Calling again is harmless.
-    /// [`Error::Invalid`] for a name that is not allowed or a number of queues below 1 or above 65 536,
-    /// [`Error::NoRoute`] for a key topic that does not exist, and [`Error::NoBroker`] for one without a master.
+    /// The topic was created everywhere or an error is returned, where Java is content with one broker and forgets
+    /// what the others said. With several brokers it is [`Error::Exhausted`], which lists those that failed; on all
+    /// others the topic was created. Calling again is harmless. [`Error::Invalid`] for a name that is not allowed or a
+    /// number of queues below 1 or above 65 536, [`Error::NoRoute`] for a key topic that does not exist, and
+    /// [`Error::NoBroker`] for one without a master.
     ///
     /// ```no_run
     /// # fn main() -> rocketmq_blocking::Result<()> {
@@ -118,8 +118,8 @@ impl Core {
         };
         let mut failures: Vec<_> =
             gather(self, &masters, &request, deadline).into_iter().filter_map(|asked| asked.split().err()).collect();
-        // What is known of the topic may be an older number of queues, or that it does not exist. Should this fail, the
-        // next look finds out.
+        // What is known of the topic may be an older number of queues, or that it does not exist. Should this fail,
+        // the next look finds out.
         let _ = self.routes().refresh(self, name, deadline);
         match failures.pop() {
             None => Ok(()),

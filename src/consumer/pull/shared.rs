@@ -253,8 +253,8 @@ impl Shared {
         }
     }
 
-    /// Ends the pulls that wait, gives callbacks until `deadline`, and leaves the group. On a thread of the crate it does
-    /// not wait for callbacks. Returns how many callbacks got `Closed`, and how many had not ended.
+    /// Ends the pulls that wait, gives callbacks until `deadline`, and leaves the group. On a thread of the crate it
+    /// does not wait for callbacks. Returns how many callbacks got `Closed`, and how many had not ended.
     pub(super) fn close(self: &Arc<Self>, deadline: Deadline) -> (usize, usize) {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(open);

@@ -28,8 +28,8 @@ impl Source {
         self.broker_id != MASTER
     }
 
-    /// Whether another server could answer what this one failed to: any other when it was a slave that refused, which it
-    /// does when reading from it is switched off; else when it could not be reached or says it is not in charge.
+    /// Whether another server could answer what this one failed to: any other when it was a slave that refused, which
+    /// it does when reading from it is switched off; else when it could not be reached or says it is not in charge.
     pub(super) fn is_worth_leaving(&self, error: &Error) -> bool {
         may_have_moved(error) || (self.is_slave() && matches!(error, Error::Rejected { .. }))
     }
