@@ -3,12 +3,11 @@
 //! `cargo bench --bench codec` prints both; with `-- --gate` it fails when one is above its limit, which is how the
 //! project's checks keep the codec cheap. Times are not measured here: see the benchmark `remoting`.
 
-#![allow(unsafe_code, reason = "an allocator that counts has to be one")]
+#[path = "common/counting.rs"]
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::process::{Command, ExitCode};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rocketmq_blocking::bench::{Codec, Form, Stream};
 
@@ -16,33 +15,6 @@ use rocketmq_blocking::bench::{Codec, Form, Stream};
 const MAX_INSTRUCTIONS: u64 = 5_000;
 /// The received frame, and the two ids in it that users keep.
 const MAX_ALLOCATIONS: f64 = 3.0;
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the promises that the system's allocator asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: `at` came from `alloc` above with the same layout.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// What can be measured, and its name.
 #[derive(Clone, Copy)]
@@ -121,9 +93,7 @@ fn allocations(form: Form, step: Step) -> f64 {
     const TIMES: u64 = 1_000;
     let mut bench = Bench::new(form);
     bench.run(step, 10);
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    bench.run(step, TIMES);
-    (ALLOCATIONS.load(Ordering::Relaxed) - before) as f64 / TIMES as f64
+    counting::count(|| bench.run(step, TIMES)) as f64 / TIMES as f64
 }
 
 /// Instructions per run: this program runs under valgrind twice, and the difference is shared out.

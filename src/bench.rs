@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::client::Client;
 use crate::code::{RequestCode, ResponseCode};
 use crate::error::Result;
 use crate::message::{Stored, UniqueIds};
@@ -13,6 +14,7 @@ use crate::protocol::frame::{self, Frame, FrameReader, Head, HeaderKind, MAX_FRA
 use crate::protocol::record;
 use crate::protocol::rpc::pull::{PullMessage, PullReply, pull_flag};
 use crate::protocol::rpc::send::{DEFAULT_REGION, SendMessage, SendReply};
+use crate::remoting::Deadline;
 
 /// The two forms of a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +157,13 @@ impl Codec {
         Ok(views.iter().map(|view| view.body().len()).sum())
     }
 
+    /// Sends over a client's connection to `addr`, without what a producer does around it.
+    pub fn call(&self, client: &Client, addr: &Arc<str>, body: &[u8]) -> Result<i64> {
+        let deadline = Deadline::after(Duration::from_secs(3));
+        let answer = client.core().remoting().call(addr, &self.send, body, deadline)?;
+        answer.header().map(|reply| reply.queue_offset)
+    }
+
     /// Appends an answer without fields.
     pub fn encode_answer(&self, out: &mut Vec<u8>, code: i32, opaque: i32, body: &[u8]) -> Result<()> {
         frame::encode_response(out, &Head::response(self.kind, ResponseCode(code), opaque, None), &NoFields, body)
@@ -190,6 +199,12 @@ impl Received {
     pub fn field(&self, name: &str) -> Option<String> {
         self.0.field(name).map(|value| value.into_owned())
     }
+}
+
+/// Returns how many requests a client has handed to its connections, and with how many writes they left.
+pub fn requests_and_writes(client: &Client) -> (u64, u64) {
+    let (requests, writes, _) = client.core().remoting().counts();
+    (requests, writes)
 }
 
 /// Cuts frames out of a stream.
