@@ -1,22 +1,13 @@
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::address_map::AddressMap;
 use super::credentials::Credentials;
-use super::discovery::Discovery;
 use super::handle::Client;
-use super::identity;
-use super::name_server;
-use super::options::ClientOptions;
-use crate::error::{Error, Result};
-use crate::protocol::frame::{HeaderKind, MAX_FRAME};
+use crate::error::Result;
+use crate::protocol::frame::HeaderKind;
 use crate::remoting::RemotingOptions;
-
-/// The shortest interval of a periodic job: shorter ones would only keep the scheduler busy.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
-/// The longest name of an instance or unit; the client id stands in every heartbeat.
-const NAME_LIMIT: usize = 255;
 
 /// Settings of a [`Client`]. It is consumed and ends in [`connect`](ClientBuilder::connect) or
 /// [`build`](ClientBuilder::build), which check everything.
@@ -36,25 +27,25 @@ const NAME_LIMIT: usize = 255;
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct ClientBuilder {
-    name_servers: Option<String>,
-    discovery_domain: Option<String>,
-    discovery_subgroup: Option<String>,
-    client_ip: Option<IpAddr>,
-    instance_name: Option<Arc<str>>,
-    unit_name: Option<Arc<str>>,
-    unit_mode: bool,
-    request_timeout: Duration,
-    route_interval: Duration,
-    heartbeat_interval: Duration,
-    discovery_interval: Duration,
-    scan_interval: Duration,
-    body_limit: usize,
-    callback_threads: usize,
-    callback_queue: usize,
-    address_map: Option<AddressMap>,
-    credentials: Option<Credentials>,
-    header_kind: Option<HeaderKind>,
-    remoting: RemotingOptions,
+    pub(super) name_servers: Option<String>,
+    pub(super) discovery_domain: Option<String>,
+    pub(super) discovery_subgroup: Option<String>,
+    pub(super) client_ip: Option<IpAddr>,
+    pub(super) instance_name: Option<Arc<str>>,
+    pub(super) unit_name: Option<Arc<str>>,
+    pub(super) unit_mode: bool,
+    pub(super) request_timeout: Duration,
+    pub(super) route_interval: Duration,
+    pub(super) heartbeat_interval: Duration,
+    pub(super) discovery_interval: Duration,
+    pub(super) scan_interval: Duration,
+    pub(super) body_limit: usize,
+    pub(super) callback_threads: usize,
+    pub(super) callback_queue: usize,
+    pub(super) address_map: Option<AddressMap>,
+    pub(super) credentials: Option<Credentials>,
+    pub(super) header_kind: Option<HeaderKind>,
+    pub(super) remoting: RemotingOptions,
 }
 
 impl ClientBuilder {
@@ -258,118 +249,10 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the setting that is wrong, or the one in which a running client of the same identity
-    /// differs; [`Error::Unsupported`] when credentials are given and the crate was built without the feature `acl`.
+    /// [`Error::Invalid`](crate::Error::Invalid) names the setting that is wrong, or the one in which a running client of the same identity
+    /// differs; [`Error::Unsupported`](crate::Error::Unsupported) when credentials are given and the crate was built without the feature `acl`.
     pub fn build(self) -> Result<Client> {
         let environment = |name: &str| std::env::var(name).ok();
         Client::open(self.options(environment)?)
     }
-
-    fn options(self, environment: impl Fn(&str) -> Option<String>) -> Result<ClientOptions> {
-        self.check()?;
-        let environment = |name| environment(name).filter(|value| !value.trim().is_empty());
-        let name_servers = match self.name_servers.as_deref() {
-            Some(list) => required_list(list)?,
-            None => match environment("NAMESRV_ADDR") {
-                Some(list) => required_list(&list)?,
-                None => Vec::new(),
-            },
-        };
-        let discovery = if name_servers.is_empty() {
-            let domain = self.discovery_domain.clone().or_else(|| environment("ROCKETMQ_NAMESRV_DOMAIN"));
-            let subgroup = self.discovery_subgroup.clone().or_else(|| environment("ROCKETMQ_NAMESRV_DOMAIN_SUBGROUP"));
-            Some(Discovery::new(domain.as_deref(), subgroup.as_deref(), self.unit_name.as_deref())?)
-        } else {
-            None
-        };
-        let towards = name_servers.first().and_then(|addr| addr.parse::<SocketAddr>().ok());
-        let binary = || environment("ROCKETMQ_SERIALIZE_TYPE").is_some_and(|kind| kind.trim() == "ROCKETMQ");
-        let header_kind =
-            self.header_kind.unwrap_or_else(|| if binary() { HeaderKind::Binary } else { HeaderKind::Json });
-        Ok(ClientOptions {
-            name_servers,
-            discovery,
-            client_ip: self.client_ip.unwrap_or_else(|| identity::local_ip(towards)),
-            instance_name: self.instance_name.unwrap_or_else(identity::unique_instance_name),
-            unit_name: self.unit_name,
-            unit_mode: self.unit_mode,
-            request_timeout: self.request_timeout,
-            route_interval: self.route_interval,
-            heartbeat_interval: self.heartbeat_interval,
-            discovery_interval: self.discovery_interval,
-            scan_interval: self.scan_interval,
-            body_limit: self.body_limit,
-            callback_threads: self.callback_threads,
-            callback_queue: self.callback_queue,
-            address_map: self.address_map,
-            credentials: self.credentials,
-            remoting: RemotingOptions { header_kind, ..self.remoting },
-        })
-    }
-
-    fn check(&self) -> Result<()> {
-        let remoting = &self.remoting;
-        for (name, timeout) in [
-            ("request_timeout", self.request_timeout),
-            ("connect_timeout", remoting.connect_timeout),
-            ("stall_limit", remoting.stall_limit),
-            ("silence_limit", remoting.silence_limit),
-            ("probe_timeout", remoting.probe_timeout),
-        ] {
-            require(!timeout.is_zero(), || format!("{name} is zero; a duration above zero is needed"))?;
-        }
-        for (name, interval) in [
-            ("route_interval", self.route_interval),
-            ("heartbeat_interval", self.heartbeat_interval),
-            ("discovery_interval", self.discovery_interval),
-            ("scan_interval", self.scan_interval),
-        ] {
-            require(interval >= SHORTEST_INTERVAL, || {
-                format!("{name} is {interval:?}; at least {SHORTEST_INTERVAL:?} is needed")
-            })?;
-        }
-        for (name, value, most) in [
-            ("body_limit", self.body_limit, usize::MAX),
-            ("frame_limit", remoting.frame_limit, MAX_FRAME),
-            ("outbox_limit", remoting.outbox_limit, usize::MAX),
-            ("callback_threads", self.callback_threads, 256),
-            ("callback_queue", self.callback_queue, usize::MAX),
-        ] {
-            require((1..=most).contains(&value), || format!("{name} is {value}; 1 to {most} is allowed"))?;
-        }
-        check_name("instance_name", self.instance_name.as_deref())?;
-        check_name("unit_name", self.unit_name.as_deref())?;
-        self.check_credentials()
-    }
-
-    fn check_credentials(&self) -> Result<()> {
-        let Some(credentials) = &self.credentials else { return Ok(()) };
-        require(!credentials.access_key().trim().is_empty(), || "the access key is empty".into())?;
-        require(!credentials.secret_key().is_empty(), || "the secret key is empty".into())?;
-        if cfg!(not(feature = "acl")) {
-            let what = "signing requests needs the feature `acl` of this crate, which is on by default";
-            return Err(Error::Unsupported { what: what.into(), addr: None });
-        }
-        Ok(())
-    }
-}
-
-fn require(right: bool, what: impl FnOnce() -> String) -> Result<()> {
-    if right { Ok(()) } else { Err(Error::invalid(what())) }
-}
-
-fn required_list(list: &str) -> Result<Vec<Arc<str>>> {
-    let addrs = name_server::parse(list)?;
-    require(!addrs.is_empty(), || {
-        format!("the name server list {list:?} names none; host:port;host:port is expected")
-    })?;
-    Ok(addrs)
-}
-
-fn check_name(what: &str, name: Option<&str>) -> Result<()> {
-    let Some(name) = name else { return Ok(()) };
-    let plain = !name.chars().any(|c| c.is_control() || c.is_whitespace() || c == '@');
-    require(plain && (1..=NAME_LIMIT).contains(&name.len()), || {
-        format!("{what} {name:?}: 1 to {NAME_LIMIT} bytes without blanks, control characters and @ are expected")
-    })
 }

@@ -29,6 +29,7 @@ struct Shared {
     limit: usize,
     overflowed: AtomicBool,
     stopped: AtomicBool,
+    added: AtomicUsize,
     finished: AtomicUsize,
 }
 
@@ -49,6 +50,7 @@ impl Callbacks {
             limit,
             overflowed: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
+            added: AtomicUsize::new(0),
             finished: AtomicUsize::new(0),
         });
         let callbacks = Callbacks { shared, threads: Mutex::default() };
@@ -78,8 +80,7 @@ impl Callbacks {
         RUNS_FOR.get() == self.shared.number
     }
 
-    /// Lets the threads finish what is queued, until `deadline`. Returns how many callbacks were run in all, how many are
-    /// left, and whether all threads ended.
+    /// Lets the threads finish what is queued, until `deadline`.
     pub(super) fn stop(&self, deadline: Instant) -> Stopped {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for _ in &threads {
@@ -94,7 +95,9 @@ impl Callbacks {
         if ended {
             self.shared.run_left();
         }
-        Stopped { ended, left: self.shared.jobs.len(), finished: self.shared.finished.load(Ordering::Relaxed) }
+        let finished = self.finished();
+        let left = self.shared.added.load(Ordering::Relaxed).saturating_sub(finished);
+        Stopped { ended, left, finished }
     }
 
     pub(super) fn finished(&self) -> usize {
@@ -105,13 +108,17 @@ impl Callbacks {
 /// How stopping the callback threads went.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stopped {
+    /// All threads ended.
     pub(super) ended: bool,
+    /// Callbacks that still run, or wait for one that does.
     pub(super) left: usize,
+    /// Callbacks that were run in all.
     pub(super) finished: usize,
 }
 
 impl Shared {
     fn add(&self, job: Job) {
+        self.added.fetch_add(1, Ordering::Relaxed);
         if self.stopped.load(Ordering::SeqCst) {
             self.perform(job);
             return;

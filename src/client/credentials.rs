@@ -44,20 +44,15 @@ impl Credentials {
         self
     }
 
-    pub(crate) fn access_key(&self) -> &Arc<str> {
-        &self.access_key
+    pub(super) fn has_empty_key(&self) -> bool {
+        self.access_key.trim().is_empty() || self.secret_key.is_empty()
     }
 
-    pub(crate) fn secret_key(&self) -> &Arc<str> {
-        &self.secret_key
-    }
-
-    pub(crate) fn token(&self) -> Option<&Arc<str>> {
-        self.security_token.as_ref()
-    }
-
-    pub(crate) fn channel_name(&self) -> Option<&Arc<str>> {
-        self.channel.as_ref()
+    #[cfg(feature = "acl")]
+    pub(super) fn signer(&self) -> crate::remoting::Signer {
+        let text = |value: &Option<Arc<str>>| value.as_ref().map(ToString::to_string);
+        let (access_key, secret_key) = (self.access_key.to_string(), self.secret_key.to_string());
+        crate::remoting::Signer::new(access_key, secret_key, text(&self.security_token), text(&self.channel))
     }
 }
 

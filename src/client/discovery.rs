@@ -279,3 +279,97 @@ impl Drop for OnceDone {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_is_javas_with_its_overrides() {
+        let cases: &[(Option<&str>, Option<&str>, Option<&str>, &str)] = &[
+            (None, None, None, "http://jmenv.tbsite.net:8080/rocketmq/nsaddr"),
+            (Some("addr.example"), Some("mine"), None, "http://addr.example:8080/rocketmq/mine"),
+            (Some("addr.example:80"), None, Some("u1"), "http://addr.example:80/rocketmq/nsaddr-u1?nofix=1"),
+            (Some(" "), Some(""), None, "http://jmenv.tbsite.net:8080/rocketmq/nsaddr"),
+        ];
+        for (domain, subgroup, unit, url) in cases {
+            assert_eq!(Discovery::new(*domain, *subgroup, *unit).unwrap().to_string(), *url);
+        }
+        for (domain, subgroup) in [("a:b", "s"), ("a b", "s"), ("http://a", "s"), (":80", "s"), ("a", "s\r\nX: y")] {
+            assert!(Discovery::new(Some(domain), Some(subgroup), None).is_err(), "{domain} {subgroup:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_line_is_found_however_the_body_is_delimited() {
+        let cases: &[(&str, bool, &str)] = &[
+            ("HTTP/1.0 200 OK\r\n\r\na:1;b:2\n", true, "a:1;b:2"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\na:1;b:2and the next answer", false, "a:1;b:2"),
+            ("HTTP/1.1 200\r\ncontent-length:9\r\n\r\n\n a:1\r\nx\n", false, "a:1"),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na:1;\r\n3;x=y\r\nb:2\r\n0\r\n\r\n",
+                false,
+                "a:1;b:2",
+            ),
+            ("HTTP/1.1 200 OK\r\n\r\n", true, ""),
+        ];
+        for (answer, ended, line) in cases {
+            assert_eq!(first_line(answer.as_bytes(), *ended).unwrap().as_deref(), Some(*line), "{answer:?}");
+            let split_anywhere = (0..answer.len()).map(|end| first_line(&answer.as_bytes()[..end], false));
+            for early in split_anywhere {
+                assert!(early.is_ok(), "{answer:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_not_whole_or_not_good_is_refused_with_a_reason() {
+        let cases: &[(&str, &str)] = &[
+            ("", "within its head"),
+            ("HTTP/1.1 200 OK\r\nContent-", "within its head"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\na:1", "within its body"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\na:1", "Content-Length"),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "chunk size"),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffff\r\n", "chunk of"),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n", "longer than its size"),
+            ("HTTP/1.1 404 Not Found\r\n\r\n", "404"),
+            ("HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n", "302"),
+            ("SSH-2.0\r\n\r\n", "not an HTTP answer"),
+        ];
+        for (answer, reason) in cases {
+            let Err(error) = first_line(answer.as_bytes(), true) else { panic!("{answer:?} was accepted") };
+            assert!(error.contains(reason), "{answer:?}: {error}");
+        }
+    }
+
+    fn fetch(millis: u64, peer: impl FnOnce(TcpStream) + Send + 'static) -> Result<Vec<Arc<str>>> {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let domain = listener.local_addr().unwrap().to_string();
+        let serving = std::thread::spawn(move || peer(listener.accept().unwrap().0));
+        let discovery = Discovery::new(Some(&domain), None, None).unwrap();
+        let found = discovery.fetch(Deadline::after(std::time::Duration::from_millis(millis)));
+        serving.join().unwrap();
+        found
+    }
+
+    #[test]
+    fn an_endless_answer_is_cut_off() {
+        let error = fetch(5000, |mut stream| {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+            while stream.write_all(&[b'x'; 4096]).is_ok() {}
+        });
+        assert!(error.unwrap_err().to_string().contains("above 65536 bytes"));
+    }
+
+    #[test]
+    fn a_slow_answer_ends_at_the_deadline_however_it_dribbles() {
+        let started = Instant::now();
+        let error = fetch(200, |mut stream| {
+            while stream.write_all(b"H").is_ok() {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+        });
+        assert!(error.unwrap_err().to_string().contains("in time"));
+        assert!(started.elapsed().as_millis() < 1500, "{:?}", started.elapsed());
+    }
+}

@@ -23,11 +23,16 @@ mod owner;
 mod queries;
 mod resolver;
 mod route;
+mod route_entry;
 mod routes;
 mod scheduler;
 pub(crate) mod send;
 mod timers;
 mod topics;
+mod validation;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use address_map::AddressMap;
 pub use builder::ClientBuilder;

@@ -2,23 +2,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use super::core::Core;
 use super::heartbeat;
 use super::route::Route;
-use crate::code::ResponseCode;
-use crate::error::{Error, Outcome, Result, Stage};
+use super::route_entry::{Entry, Found, Miss, Waiter};
+use crate::error::{Error, Result};
 use crate::protocol::json;
 use crate::protocol::request::Answer;
 use crate::protocol::rpc::route::GetRoute;
 use crate::remoting::Deadline;
 
-/// A topic that name servers did not know so many times in a row, and that nobody used for [`IDLE_ROUNDS`], is forgotten.
-const MISSING_LIMIT: u32 = 3;
-const IDLE_ROUNDS: u32 = 2;
 /// A waiter with less time than this left does not make a request worth repeating.
 const WORTH_ASKING: Duration = Duration::from_millis(5);
 
@@ -26,85 +23,6 @@ const WORTH_ASKING: Duration = Duration::from_millis(5);
 #[derive(Default)]
 pub(crate) struct Routes {
     table: RwLock<HashMap<Arc<str>, Entry>>,
-}
-
-#[derive(Default)]
-struct Entry {
-    /// What name servers answered last.
-    route: Option<Arc<Route>>,
-    /// Made from the template while name servers do not know the topic.
-    made: Option<Arc<Route>>,
-    used: AtomicBool,
-    idle_rounds: u32,
-    /// Times in a row that name servers did not know the topic.
-    missing: u32,
-    watched: bool,
-    /// Whether the last request failed, so that trouble is logged when it starts and when it ends.
-    failing: bool,
-    /// Who waits for the request that is under way.
-    flight: Option<Vec<Waiter>>,
-}
-
-impl Entry {
-    fn is_empty(&self) -> bool {
-        self.route.is_none() && self.made.is_none() && !self.watched && self.flight.is_none()
-    }
-}
-
-/// Why there is no route.
-#[derive(Debug, Clone)]
-enum Miss {
-    /// The name servers do not know the topic.
-    Unknown(Arc<str>),
-    Failed(Error),
-}
-
-impl Miss {
-    fn into_error(self, topic: &Arc<str>) -> Error {
-        match self {
-            Miss::Unknown(reason) => Error::NoRoute { topic: topic.clone(), reason },
-            Miss::Failed(error) => error,
-        }
-    }
-
-    /// What a failed question means for the call that needs the route: whatever happened, its message was not sent.
-    fn from_error(topic: &Arc<str>, error: Error) -> Miss {
-        match error {
-            Error::Rejected { code: ResponseCode::TOPIC_NOT_EXIST, .. } => Miss::Unknown(error.to_string().into()),
-            Error::Timeout { addr, after, .. } => {
-                Miss::Failed(Error::Timeout { stage: Stage::Route, addr, after, outcome: Outcome::NotSent })
-            }
-            error if error.outcome() == Outcome::NotSent => Miss::Failed(error),
-            error => Miss::Failed(Error::NoRoute { topic: topic.clone(), reason: error.to_string().into() }),
-        }
-    }
-}
-
-type Found = Result<Arc<Route>, Miss>;
-type Done = Box<dyn FnOnce(Found) + Send>;
-
-/// Someone who waits for a route; whoever comes first, the answer or the deadline, takes `done`.
-#[derive(Clone)]
-struct Waiter {
-    deadline: Deadline,
-    done: Arc<Mutex<Option<Done>>>,
-}
-
-impl Waiter {
-    fn new(deadline: Deadline, done: Done) -> Waiter {
-        Waiter { deadline, done: Arc::new(Mutex::new(Some(done))) }
-    }
-
-    fn finish(&self, found: Found) {
-        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(done) = done {
-            done(found);
-        }
-    }
-
-    fn missed(&self) -> Found {
-        Err(Miss::Failed(self.deadline.missed(Stage::Route, None, Outcome::NotSent)))
-    }
 }
 
 impl Routes {
@@ -214,10 +132,7 @@ impl Routes {
     pub(super) fn refresh_all(&self, core: &Arc<Core>) {
         let mut topics = Vec::new();
         self.write().retain(|topic, entry| {
-            entry.idle_rounds = if entry.used.swap(false, Ordering::Relaxed) { 0 } else { entry.idle_rounds + 1 };
-            if entry.missing >= MISSING_LIMIT && entry.idle_rounds >= IDLE_ROUNDS {
-                (entry.route, entry.made) = (None, None);
-            }
+            entry.next_round();
             if !entry.is_empty() {
                 topics.push(topic.clone());
             }
@@ -343,69 +258,6 @@ impl Routes {
 impl fmt::Debug for Routes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.read().keys()).finish()
-    }
-}
-
-/// What is worth telling about an answer.
-enum News {
-    None,
-    Known(Arc<Route>),
-    Changed(Arc<Route>),
-    Trouble(String),
-    TroubleOver,
-}
-
-impl News {
-    fn report(self, core: &Arc<Core>, topic: &str) {
-        match self {
-            News::None => return,
-            News::Known(route) => log::debug!("route of {topic}: {route:?}"),
-            News::Changed(route) => log::info!("the route of {topic} changed: {route:?}"),
-            News::Trouble(reason) => return log::warn!("the route of {topic} cannot be refreshed: {reason}"),
-            News::TroubleOver => return log::info!("the route of {topic} can be refreshed again"),
-        }
-        // There may be new brokers, which do not know the groups yet.
-        heartbeat::soon(core);
-    }
-}
-
-impl Entry {
-    /// Keeps an answer. An equal route leaves the old one in place, so that those who hold it see no change.
-    fn take_in(&mut self, found: Found) -> (Found, News) {
-        let was_failing = std::mem::replace(&mut self.failing, matches!(found, Err(Miss::Failed(_))));
-        match found {
-            Ok(route) => {
-                (self.missing, self.made) = (0, None);
-                let news = match &self.route {
-                    Some(old) if *old == route => {
-                        if was_failing {
-                            News::TroubleOver
-                        } else {
-                            News::None
-                        }
-                    }
-                    Some(_) => News::Changed(route.clone()),
-                    None => News::Known(route.clone()),
-                };
-                let route = match (&self.route, &news) {
-                    (Some(old), News::None | News::TroubleOver) => old.clone(),
-                    _ => route,
-                };
-                self.route = Some(route.clone());
-                (Ok(route), news)
-            }
-            Err(miss) => {
-                let news = match &miss {
-                    Miss::Unknown(_) => {
-                        self.missing = self.missing.saturating_add(1);
-                        News::None
-                    }
-                    Miss::Failed(_) if was_failing || self.route.is_none() => News::None,
-                    Miss::Failed(error) => News::Trouble(error.to_string()),
-                };
-                (Err(miss), news)
-            }
-        }
     }
 }
 

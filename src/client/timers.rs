@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering as Memory};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -85,6 +86,10 @@ pub(crate) struct Timers {
     state: Mutex<State>,
     wake: Sender<()>,
     woken: Receiver<()>,
+    created: Instant,
+    /// `tick_at` in nanoseconds from `created`, to be looked at without the lock: every asynchronous call asks for a tick
+    /// at its deadline, and nearly always one is due sooner anyway.
+    tick_nanos: AtomicU64,
 }
 
 struct State {
@@ -98,7 +103,10 @@ impl Timers {
         // One pending wake-up is enough: whoever is woken looks at everything.
         let (wake, woken) = crossbeam_channel::bounded(1);
         let state = State { jobs: TimerHeap::new(), tick_at: first_tick, stopped: false };
-        Timers { state: Mutex::new(state), wake, woken }
+        let created = Instant::now();
+        let timers = Timers { state: Mutex::new(state), wake, woken, created, tick_nanos: AtomicU64::new(0) };
+        timers.tick_nanos.store(timers.nanos(first_tick), Memory::Release);
+        timers
     }
 
     /// Runs `job` on the scheduler's thread at `when`. The job must not block: it submits or forwards.
@@ -123,10 +131,13 @@ impl Timers {
 
     /// Asks for a tick at `at`, when none is due sooner.
     pub(super) fn tick_at(&self, at: Instant) {
+        if self.nanos(at) >= self.tick_nanos.load(Memory::Acquire) {
+            return;
+        }
         let mut state = self.lock();
         let sooner = at < state.tick_at;
         if sooner {
-            state.tick_at = at;
+            self.set_tick(&mut state, at);
         }
         drop(state);
         if sooner {
@@ -141,7 +152,7 @@ impl Timers {
             return Step::Stop;
         }
         if state.tick_at <= now {
-            state.tick_at = next_tick;
+            self.set_tick(&mut state, next_tick);
             return Step::Tick;
         }
         match state.jobs.pop_due(now) {
@@ -165,6 +176,15 @@ impl Timers {
     /// Takes the next of the jobs that are left after [`stop`](Timers::stop).
     pub(super) fn take_left(&self) -> Option<Job> {
         self.lock().jobs.pop()
+    }
+
+    fn set_tick(&self, state: &mut State, at: Instant) {
+        state.tick_at = at;
+        self.tick_nanos.store(self.nanos(at), Memory::Release);
+    }
+
+    fn nanos(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.created).as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn wake(&self) {
