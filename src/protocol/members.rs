@@ -237,38 +237,29 @@ impl<'a> Literal<'a> {
     }
 }
 
-/// Where the fields of a header stand, noted while it is read so that they need not be looked for again. Only of headers
-/// as Java and this crate write them, whose fields are a few strings without escapes and without space between them.
+/// How long the fields of a header are, noted while it is read so that their ends need not be looked for again. Only of
+/// headers as Java and this crate write them: a few short strings without escapes, with no space between them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Index {
-    spans: [Span; Index::MOST],
-    len: usize,
-}
-
-/// Positions in the header, which is below 64 KiB if it has an index.
-#[derive(Debug, Clone, Copy, Default)]
-struct Span {
-    name: (u16, u16),
-    value: (u16, u16),
+    /// Of a name and of its value.
+    lengths: [(u8, u8); Index::MOST],
+    len: u8,
 }
 
 impl Index {
     /// As many as the answer to a send has, and a few more.
-    const MOST: usize = 12;
+    const MOST: usize = 10;
 
     /// Reads the object that starts at `at`, and returns also where it ends.
     pub(super) fn of(bytes: &[u8], at: usize) -> Option<(Index, usize)> {
-        // So every position below fits.
-        u16::try_from(bytes.len()).ok()?;
         let mut index = Index::default();
         let mut from = Literal { bytes, at };
         from.pass(b"{\"")?;
-        for span in &mut index.spans {
+        for lengths in &mut index.lengths {
             let name = from.string()?;
             from.pass(b":\"")?;
             let value = from.string()?;
-            let short = |range: Range<usize>| (range.start as u16, range.end as u16);
-            *span = Span { name: short(name), value: short(value) };
+            *lengths = (u8::try_from(name.len()).ok()?, u8::try_from(value.len()).ok()?);
             index.len += 1;
             if from.pass(b",\"").is_none() {
                 from.pass(b"}")?;
@@ -278,14 +269,34 @@ impl Index {
         None
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Returns a field of the header that the index was made of, by its number.
-    pub(crate) fn field<'a>(&self, header: &'a [u8], number: usize) -> Option<(Raw<'a>, Raw<'a>)> {
-        let raw = |(start, end): (u16, u16)| Some(Raw::new(header.get(usize::from(start)..usize::from(end))?, false));
-        let span = self.spans.get(number).filter(|_| number < self.len)?;
-        Some((raw(span.name)?, raw(span.value)?))
+    /// Iterates over the fields in the object that the index was made of.
+    pub(super) fn fields<'a>(&'a self, object: &'a [u8]) -> IndexedFields<'a> {
+        let lengths = self.lengths.get(..usize::from(self.len)).unwrap_or_default();
+        IndexedFields { rest: object.get(2..).unwrap_or_default(), lengths }
+    }
+}
+
+/// Iterates over fields whose lengths are known.
+#[derive(Debug, Clone)]
+pub(crate) struct IndexedFields<'a> {
+    /// From the next name on, without its quote.
+    rest: &'a [u8],
+    lengths: &'a [(u8, u8)],
+}
+
+impl<'a> IndexedFields<'a> {
+    #[inline]
+    pub(super) fn next_raw(&mut self) -> Option<(Raw<'a>, Raw<'a>)> {
+        let (&(name, value), more) = self.lengths.split_first()?;
+        self.lengths = more;
+        // Between a name and its value, and between that and the next name, stand two quotes and one more character.
+        let (name, rest) = self.rest.split_at_checked(usize::from(name))?;
+        let (value, rest) = rest.get(3..)?.split_at_checked(usize::from(value))?;
+        self.rest = rest.get(3..).unwrap_or_default();
+        Some((Raw::new(name, false), Raw::new(value, false)))
     }
 }
