@@ -9,7 +9,6 @@ use byteorder::{BigEndian, ByteOrder};
 use bytes::Bytes;
 
 use super::fields::{FieldSink, FieldSource, Header, NoFields};
-use super::members::Index;
 use super::{binary_header, json_header};
 use crate::code::{RequestCode, ResponseCode};
 use crate::error::{Error, Result};
@@ -153,7 +152,6 @@ pub(crate) struct Frame {
     data: Bytes,
     remark: Part,
     fields: Part,
-    index: Index,
     body: u32,
 }
 
@@ -191,7 +189,6 @@ impl Frame {
             kind,
             remark: parsed.remark.into(),
             fields: parsed.fields.into(),
-            index: parsed.index,
             body: header_len as u32,
             data,
         })
@@ -224,8 +221,7 @@ impl Frame {
 
     /// Iterates over the fields (`extFields`) in the order they stand in the frame.
     pub(crate) fn fields(&self) -> FieldSource<'_> {
-        let raw = self.fields.of(&self.data);
-        if self.index.is_empty() { FieldSource::new(self.kind, raw) } else { FieldSource::indexed(raw, &self.index) }
+        FieldSource::new(self.kind, self.fields.of(&self.data))
     }
 
     /// Decodes the fields into a header.

@@ -35,7 +35,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone)]
 pub(super) struct Members<'a> {
     bytes: &'a [u8],
-    pub(super) at: usize,
+    at: usize,
     first: bool,
     problem: &'static str,
 }
@@ -97,6 +97,18 @@ impl<'a> Members<'a> {
         let name = self.string_rest()?;
         self.expect(b':', "a colon expected")?;
         Some(name)
+    }
+
+    /// Reads a member that is a string without escapes or space, as Java writes them, or stays.
+    #[inline]
+    pub(super) fn usual(&mut self) -> Option<(Raw<'a>, Raw<'a>)> {
+        let (b'"', rest) = self.bytes.get(self.at..)?.split_first()? else { return None };
+        let (name, rest) = rest.split_at_checked(scan::quote_or_backslash(rest, 0))?;
+        let rest = rest.strip_prefix(b"\":\"")?;
+        let (value, rest) = rest.split_at_checked(scan::quote_or_backslash(rest, 0))?;
+        let (b'"', rest) = rest.split_first()? else { return None };
+        self.at = self.bytes.len() - rest.len();
+        Some((Raw::new(name, false), Raw::new(value, false)))
     }
 
     /// Passes over a string whose opening quote is behind, and returns what is between the quotes.
@@ -186,117 +198,5 @@ impl<'a> Members<'a> {
 
     pub(super) fn raw(&self, value: Value) -> Raw<'a> {
         Raw::new(&self.bytes[value.range], value.kind == Kind::Escaped)
-    }
-}
-
-/// Steps through text that is expected to be laid out in one way.
-#[derive(Debug)]
-pub(super) struct Literal<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) at: usize,
-}
-
-impl<'a> Literal<'a> {
-    /// Passes over exactly this text, or stays.
-    #[inline]
-    pub(super) fn pass<const N: usize>(&mut self, text: &[u8; N]) -> Option<()> {
-        if self.bytes.get(self.at..)?.first_chunk() != Some(text) {
-            return None;
-        }
-        self.at += N;
-        Some(())
-    }
-
-    /// Passes over a string without escapes, whose opening quote is behind.
-    #[inline]
-    pub(super) fn string(&mut self) -> Option<Range<usize>> {
-        let start = self.at;
-        let end = scan::quote_or_backslash(self.bytes, start);
-        if *self.bytes.get(end)? != b'"' {
-            return None;
-        }
-        self.at = end + 1;
-        Some(start..end)
-    }
-
-    /// Reads an integer.
-    #[inline]
-    pub(super) fn integer(&mut self) -> Option<i32> {
-        let negative = self.pass(b"-").is_some();
-        let start = self.at;
-        let mut value = 0i64;
-        while let Some(&digit @ b'0'..=b'9') = self.bytes.get(self.at) {
-            value = value.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
-            self.at += 1;
-        }
-        // What wrapped has more digits.
-        if !(1..=10).contains(&(self.at - start)) {
-            return None;
-        }
-        i32::try_from(if negative { -value } else { value }).ok()
-    }
-}
-
-/// How long the fields of a header are, noted while it is read so that their ends need not be looked for again. Only of
-/// headers as Java and this crate write them: a few short strings without escapes, with no space between them.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Index {
-    /// Of a name and of its value.
-    lengths: [(u8, u8); Index::MOST],
-    len: u8,
-}
-
-impl Index {
-    /// As many as the answer to a send has, and a few more.
-    const MOST: usize = 10;
-
-    /// Reads the object that starts at `at`, and returns also where it ends.
-    pub(super) fn of(bytes: &[u8], at: usize) -> Option<(Index, usize)> {
-        let mut index = Index::default();
-        let mut from = Literal { bytes, at };
-        from.pass(b"{\"")?;
-        for lengths in &mut index.lengths {
-            let name = from.string()?;
-            from.pass(b":\"")?;
-            let value = from.string()?;
-            *lengths = (u8::try_from(name.len()).ok()?, u8::try_from(value.len()).ok()?);
-            index.len += 1;
-            if from.pass(b",\"").is_none() {
-                from.pass(b"}")?;
-                return Some((index, from.at));
-            }
-        }
-        None
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Iterates over the fields in the object that the index was made of.
-    pub(super) fn fields<'a>(&'a self, object: &'a [u8]) -> IndexedFields<'a> {
-        let lengths = self.lengths.get(..usize::from(self.len)).unwrap_or_default();
-        IndexedFields { rest: object.get(2..).unwrap_or_default(), lengths }
-    }
-}
-
-/// Iterates over fields whose lengths are known.
-#[derive(Debug, Clone)]
-pub(crate) struct IndexedFields<'a> {
-    /// From the next name on, without its quote.
-    rest: &'a [u8],
-    lengths: &'a [(u8, u8)],
-}
-
-impl<'a> IndexedFields<'a> {
-    #[inline]
-    pub(super) fn next_raw(&mut self) -> Option<(Raw<'a>, Raw<'a>)> {
-        let (&(name, value), more) = self.lengths.split_first()?;
-        self.lengths = more;
-        // Between a name and its value, and between that and the next name, stand two quotes and one more character.
-        let (name, rest) = self.rest.split_at_checked(usize::from(name))?;
-        let (value, rest) = rest.get(3..)?.split_at_checked(usize::from(value))?;
-        self.rest = rest.get(3..).unwrap_or_default();
-        Some((Raw::new(name, false), Raw::new(value, false)))
     }
 }
