@@ -36,11 +36,15 @@ pub(crate) fn write(out: &mut Vec<u8>, head: &Head<'_>, put: impl FnOnce(&mut Si
         Some(comma @ b',') => *comma = b'}',
         _ => out.truncate(mark),
     }
-    out.extend_from_slice(b",\"flag\":");
-    write_number(out, i64::from(head.flag));
-    out.extend_from_slice(b",\"language\":\"");
-    out.extend_from_slice(head.language.name().as_bytes());
-    out.extend_from_slice(b"\",\"opaque\":");
+    if (head.flag, head.language) == (0, Language::RUST) {
+        out.extend_from_slice(b",\"flag\":0,\"language\":\"RUST\",\"opaque\":");
+    } else {
+        out.extend_from_slice(b",\"flag\":");
+        write_number(out, i64::from(head.flag));
+        out.extend_from_slice(b",\"language\":\"");
+        out.extend_from_slice(head.language.name().as_bytes());
+        out.extend_from_slice(b"\",\"opaque\":");
+    }
     write_number(out, i64::from(head.opaque));
     if let Some(remark) = head.remark {
         out.extend_from_slice(b",\"remark\":\"");
@@ -110,6 +114,8 @@ fn write_escaped(out: &mut Vec<u8>, text: &str) {
         let Some(&byte) = bytes.get(at) else { return };
         done = at + 1;
         match byte {
+            0x01 => out.extend_from_slice(b"\\u0001"),
+            0x02 => out.extend_from_slice(b"\\u0002"),
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
             b'\n' => out.extend_from_slice(b"\\n"),
@@ -152,11 +158,14 @@ fn read_usual(header: &[u8]) -> Option<Parsed> {
         from.pass(b",\"remark\":\"")?;
     }
     let opaque = from.integer()?;
-    from.pass(b"\",\"opaque\":")?;
-    let name = from.0.iter().rposition(|byte| *byte == b'"')? + 1;
-    let language = Language::from_name(from.0.get(name..)?);
-    from.0 = from.0.get(..name)?;
-    from.pass(b",\"language\":\"")?;
+    let mut language = Language::JAVA;
+    if from.pass(b",\"language\":\"JAVA\",\"opaque\":").is_none() {
+        from.pass(b"\",\"opaque\":")?;
+        let name = from.0.iter().rposition(|byte| *byte == b'"')? + 1;
+        language = Language::from_name(from.0.get(name..)?);
+        from.0 = from.0.get(..name)?;
+        from.pass(b",\"language\":\"")?;
+    }
     let flag = from.integer()?;
     from.pass(b",\"flag\":")?;
     let digits = from.0.strip_prefix(b"{\"code\":")?;
@@ -232,13 +241,12 @@ fn language(header: &[u8], value: &Value) -> Language {
 #[derive(Debug, Clone)]
 pub(crate) struct Fields<'a> {
     members: Members<'a>,
-    opened: bool,
     ended: bool,
 }
 
 impl<'a> Fields<'a> {
     pub(crate) fn new(raw: &'a [u8]) -> Fields<'a> {
-        Fields { members: Members::new(raw), opened: false, ended: raw.is_empty() }
+        Fields { members: Members::new(raw), ended: raw.is_empty() }
     }
 
     #[inline]
@@ -246,22 +254,17 @@ impl<'a> Fields<'a> {
         if self.ended {
             return Ok(None);
         }
-        // Whatever ends this early ends the iteration.
-        self.ended = true;
+        if let Some(member) = self.members.usual() {
+            return Ok(Some(member));
+        }
         self.step().ok_or_else(|| self.members.error())
     }
 
-    #[inline]
     fn step(&mut self) -> Option<Option<(Raw<'a>, Raw<'a>)>> {
-        if !self.opened {
-            self.opened = true;
-            self.members.open()?;
-        }
+        // Whatever ends this early ends the iteration.
+        self.ended = true;
+        self.members.open()?;
         while self.members.another()? {
-            if let Some(member) = self.members.usual() {
-                self.ended = false;
-                return Some(Some(member));
-            }
             let name = self.members.name()?;
             let value = self.members.value()?;
             if value.kind != Kind::Null {

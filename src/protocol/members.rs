@@ -74,7 +74,11 @@ impl<'a> Members<'a> {
         Some(())
     }
 
+    /// Passes over the opening brace, unless it is behind.
     pub(super) fn open(&mut self) -> Option<()> {
+        if self.at > 0 {
+            return Some(());
+        }
         self.expect(b'{', "not an object")
     }
 
@@ -99,15 +103,20 @@ impl<'a> Members<'a> {
         Some(name)
     }
 
-    /// Reads a member that is a string without escapes or space, as Java writes them, or stays.
+    /// Reads a member with what stands before it, if it is laid out as Java does it and a string without escapes; else
+    /// stays.
     #[inline]
     pub(super) fn usual(&mut self) -> Option<(Raw<'a>, Raw<'a>)> {
-        let (b'"', rest) = self.bytes.get(self.at..)?.split_first()? else { return None };
+        let [before, b'"', rest @ ..] = self.bytes.get(self.at..)? else { return None };
+        if *before != if self.first { b'{' } else { b',' } {
+            return None;
+        }
         let (name, rest) = rest.split_at_checked(scan::quote_or_backslash(rest, 0))?;
-        let rest = rest.strip_prefix(b"\":\"")?;
+        let [b'"', b':', b'"', rest @ ..] = rest else { return None };
         let (value, rest) = rest.split_at_checked(scan::quote_or_backslash(rest, 0))?;
-        let (b'"', rest) = rest.split_first()? else { return None };
+        let [b'"', rest @ ..] = rest else { return None };
         self.at = self.bytes.len() - rest.len();
+        self.first = false;
         Some((Raw::new(name, false), Raw::new(value, false)))
     }
 

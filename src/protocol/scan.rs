@@ -17,7 +17,7 @@ pub(super) fn to_escape(bytes: &[u8], at: usize) -> usize {
 
 /// `in_word` sets the high bit of the ASCII bytes it finds, and what it likes of others. A borrow may reach the bytes
 /// after the first one found, so only the first counts.
-#[inline]
+#[inline(always)]
 fn find(bytes: &[u8], mut at: usize, in_word: impl Fn(u64) -> u64) -> usize {
     while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
         let word = u64::from_le_bytes(*word);
