@@ -2,6 +2,8 @@
 #![cfg_attr(docsrs, feature(doc_auto_cfg))]
 
 mod code;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 mod error;
 mod message;
 mod protocol;
