@@ -50,6 +50,9 @@ mod store;
 mod topic_requests;
 mod topics;
 
+#[cfg(test)]
+mod tests;
+
 pub use builder::ClusterBuilder;
 pub use cluster::Cluster;
 pub use faults::{Fault, Injected};
