@@ -131,6 +131,15 @@ pub enum Error {
         remark: Arc<str>,
     },
 
+    /// The message is stored, but less durably than asked for, and `retry_when_not_ok` made the producer try elsewhere.
+    #[error("{addr} stored it, but answered {status}")]
+    NotDurable {
+        /// The server's address.
+        addr: Arc<str>,
+        /// What it answered: the wire name of the status.
+        status: Arc<str>,
+    },
+
     /// No name server knows the topic, and it cannot be created by sending.
     #[error("no route to topic {topic}: {reason}")]
     NoRoute {
@@ -262,7 +271,7 @@ impl Error {
             }
             Error::Rejected { code, remark, .. } => refusal(*code, remark),
             // An answer that cannot be read was preceded by a request that was carried out.
-            Error::Malformed { .. } => Outcome::Unknown,
+            Error::Malformed { .. } | Error::NotDurable { .. } => Outcome::Unknown,
             Error::Unsupported { addr: Some(_), .. } => Outcome::Rejected,
             Error::Exhausted { attempts, .. } => {
                 let worst = |outcome| attempts.iter().any(|attempt| attempt.error.outcome() == outcome);

@@ -3,6 +3,7 @@
 //! This is the only place of the crate that spawns. A thread signals its end through a channel, so an owner can wait for
 //! it with a deadline, and joining from the thread itself returns at once instead of waiting for ever.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,6 +20,15 @@ pub(crate) struct Thread {
     ended: Receiver<()>,
 }
 
+thread_local! {
+    static OWN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Returns whether the calling thread is one of this crate's, where nothing may wait for the crate's threads to end.
+pub(crate) fn is_own() -> bool {
+    OWN.get()
+}
+
 impl Thread {
     /// Starts a thread named `name`. A panic ends the thread and is logged, it never passes to the owner.
     pub(crate) fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<Thread> {
@@ -28,6 +38,7 @@ impl Thread {
             .name(name)
             .spawn(move || {
                 let _end = end;
+                OWN.set(true);
                 if catch_unwind(AssertUnwindSafe(run)).is_err() {
                     log::error!("thread {label} panicked; this is a bug in rocketmq-blocking");
                 }

@@ -24,13 +24,18 @@ static COUNTER: AtomicU16 = AtomicU16::new(0);
 
 impl UniqueIds {
     pub(crate) fn new(ip: IpAddr) -> UniqueIds {
+        // The protocol keeps the low 16 bits of the process id.
+        UniqueIds::of(ip, std::process::id() as u16, process_hash())
+    }
+
+    /// As `new`, with the parts that are the process's own given.
+    pub(crate) fn of(ip: IpAddr, pid: u16, process_hash: u32) -> UniqueIds {
         let mut bytes = match ip {
             IpAddr::V4(ip) => ip.octets().to_vec(),
             IpAddr::V6(ip) => ip.octets().to_vec(),
         };
-        // The protocol keeps the low 16 bits of the process id.
-        bytes.extend_from_slice(&(std::process::id() as u16).to_be_bytes());
-        bytes.extend_from_slice(&process_hash().to_be_bytes());
+        bytes.extend_from_slice(&pid.to_be_bytes());
+        bytes.extend_from_slice(&process_hash.to_be_bytes());
         let mut prefix = String::with_capacity(bytes.len() * 2);
         push_hex(&mut prefix, &bytes);
         UniqueIds { prefix }
@@ -41,7 +46,7 @@ impl UniqueIds {
         self.at(now, COUNTER.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn at(&self, unix_millis: u64, counter: u16) -> String {
+    pub(crate) fn at(&self, unix_millis: u64, counter: u16) -> String {
         let mut tail = [0; 6];
         // A month has at most 2 678 400 000 ms, which an unsigned 32-bit number holds.
         BigEndian::write_u32(&mut tail, millis_of_month(unix_millis) as u32);

@@ -191,6 +191,13 @@ impl MessageView {
         copy
     }
 
+    /// Names the queue it was pulled from. The queues of a static topic are spread over several brokers: `delta` turns the
+    /// offset the broker stored into that of the topic's queue.
+    pub(crate) fn read_from(&mut self, queue: &MessageQueue, delta: i64) {
+        self.queue = queue.clone();
+        self.stored.queue_offset = self.stored.queue_offset.saturating_add(delta);
+    }
+
     pub(crate) fn stored(&self) -> &Stored {
         &self.stored
     }

@@ -3,13 +3,12 @@
 //! `i16 code | u8 language | i16 version | i32 opaque | i32 flag | i32 + remark | i32 + entries`, each entry
 //! `i16 + key | i32 + value`. Lengths are signed in Java and checked here against the bytes that are left.
 
-use std::borrow::Cow;
-
 use byteorder::{BigEndian, ByteOrder};
 
-use super::fields::FieldSink;
+use super::fields::{FieldSink, Raw};
 use super::frame::{Head, Language};
 use super::json_header::Parsed;
+use super::members::Index;
 use crate::error::{Error, Result};
 
 /// Everything before the remark's bytes.
@@ -65,6 +64,7 @@ pub(crate) fn read(header: &[u8]) -> Result<Parsed> {
         flag: BigEndian::read_i32(&header[9..]),
         remark,
         fields,
+        index: Index::default(),
     })
 }
 
@@ -78,7 +78,8 @@ fn section(bytes: &[u8], at: usize, what: &str) -> Result<std::ops::Range<usize>
     }
 }
 
-/// Iterates over the entries.
+/// Iterates over the entries; empty values are left out, for this form cannot tell them from absent ones: Java reads them
+/// as null.
 #[derive(Debug, Clone)]
 pub(crate) struct Fields<'a> {
     raw: &'a [u8],
@@ -89,30 +90,118 @@ impl<'a> Fields<'a> {
         Fields { raw }
     }
 
-    fn step(&mut self) -> Result<(Cow<'a, str>, Cow<'a, str>)> {
-        let raw = self.raw;
-        let name_len = raw.get(..2).map(|len| usize::from(BigEndian::read_u16(len)));
-        let name = name_len.and_then(|len| raw.get(2..2 + len));
-        let (Some(name_len), Some(name)) = (name_len, name) else {
-            return Err(Error::malformed("binary header: a field's name is cut off"));
-        };
-        let value = section(raw, 2 + name_len, "a value")?;
-        self.raw = &raw[value.end..];
-        Ok((String::from_utf8_lossy(name), String::from_utf8_lossy(&raw[value])))
+    pub(crate) fn next_raw(&mut self) -> Result<Option<(Raw<'a>, Raw<'a>)>> {
+        while !self.raw.is_empty() {
+            // Whatever ends this early ends the iteration.
+            let raw = std::mem::take(&mut self.raw);
+            let name_len = raw.first_chunk().map(|len| usize::from(u16::from_be_bytes(*len)));
+            let name = name_len.and_then(|len| raw.get(2..2 + len));
+            let (Some(name_len), Some(name)) = (name_len, name) else {
+                return Err(Error::malformed("binary header: a field's name is cut off"));
+            };
+            let value = section(raw, 2 + name_len, "a value")?;
+            self.raw = &raw[value.end..];
+            if !value.is_empty() {
+                return Ok(Some((Raw::new(name, false), Raw::new(&raw[value], false))));
+            }
+        }
+        Ok(None)
     }
 }
 
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(Cow<'a, str>, Cow<'a, str>)>;
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
 
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.raw.is_empty() {
-            return None;
+    use super::*;
+    use crate::protocol::frame::{Frame, HeaderKind, decode_whole};
+    use crate::protocol::golden::vector;
+
+    fn frame(header: &[u8]) -> Result<Frame> {
+        Frame::decode(HeaderKind::Binary, bytes::Bytes::copy_from_slice(header), header.len())
+    }
+
+    fn header_of(name: &str) -> Vec<u8> {
+        let bytes = vector(name).bytes;
+        bytes[8..8 + BigEndian::read_u24(&bytes[5..]) as usize].to_vec()
+    }
+
+    #[test]
+    fn a_header_cut_anywhere_is_an_error() {
+        for name in ["frame_rmq_send_v2", "frame_rmq_response", "frame_rmq_request_no_ext"] {
+            let header = header_of(name);
+            assert!(frame(&header).is_ok());
+            for cut in 0..header.len() {
+                assert!(matches!(frame(&header[..cut]), Err(Error::Malformed { .. })), "{name} cut at {cut}");
+            }
         }
-        let step = self.step();
-        if step.is_err() {
-            self.raw = &[];
+    }
+
+    #[test]
+    fn a_damaged_byte_never_panics() {
+        for name in ["frame_rmq_send_v2", "frame_rmq_response"] {
+            let header = header_of(name);
+            for at in 0..header.len() {
+                for byte in 0..=255 {
+                    let mut damaged = header.clone();
+                    damaged[at] = byte;
+                    let Ok(frame) = frame(&damaged) else { continue };
+                    let _ = (frame.remark(), frame.fields().count(), frame.field("b"), frame.body());
+                    let _ = frame.header::<crate::protocol::rpc::send::SendMessage>();
+                }
+            }
         }
-        Some(step)
+    }
+
+    #[test]
+    fn lengths_that_are_negative_or_too_long_are_errors_that_name_the_part() {
+        let header = header_of("frame_rmq_response");
+        let entries = 17 + 14;
+        for (at, value, what) in
+            [(13, -1, "remark"), (13, 15 + 4, "remark"), (entries, -1, "fields"), (entries, 1, "fields")]
+        {
+            let mut wrong = header.clone();
+            BigEndian::write_i32(&mut wrong[at..], value);
+            let error = frame(&wrong).unwrap_err().to_string();
+            assert!(error.contains(what) && error.contains(&value.to_string()), "{error}");
+        }
+    }
+
+    #[test]
+    fn bytes_behind_the_entries_are_skipped() {
+        let mut header = header_of("frame_rmq_request");
+        header.extend_from_slice(b"more");
+        let frame = frame(&header).unwrap();
+        assert_eq!(frame.field("topic").as_deref(), Some("TopicTest"));
+        assert_eq!(frame.fields().count(), 1);
+    }
+
+    #[test]
+    fn empty_values_are_absent_as_in_java_and_other_text_is_repaired() {
+        let mut header = header_of("frame_rmq_request_no_ext");
+        for (name, value) in [(&b"offset"[..], &b""[..]), (b"topic", b"a\xFFb"), (b"", b"x")] {
+            let mut entry = (name.len() as u16).to_be_bytes().to_vec();
+            entry.extend_from_slice(name);
+            entry.extend_from_slice(&(value.len() as u32).to_be_bytes());
+            entry.extend_from_slice(value);
+            header.extend_from_slice(&entry);
+        }
+        let len = header.len() as u32 - 21;
+        BigEndian::write_u32(&mut header[17..], len);
+        let frame = frame(&header).unwrap();
+        let fields: Vec<_> = frame.fields().map(Result::unwrap).collect();
+        assert_eq!(fields, [("topic".into(), "a\u{FFFD}b".into()), (Cow::from(""), Cow::from("x"))]);
+        let reply = frame.header::<crate::protocol::rpc::offset::ConsumerOffsetReply>().unwrap();
+        assert_eq!(reply.offset, None);
+    }
+
+    #[test]
+    fn negative_codes_and_unknown_languages_are_values() {
+        let mut header = header_of("frame_rmq_response");
+        BigEndian::write_i16(&mut header, -7);
+        header[2] = 200;
+        let frame = frame(&header).unwrap();
+        assert_eq!((frame.code, frame.language.0), (-7, 200));
+        assert!(decode_whole(&vector("frame_rmq_response").bytes).is_ok());
     }
 }

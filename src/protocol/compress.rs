@@ -22,7 +22,7 @@ pub(crate) fn inflate(flag: i32, body: &[u8], limit: usize) -> Result<Bytes, Arc
 
 fn inflate_zlib(body: &[u8], limit: usize) -> Result<Bytes, Arc<str>> {
     let mut out = Vec::with_capacity(body.len().saturating_mul(4).min(limit));
-    let bound = limit as u64 + 1;
+    let bound = (limit as u64).saturating_add(1);
     let read = ZlibDecoder::new(body).take(bound).read_to_end(&mut out);
     read.map_err(|error| format!("the compressed body cannot be inflated: {error}"))?;
     if out.len() > limit {
@@ -59,12 +59,23 @@ mod tests {
         let bomb = zlib(&vec![0; 10_000_000], 9).unwrap();
         let error = inflate(0x301, &bomb, 1_000_000).unwrap_err();
         assert!(error.contains("more than 1000000 bytes"), "{error}");
+        assert_eq!(inflate(0x301, &bomb, 10_000_000).unwrap().len(), 10_000_000);
+        assert_eq!(inflate(0x301, &bomb, usize::MAX).unwrap().len(), 10_000_000);
     }
 
     #[test]
     fn damage_is_an_error() {
         let compressed = zlib(&b"message ".repeat(100), 5).unwrap();
-        assert!(inflate(0x301, &compressed[..10], 10_000).is_err());
+        for cut in 0..compressed.len() {
+            assert!(inflate(0x301, &compressed[..cut], 10_000).is_err(), "cut at {cut}");
+        }
+        for at in 0..compressed.len() {
+            let mut damaged = compressed.clone();
+            damaged[at] ^= 0x40;
+            // Some bits mean nothing: of the header, and those that fill up the last byte before the checksum.
+            let read = inflate(0x301, &damaged, 10_000);
+            assert!(read.is_err() || read.unwrap() == b"message ".repeat(100), "damaged at {at}");
+        }
         assert!(inflate(0x301, b"no zlib", 10_000).is_err());
         assert!(inflate(0x701, &compressed, 10_000).is_err());
     }

@@ -5,13 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::frame::HeaderKind;
-use super::{binary_header, json_header};
+use super::members::Index;
+use super::{binary_header, json_header, scan};
 use crate::error::{Error, Result};
 
 /// Takes the fields of a header in order. On the wire every value is text.
 pub(crate) trait FieldSink {
     fn text(&mut self, name: &str, value: &str);
     fn number(&mut self, name: &str, value: i64);
+    fn flag(&mut self, name: &str, value: bool) {
+        self.text(name, if value { "true" } else { "false" });
+    }
 }
 
 /// The named fields of one request or one answer.
@@ -72,7 +76,9 @@ macro_rules! number_fields {
 
             fn take(name: &'static str, found: Option<Cow<'_, str>>) -> Result<$type> {
                 let text = required(name, found)?;
-                text.trim().parse().map_err(|_| Error::malformed(format!("field {name} is {text:?}, not a number")))
+                let number = scan::decimal(text.as_bytes()).or_else(|| scan::decimal(text.trim().as_bytes()));
+                let fitting = number.and_then(|number| <$type>::try_from(number).ok());
+                fitting.ok_or_else(|| Error::malformed(format!("field {name} is {text:?}, not a number that fits")))
             }
         })*
     };
@@ -82,7 +88,7 @@ number_fields!(i32 i64);
 
 impl Field for bool {
     fn put<S: FieldSink>(&self, name: &'static str, sink: &mut S) {
-        sink.text(name, if *self { "true" } else { "false" });
+        sink.flag(name, *self);
     }
 
     /// As in Java, everything but "true" in any case is false.
@@ -119,6 +125,12 @@ impl<T: Field> Field for Option<T> {
 #[derive(Debug, Clone)]
 pub(crate) enum FieldSource<'a> {
     Json(json_header::Fields<'a>),
+    /// Of a JSON header, with the number of the next field.
+    Indexed {
+        header: &'a [u8],
+        index: &'a Index,
+        next: usize,
+    },
     Binary(binary_header::Fields<'a>),
 }
 
@@ -129,15 +141,83 @@ impl<'a> FieldSource<'a> {
             HeaderKind::Binary => FieldSource::Binary(binary_header::Fields::new(raw)),
         }
     }
+
+    pub(crate) fn indexed(header: &'a [u8], index: &'a Index) -> FieldSource<'a> {
+        FieldSource::Indexed { header, index, next: 0 }
+    }
+
+    /// Returns the next field without looking at its value, for those who want few of them. After an error there is none.
+    pub(crate) fn next_raw(&mut self) -> Result<Option<(Raw<'a>, Raw<'a>)>> {
+        match self {
+            FieldSource::Json(fields) => fields.next_raw(),
+            FieldSource::Indexed { header, index, next } => {
+                let field = index.field(header, *next);
+                *next += 1;
+                Ok(field)
+            }
+            FieldSource::Binary(fields) => fields.next_raw(),
+        }
+    }
 }
 
 impl<'a> Iterator for FieldSource<'a> {
     type Item = Result<(Cow<'a, str>, Cow<'a, str>)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self {
-            FieldSource::Json(fields) => fields.next(),
-            FieldSource::Binary(fields) => fields.next(),
+        self.next_raw().map(|field| field.map(|(name, value)| (name.text(), value.text()))).transpose()
+    }
+}
+
+/// A name or a value as it stands in the frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Raw<'a> {
+    bytes: &'a [u8],
+    has_escapes: bool,
+}
+
+impl<'a> Raw<'a> {
+    /// `has_escapes` says that the bytes are a JSON string with a backslash in it.
+    pub(crate) fn new(bytes: &'a [u8], has_escapes: bool) -> Raw<'a> {
+        Raw { bytes, has_escapes }
+    }
+
+    #[inline]
+    pub(crate) fn is(self, text: &str) -> bool {
+        if self.has_escapes { self.text() == text } else { self.bytes == text.as_bytes() }
+    }
+
+    /// Returns the bytes of the text.
+    #[inline]
+    pub(crate) fn unescaped(self) -> Cow<'a, [u8]> {
+        if self.has_escapes { Cow::Owned(self.text().into_owned().into_bytes()) } else { Cow::Borrowed(self.bytes) }
+    }
+
+    /// Reads a number without making text of it first.
+    pub(crate) fn number<T: Field + TryFrom<i64>>(self, name: &'static str) -> Result<T> {
+        match scan::decimal(self.bytes).map(T::try_from) {
+            Some(Ok(number)) => Ok(number),
+            _ => T::take(name, Some(self.text())),
+        }
+    }
+
+    /// Returns a copy of the text; what is not UTF-8 is replaced.
+    pub(crate) fn into_string(self) -> String {
+        if self.has_escapes {
+            return self.text().into_owned();
+        }
+        // Copied first, for text that is aligned is checked faster.
+        String::from_utf8(self.bytes.to_vec())
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    }
+
+    /// Returns the text; what is not UTF-8 is replaced.
+    pub(crate) fn text(self) -> Cow<'a, str> {
+        if self.has_escapes {
+            return json_header::unescape(self.bytes);
+        }
+        match std::str::from_utf8(self.bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(self.bytes),
         }
     }
 }

@@ -9,6 +9,7 @@ use byteorder::{BigEndian, ByteOrder};
 use bytes::Bytes;
 
 use super::fields::{FieldSink, FieldSource, Header, NoFields};
+use super::members::Index;
 use super::{binary_header, json_header};
 use crate::code::{RequestCode, ResponseCode};
 use crate::error::{Error, Result};
@@ -46,7 +47,7 @@ pub(crate) struct Language(pub(crate) u8);
 impl Language {
     pub(crate) const JAVA: Language = Language(0);
     pub(crate) const RUST: Language = Language(12);
-    const UNKNOWN: Language = Language(u8::MAX);
+    pub(crate) const UNKNOWN: Language = Language(u8::MAX);
     const NAMES: [&'static str; 14] = [
         "JAVA", "CPP", "DOTNET", "PYTHON", "DELPHI", "ERLANG", "RUBY", "OTHER", "HTTP", "GO", "PHP", "OMS", "RUST",
         "NODE_JS",
@@ -56,9 +57,13 @@ impl Language {
         Language::NAMES.get(usize::from(self.0)).copied().unwrap_or("OTHER")
     }
 
-    pub(crate) fn from_name(name: &str) -> Language {
-        let number = Language::NAMES.iter().position(|known| *known == name);
-        number.and_then(|number| u8::try_from(number).ok()).map_or(Language::UNKNOWN, Language)
+    pub(crate) fn from_number(number: i64) -> Language {
+        u8::try_from(number).map_or(Language::UNKNOWN, Language)
+    }
+
+    pub(crate) fn from_name(name: &[u8]) -> Language {
+        let number = (0..).zip(Language::NAMES).find(|(_, known)| known.as_bytes() == name);
+        number.map_or(Language::UNKNOWN, |(number, _)| Language(number))
     }
 }
 
@@ -148,6 +153,7 @@ pub(crate) struct Frame {
     data: Bytes,
     remark: Range<usize>,
     fields: Range<usize>,
+    index: Index,
     body: usize,
 }
 
@@ -168,6 +174,7 @@ impl Frame {
             kind,
             remark: parsed.remark,
             fields: parsed.fields,
+            index: parsed.index,
             body: header_len,
             data,
         })
@@ -200,7 +207,11 @@ impl Frame {
 
     /// Iterates over the fields (`extFields`) in the order they stand in the frame.
     pub(crate) fn fields(&self) -> FieldSource<'_> {
-        FieldSource::new(self.kind, &self.data[self.fields.clone()])
+        if self.index.is_empty() {
+            FieldSource::new(self.kind, &self.data[self.fields.clone()])
+        } else {
+            FieldSource::indexed(&self.data, &self.index)
+        }
     }
 
     /// Decodes the fields into a header.
@@ -362,3 +373,6 @@ pub(crate) fn encode_error(
 ) -> Result<()> {
     encode_response(out, &Head::response(kind, code, opaque, Some(remark)), &NoFields, &[])
 }
+
+#[cfg(test)]
+mod tests;

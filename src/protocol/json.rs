@@ -1,20 +1,23 @@
 //! Bodies that are JSON, read with all the tolerance that old servers need.
 //!
 //! Java's fastjson writes maps with bare numbers or whole objects as keys: `{0:"a"}`, `{{"queueId":0}:5}`. What serde
-//! cannot read is rewritten once, each such key becoming a string that holds its text.
+//! cannot read is rewritten once: each such key becomes a string that holds its text, members that are null are left out,
+//! and so is `$ref`, with which fastjson names an object it has written before: such an object counts as empty.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned, Visitor};
+use serde::{Deserializer, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// Objects as keys nest; no real body has more than a few levels.
 const MAX_DEPTH: usize = 64;
 
 /// Reads a body, named `what` in errors.
-pub(crate) fn decode<T: DeserializeOwned>(what: &str, body: &[u8]) -> Result<T> {
+pub(crate) fn decode<T: DeserializeOwned>(what: &str, body: &[u8]) -> Result<T, Error> {
     let first = match serde_json::from_slice(body) {
         Ok(value) => return Ok(value),
         Err(error) => error,
@@ -27,6 +30,40 @@ pub(crate) fn decode<T: DeserializeOwned>(what: &str, body: &[u8]) -> Result<T> 
 /// Writes a body. The types of this crate have no maps with keys that are not text, so it cannot fail.
 pub(crate) fn encode<T: Serialize>(body: &T) -> Vec<u8> {
     serde_json::to_vec(body).unwrap_or_default()
+}
+
+/// Reads an integer that may stand in quotes: in its standard form fastjson writes those beyond 2^53 so. For
+/// `#[serde(deserialize_with)]`.
+pub(crate) fn integer<'de, D: Deserializer<'de>, T: TryFrom<i64>>(from: D) -> Result<T, D::Error> {
+    struct Integer<T>(PhantomData<T>);
+
+    impl<T: TryFrom<i64>> Integer<T> {
+        fn fit<E: de::Error>(value: i64) -> Result<T, E> {
+            T::try_from(value).map_err(|_| E::custom(format!("{value} is out of range")))
+        }
+    }
+
+    impl<T: TryFrom<i64>> Visitor<'_> for Integer<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an integer, or one in quotes")
+        }
+
+        fn visit_i64<E: de::Error>(self, value: i64) -> Result<T, E> {
+            Integer::fit(value)
+        }
+
+        fn visit_u64<E: de::Error>(self, value: u64) -> Result<T, E> {
+            i64::try_from(value).map_err(E::custom).and_then(Integer::fit)
+        }
+
+        fn visit_str<E: de::Error>(self, value: &str) -> Result<T, E> {
+            value.trim().parse().map_err(E::custom).and_then(Integer::fit)
+        }
+    }
+
+    from.deserialize_any(Integer(PhantomData))
 }
 
 /// Turns keys that are not strings into strings; `None` when the text is not even roughly JSON.
@@ -55,33 +92,24 @@ impl Rewriter<'_> {
             return None;
         }
         match self.peek()? {
-            b'{' => self.members(out, b'}', |rewriter, out| {
-                rewriter.key(out, depth + 1)?;
-                (rewriter.peek()? == b':').then_some(())?;
-                rewriter.at += 1;
-                out.push(b':');
-                rewriter.value(out, depth + 1)
-            }),
-            b'[' => self.members(out, b']', |rewriter, out| rewriter.value(out, depth + 1)),
-            b'"' => {
-                out.extend_from_slice(self.string()?);
-                Some(())
-            }
-            _ => {
-                out.extend_from_slice(self.bare());
-                Some(())
-            }
+            b'{' => self.items(out, b'}', |rewriter, out| rewriter.member(out, depth + 1))?,
+            b'[' => self.items(out, b']', |rewriter, out| rewriter.value(out, depth + 1).map(|()| true))?,
+            b'"' => out.extend_from_slice(self.string()?),
+            _ => out.extend_from_slice(self.bare()),
         }
+        Some(())
     }
 
-    fn members(
+    /// Writes what stands between two brackets; `item` says whether what it wrote is to be kept.
+    fn items(
         &mut self,
         out: &mut Vec<u8>,
         close: u8,
-        mut member: impl FnMut(&mut Self, &mut Vec<u8>) -> Option<()>,
+        mut item: impl FnMut(&mut Self, &mut Vec<u8>) -> Option<bool>,
     ) -> Option<()> {
         out.push(self.bytes[self.at]);
         self.at += 1;
+        let mut separator = false;
         loop {
             match self.peek()? {
                 byte if byte == close => {
@@ -89,17 +117,32 @@ impl Rewriter<'_> {
                     out.push(close);
                     return Some(());
                 }
-                b',' => {
-                    self.at += 1;
-                    out.push(b',');
-                }
+                b',' => self.at += 1,
                 _ => {
-                    let before = self.at;
-                    member(self, out)?;
+                    let (before, mark) = (self.at, out.len());
+                    if separator {
+                        out.push(b',');
+                    }
+                    if item(self, out)? {
+                        separator = true;
+                    } else {
+                        out.truncate(mark);
+                    }
                     (self.at > before).then_some(())?;
                 }
             }
         }
+    }
+
+    fn member(&mut self, out: &mut Vec<u8>, depth: usize) -> Option<bool> {
+        let key = out.len();
+        self.key(out, depth)?;
+        (self.peek()? == b':').then_some(())?;
+        self.at += 1;
+        out.push(b':');
+        let value = out.len();
+        self.value(out, depth)?;
+        Some(&out[key..value] != b"\"$ref\":" && &out[value..] != b"null")
     }
 
     fn key(&mut self, out: &mut Vec<u8>, depth: usize) -> Option<()> {
@@ -151,32 +194,4 @@ fn quote(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    #[test]
-    fn bare_numbers_are_read_as_keys() {
-        let read: BTreeMap<i64, String> = decode("test", br#"{0:"a:1", 1 : "b"}"#).unwrap();
-        assert_eq!(read, BTreeMap::from([(0, "a:1".into()), (1, "b".into())]));
-    }
-
-    #[test]
-    fn objects_are_read_as_keys_that_hold_their_text() {
-        let body = br#"{"offsetTable":{{"brokerName":"b","queueId":0,"topic":"t"}:123}}"#;
-        let read: BTreeMap<String, BTreeMap<String, i64>> = decode("test", body).unwrap();
-        let (key, offset) = read["offsetTable"].iter().next().unwrap();
-        assert_eq!((key.as_str(), *offset), (r#"{"brokerName":"b","queueId":0,"topic":"t"}"#, 123));
-    }
-
-    #[test]
-    fn what_is_not_json_is_an_error_that_names_the_body() {
-        for wrong in ["", "{", "{0", "{:1}", "[[", "\"", "{\"a\":\"\\", "nonsense", "{,:,}"] {
-            let error = decode::<BTreeMap<String, i64>>("route", wrong.as_bytes()).unwrap_err();
-            assert!(error.to_string().contains("route"), "{wrong}: {error}");
-        }
-        let deep = "{".repeat(100_000);
-        assert!(decode::<BTreeMap<String, i64>>("route", deep.as_bytes()).is_err());
-    }
-}
+mod tests;

@@ -6,12 +6,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::fields::FieldSink;
+use super::fields::{FieldSink, Raw};
 use super::frame::{Head, Language};
-use crate::error::{Error, Result};
-
-/// Deeper nesting than this in an unknown value is refused; real headers have one level.
-const MAX_DEPTH: usize = 32;
+use super::members::{Index, Kind, Literal, Members, Value};
+use super::scan;
+use crate::error::Result;
 
 /// What a header consists of; ranges point into its bytes.
 #[derive(Debug)]
@@ -23,6 +22,7 @@ pub(crate) struct Parsed {
     pub(crate) flag: i32,
     pub(crate) remark: Range<usize>,
     pub(crate) fields: Range<usize>,
+    pub(crate) index: Index,
 }
 
 /// Writes a header; `put` writes its fields.
@@ -31,12 +31,11 @@ pub(crate) fn write(out: &mut Vec<u8>, head: &Head<'_>, put: impl FnOnce(&mut Si
     write_number(out, i64::from(head.code));
     let mark = out.len();
     out.extend_from_slice(b",\"extFields\":{");
-    let mut sink = Sink { out, first: true };
-    put(&mut sink);
-    if sink.first {
-        out.truncate(mark);
-    } else {
-        out.push(b'}');
+    put(&mut Sink { out });
+    match out.last_mut() {
+        // Behind the last field.
+        Some(comma @ b',') => *comma = b'}',
+        _ => out.truncate(mark),
     }
     out.extend_from_slice(b",\"flag\":");
     write_number(out, i64::from(head.flag));
@@ -54,20 +53,20 @@ pub(crate) fn write(out: &mut Vec<u8>, head: &Head<'_>, put: impl FnOnce(&mut Si
     out.push(b'}');
 }
 
-/// Writes fields as members of an object whose values all are strings.
+/// Writes fields as members of an object whose values all are strings, each with a comma behind it.
 pub(crate) struct Sink<'a> {
     out: &'a mut Vec<u8>,
-    first: bool,
 }
 
 impl Sink<'_> {
+    #[inline]
     fn name(&mut self, name: &str) {
-        if self.first {
-            self.first = false;
-            self.out.push(b'"');
-        } else {
-            self.out.extend_from_slice(b",\"");
+        // Sends are what is written most often, and their names have one letter.
+        if let &[letter @ b'a'..=b'z'] = name.as_bytes() {
+            self.out.extend_from_slice(&[b'"', letter, b'"', b':', b'"']);
+            return;
         }
+        self.out.push(b'"');
         write_escaped(self.out, name);
         self.out.extend_from_slice(b"\":\"");
     }
@@ -77,13 +76,23 @@ impl FieldSink for Sink<'_> {
     fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         write_escaped(self.out, value);
-        self.out.push(b'"');
+        self.out.extend_from_slice(b"\",");
+    }
+
+    fn flag(&mut self, name: &str, value: bool) {
+        self.name(name);
+        self.out.extend_from_slice(if value { b"true\"," } else { b"false\"," });
     }
 
     fn number(&mut self, name: &str, value: i64) {
+        if let (&[letter @ b'a'..=b'z'], 0..=9) = (name.as_bytes(), value) {
+            let digit = b'0' + value as u8;
+            self.out.extend_from_slice(&[b'"', letter, b'"', b':', b'"', digit, b'"', b',']);
+            return;
+        }
         self.name(name);
         write_number(self.out, value);
-        self.out.push(b'"');
+        self.out.extend_from_slice(b"\",");
     }
 }
 
@@ -96,11 +105,10 @@ fn write_escaped(out: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let bytes = text.as_bytes();
     let mut done = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
+    loop {
+        let at = scan::to_escape(bytes, done);
         out.extend_from_slice(&bytes[done..at]);
+        let Some(&byte) = bytes.get(at) else { return };
         done = at + 1;
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
@@ -116,206 +124,99 @@ fn write_escaped(out: &mut Vec<u8>, text: &str) {
             }
         }
     }
-    out.extend_from_slice(&bytes[done..]);
 }
 
 /// Reads a header.
 pub(crate) fn read(header: &[u8]) -> Result<Parsed> {
+    if let Some(parsed) = read_usual(header) {
+        return Ok(parsed);
+    }
     let mut members = Members::new(header);
+    read_members(header, &mut members).ok_or_else(|| members.error())
+}
+
+/// Reads a header that is laid out as Java and this crate do it, which is nearly every one; `None` says nothing about the
+/// others.
+fn read_usual(header: &[u8]) -> Option<Parsed> {
+    let mut from = Literal { bytes: header, at: 0 };
+    from.pass(b"{\"code\":")?;
+    let code = from.integer()?;
+    let (mut fields, mut index) = (0..0, Index::default());
+    if from.pass(b",\"extFields\":").is_some() {
+        let start = from.at;
+        (index, from.at) = Index::of(header, start)?;
+        fields = start..from.at;
+    }
+    from.pass(b",\"flag\":")?;
+    let flag = from.integer()?;
+    from.pass(b",\"language\":\"")?;
+    let language = Language::from_name(&header[from.string()?]);
+    from.pass(b",\"opaque\":")?;
+    let opaque = from.integer()?;
+    let remark = if from.pass(b",\"remark\":\"").is_some() { from.string()? } else { 0..0 };
+    from.pass(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":")?;
+    let version = from.integer()?;
+    from.pass(b"}")?;
+    Some(Parsed { code, language, version, opaque, flag, remark, fields, index })
+}
+
+fn read_members(header: &[u8], members: &mut Members<'_>) -> Option<Parsed> {
     let (mut code, mut opaque, mut flag) = (None, None, None);
-    let mut parsed =
-        Parsed { code: 0, language: Language::JAVA, version: 0, opaque: 0, flag: 0, remark: 0..0, fields: 0..0 };
+    let mut parsed = Parsed {
+        code: 0,
+        language: Language::JAVA,
+        version: 0,
+        opaque: 0,
+        flag: 0,
+        remark: 0..0,
+        fields: 0..0,
+        index: Index::default(),
+    };
     members.open()?;
-    while let Some((name, value)) = members.next_member()? {
-        match &header[name] {
-            b"code" => code = Some(members.integer("code", &value)?),
-            b"opaque" => opaque = Some(members.integer("opaque", &value)?),
-            b"flag" => flag = Some(members.integer("flag", &value)?),
-            b"version" if !value.is_null() => parsed.version = members.integer("version", &value)?,
-            b"language" => parsed.language = members.language(&value),
-            b"remark" => parsed.remark = value.text_range(),
-            b"extFields" => match value {
-                Value::Object(range) => parsed.fields = range,
-                Value::Null => parsed.fields = 0..0,
-                _ => return Err(members.wrong("extFields is not an object")),
-            },
+    while members.another()? {
+        let name = &header[members.name()?.range];
+        if name == b"extFields" {
+            (parsed.fields, parsed.index) = read_fields(header, members)?;
+            continue;
+        }
+        let value = members.value()?;
+        match name {
+            b"code" => code = Some(members.integer(&value, "code is not an integer")?),
+            b"opaque" => opaque = Some(members.integer(&value, "opaque is not an integer")?),
+            b"flag" => flag = Some(members.integer(&value, "flag is not an integer")?),
+            b"version" if value.kind != Kind::Null => {
+                parsed.version = members.integer(&value, "version is not an integer")?;
+            }
+            b"language" => parsed.language = language(header, &value),
+            b"remark" => parsed.remark = value.range,
             _ => {}
         }
     }
-    let present =
-        |value: Option<i32>, name| value.ok_or_else(|| Error::malformed(format!("JSON header without {name}")));
-    parsed.code = present(code, "code")?;
-    parsed.opaque = present(opaque, "opaque")?;
-    parsed.flag = present(flag, "flag")?;
-    Ok(parsed)
+    parsed.code = code.or_else(|| members.fail("code is missing"))?;
+    parsed.opaque = opaque.or_else(|| members.fail("opaque is missing"))?;
+    parsed.flag = flag.or_else(|| members.fail("flag is missing"))?;
+    Some(parsed)
 }
 
-/// A value found by the scanner; ranges exclude quotes, and include braces and brackets.
-#[derive(Debug, Clone)]
-enum Value {
-    Null,
-    /// Still escaped.
-    String(Range<usize>),
-    /// A number, `true` or `false`.
-    Scalar(Range<usize>),
-    Object(Range<usize>),
-    Array(Range<usize>),
-}
-
-impl Value {
-    fn is_null(&self) -> bool {
-        matches!(self, Value::Null)
+fn read_fields(header: &[u8], members: &mut Members<'_>) -> Option<(Range<usize>, Index)> {
+    if let Some((index, end)) = Index::of(header, members.at) {
+        let start = std::mem::replace(&mut members.at, end);
+        return Some((start..end, index));
     }
-
-    fn text_range(&self) -> Range<usize> {
-        match self {
-            Value::Null => 0..0,
-            Value::String(range) | Value::Scalar(range) | Value::Object(range) | Value::Array(range) => range.clone(),
-        }
+    let value = members.value()?;
+    match value.kind {
+        Kind::Object | Kind::Null => Some((value.range, Index::default())),
+        _ => members.fail("extFields is not an object"),
     }
 }
 
-/// Steps through the members of one object.
-#[derive(Debug, Clone)]
-struct Members<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    first: bool,
-}
-
-impl<'a> Members<'a> {
-    fn new(bytes: &'a [u8]) -> Members<'a> {
-        Members { bytes, at: 0, first: true }
-    }
-
-    fn wrong(&self, what: &str) -> Error {
-        Error::malformed(format!("JSON header, byte {}: {what}", self.at))
-    }
-
-    fn peek(&mut self) -> Option<u8> {
-        while let Some(byte) = self.bytes.get(self.at) {
-            if !byte.is_ascii_whitespace() {
-                return Some(*byte);
-            }
-            self.at += 1;
-        }
-        None
-    }
-
-    fn expect(&mut self, byte: u8) -> Result<()> {
-        if self.peek() != Some(byte) {
-            return Err(self.wrong(&format!("{:?} expected", char::from(byte))));
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    fn open(&mut self) -> Result<()> {
-        self.expect(b'{')
-    }
-
-    /// Returns name and value of the next member, or `None` at the closing brace.
-    fn next_member(&mut self) -> Result<Option<(Range<usize>, Value)>> {
-        if self.peek() == Some(b'}') {
-            self.at += 1;
-            return Ok(None);
-        }
-        if !self.first {
-            self.expect(b',')?;
-        }
-        self.first = false;
-        self.expect(b'"')?;
-        let name = self.string_rest()?;
-        self.expect(b':')?;
-        let value = self.value()?;
-        Ok(Some((name, value)))
-    }
-
-    /// Passes over a string whose opening quote is behind, and returns what is between the quotes.
-    fn string_rest(&mut self) -> Result<Range<usize>> {
-        let start = self.at;
-        while let Some(&byte) = self.bytes.get(self.at) {
-            match byte {
-                b'"' => {
-                    self.at += 1;
-                    return Ok(start..self.at - 1);
-                }
-                b'\\' => self.at += 2,
-                _ => self.at += 1,
-            }
-        }
-        Err(self.wrong("a string without an end"))
-    }
-
-    fn value(&mut self) -> Result<Value> {
-        match self.peek() {
-            Some(b'"') => {
-                self.at += 1;
-                self.string_rest().map(Value::String)
-            }
-            Some(b'{') => self.nested().map(Value::Object),
-            Some(b'[') => self.nested().map(Value::Array),
-            Some(_) => {
-                let start = self.at;
-                while self.bytes.get(self.at).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
-                {
-                    self.at += 1;
-                }
-                match &self.bytes[start..self.at] {
-                    b"" => Err(self.wrong("a value expected")),
-                    b"null" => Ok(Value::Null),
-                    _ => Ok(Value::Scalar(start..self.at)),
-                }
-            }
-            None => Err(self.wrong("a value expected")),
-        }
-    }
-
-    /// Passes over an object or array, minding only strings and depth: the inside is read when it is asked for.
-    fn nested(&mut self) -> Result<Range<usize>> {
-        let start = self.at;
-        let mut depth = 0;
-        while let Some(&byte) = self.bytes.get(self.at) {
-            self.at += 1;
-            match byte {
-                b'"' => {
-                    self.string_rest()?;
-                }
-                b'{' | b'[' => {
-                    depth += 1;
-                    if depth > MAX_DEPTH {
-                        return Err(self.wrong("nested too deeply"));
-                    }
-                }
-                b'}' | b']' => {
-                    depth -= 1;
-                    if depth == 0 {
-                        return Ok(start..self.at);
-                    }
-                }
-                _ => {}
-            }
-        }
-        Err(self.wrong("a bracket without its partner"))
-    }
-
-    fn integer(&self, name: &str, value: &Value) -> Result<i32> {
-        let text = match value {
-            Value::String(range) | Value::Scalar(range) => std::str::from_utf8(&self.bytes[range.clone()]).ok(),
-            _ => None,
-        };
-        let number = text.and_then(|text| text.parse().ok());
-        number.ok_or_else(|| self.wrong(&format!("{name} is not an integer")))
-    }
-
-    /// A name, or as Java also accepts, a number.
-    fn language(&self, value: &Value) -> Language {
-        let text = String::from_utf8_lossy(&self.bytes[value.text_range()]);
-        match value {
-            Value::Null => Language::JAVA,
-            Value::Scalar(_) => Language(text.parse().unwrap_or(u8::MAX)),
-            _ => Language::from_name(&text),
-        }
+/// A name, or as Java also accepts, a number.
+fn language(header: &[u8], value: &Value) -> Language {
+    let text = &header[value.range.clone()];
+    match value.kind {
+        Kind::Null => Language::JAVA,
+        Kind::Scalar => scan::decimal(text).map_or(Language::UNKNOWN, Language::from_number),
+        _ => Language::from_name(text),
     }
 }
 
@@ -332,39 +233,36 @@ impl<'a> Fields<'a> {
         Fields { members: Members::new(raw), opened: false, ended: raw.is_empty() }
     }
 
-    fn step(&mut self) -> Result<Option<(Cow<'a, str>, Cow<'a, str>)>> {
+    pub(crate) fn next_raw(&mut self) -> Result<Option<(Raw<'a>, Raw<'a>)>> {
+        if self.ended {
+            return Ok(None);
+        }
+        // Whatever ends this early ends the iteration.
+        self.ended = true;
+        self.step().ok_or_else(|| self.members.error())
+    }
+
+    fn step(&mut self) -> Option<Option<(Raw<'a>, Raw<'a>)>> {
         if !self.opened {
             self.opened = true;
             self.members.open()?;
         }
-        let bytes = self.members.bytes;
-        loop {
-            match self.members.next_member()? {
-                None => return Ok(None),
-                Some((_, Value::Null)) => {}
-                Some((name, value)) => return Ok(Some((unescape(&bytes[name]), unescape(&bytes[value.text_range()])))),
+        while self.members.another()? {
+            let name = self.members.name()?;
+            let value = self.members.value()?;
+            if value.kind != Kind::Null {
+                self.ended = false;
+                return Some(Some((self.members.raw(name), self.members.raw(value))));
             }
         }
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(Cow<'a, str>, Cow<'a, str>)>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        let step = self.step().transpose();
-        self.ended = !matches!(step, Some(Ok(_)));
-        step
+        Some(None)
     }
 }
 
 /// Undoes JSON escapes; what is not valid is replaced, never refused, for a remark or a field concerns one call only.
 pub(crate) fn unescape(raw: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(raw);
-    if !raw.contains(&b'\\') {
+    if scan::quote_or_backslash(raw, 0) == raw.len() {
         return text;
     }
     let mut out = String::with_capacity(text.len());
@@ -408,3 +306,6 @@ fn unescape_unit(chars: &mut std::str::Chars<'_>) -> char {
 fn hex4(chars: &mut std::str::Chars<'_>) -> Option<u32> {
     (0..4).try_fold(0, |unit, _| Some(unit << 4 | chars.next()?.to_digit(16)?))
 }
+
+#[cfg(test)]
+mod tests;

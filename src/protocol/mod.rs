@@ -11,9 +11,13 @@ pub(crate) mod filter;
 pub(crate) mod frame;
 pub(crate) mod json;
 pub(crate) mod json_header;
+mod members;
 pub(crate) mod record;
 pub(crate) mod request;
 pub(crate) mod rpc;
+mod scan;
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod mutation;

@@ -243,11 +243,15 @@ fn view(stored: Stored, broker_name: &Arc<str>, limit: usize) -> MessageView {
 /// properties.
 fn unpack(outer: &Stored) -> Result<Vec<Stored>> {
     let items = batch::decode(&outer.body)?;
+    if items.is_empty() {
+        return Err(Error::malformed("an inner batch without messages"));
+    }
     Ok(items
         .into_iter()
-        .zip(outer.queue_offset..)
-        .map(|(item, queue_offset)| Stored {
-            queue_offset,
+        .zip(0..)
+        .map(|(item, index)| Stored {
+            // Wraps rather than panics on the absurd offset of a broken peer.
+            queue_offset: outer.queue_offset.wrapping_add(index),
             flag: item.flag,
             body_crc: body_crc(&item.body),
             body: item.body,
@@ -256,3 +260,6 @@ fn unpack(outer: &Stored) -> Result<Vec<Stored>> {
         })
         .collect())
 }
+
+#[cfg(test)]
+mod tests;

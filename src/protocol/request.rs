@@ -56,16 +56,16 @@ macro_rules! headers {
                     $($crate::protocol::fields::Field::put(&self.$field, $wire, sink);)*
                 }
 
-                fn take(fields: $crate::protocol::fields::FieldSource<'_>) -> $crate::error::Result<$name> {
+                fn take(mut fields: $crate::protocol::fields::FieldSource<'_>) -> $crate::error::Result<$name> {
                     $(let mut $field = None;)*
-                    for field in fields {
-                        let (name, value) = field?;
-                        match name.as_ref() {
-                            $($wire => $field = Some(value),)*
-                            _ => {}
-                        }
+                    while let Some((name, value)) = fields.next_raw()? {
+                        $(if name.is($wire) {
+                            $field = Some(value);
+                            continue;
+                        })*
                     }
-                    Ok($name { $($field: $crate::protocol::fields::Field::take($wire, $field)?,)* })
+                    $(let $field = $crate::protocol::fields::Field::take($wire, $field.map(|raw| raw.text()))?;)*
+                    Ok($name { $($field,)* })
                 }
             }
         )*

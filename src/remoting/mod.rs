@@ -281,12 +281,10 @@ impl Remoting {
         };
         let from = addr.clone();
         let forward = Box::new(move |result: Result<Frame>| done(result.and_then(|frame| check(&from, frame))));
-        if let Some(owner) = self.pool.owner() {
-            owner.wake_at(deadline.at());
-        }
-        let started = self.hand_over(&connection, request, body, hold, deadline, Waiter::Callback(forward), false);
-        if let Err((waiter, error)) = started {
-            waiter.complete(Err(error));
+        match self.hand_over(&connection, request, body, hold, deadline, Waiter::Callback(forward), false) {
+            // Once it is registered: a tick that came in between would not see it, and forget when to come back.
+            Ok(_) => self.wake_owner(deadline),
+            Err((waiter, error)) => waiter.complete(Err(error)),
         }
     }
 
@@ -396,9 +394,6 @@ impl Remoting {
             return;
         }
         let deadline = Deadline::after(self.pool.options().probe_timeout);
-        if let Some(owner) = self.pool.owner() {
-            owner.wake_at(deadline.at());
-        }
         let probed = connection.clone();
         let judge = Box::new(move |result: Result<Frame>| {
             probed.probing.store(false, Ordering::SeqCst);
@@ -409,9 +404,15 @@ impl Remoting {
         });
         let request = GetRoute { standard_json: Some(true), topic: "TBW102".into() };
         log::debug!("{} is silent: asking whether it is still there", connection.addr);
-        let handed = self.hand_over(connection, &request, &[], None, deadline, Waiter::Callback(judge), false);
-        if let Err((waiter, error)) = handed {
-            waiter.complete(Err(error));
+        match self.hand_over(connection, &request, &[], None, deadline, Waiter::Callback(judge), false) {
+            Ok(_) => self.wake_owner(deadline),
+            Err((waiter, error)) => waiter.complete(Err(error)),
+        }
+    }
+
+    fn wake_owner(&self, deadline: Deadline) {
+        if let Some(owner) = self.pool.owner() {
+            owner.wake_at(deadline.at());
         }
     }
 

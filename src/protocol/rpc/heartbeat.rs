@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::fields::{FieldSink, FieldSource, Header, NoFields};
+use crate::protocol::json;
 use crate::protocol::request::{headers, requests};
 
 /// Tells a broker which groups live in this client; the body is a [`HeartbeatBody`].
@@ -88,7 +89,7 @@ pub(crate) struct SubscriptionBody {
     #[serde(default)]
     pub(crate) expression_type: Option<String>,
     pub(crate) sub_string: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::integer")]
     pub(crate) sub_version: i64,
     #[serde(default)]
     pub(crate) tags_set: Vec<String>,

@@ -79,7 +79,7 @@ impl Header for SendReply {
         self.transaction_id.put("transactionId", sink);
     }
 
-    fn take(fields: FieldSource<'_>) -> Result<SendReply> {
+    fn take(mut fields: FieldSource<'_>) -> Result<SendReply> {
         let mut reply = SendReply {
             msg_id: String::new(),
             queue_id: -1,
@@ -91,25 +91,25 @@ impl Header for SendReply {
             trace_on: true,
         };
         let (mut queue_id, mut queue_offset) = (None, None);
-        for field in fields {
-            let (name, value) = field?;
-            match name.as_ref() {
-                "msgId" => reply.msg_id = value.into_owned(),
-                "queueId" => queue_id = Some(value),
-                "queueOffset" => queue_offset = Some(value),
-                "transactionId" => reply.transaction_id = Some(value.into_owned()),
-                "batchUniqId" => reply.batch_unique_id = Some(value.into_owned()),
-                "recallHandle" => reply.recall_handle = Some(value.into_owned()),
-                "MSG_REGION" if value != DEFAULT_REGION => reply.region_id = Cow::Owned(value.into_owned()),
-                "TRACE_ON" => reply.trace_on = value != "false",
+        while let Some((name, value)) = fields.next_raw()? {
+            match &*name.unescaped() {
+                b"msgId" => reply.msg_id = value.into_string(),
+                b"queueId" => queue_id = Some(value.number("queueId")?),
+                b"queueOffset" => queue_offset = Some(value.number("queueOffset")?),
+                b"transactionId" => reply.transaction_id = Some(value.into_string()),
+                b"batchUniqId" => reply.batch_unique_id = Some(value.into_string()),
+                b"recallHandle" => reply.recall_handle = Some(value.into_string()),
+                b"MSG_REGION" if !value.is(DEFAULT_REGION) => reply.region_id = Cow::Owned(value.into_string()),
+                b"TRACE_ON" => reply.trace_on = !value.is("false"),
                 _ => {}
             }
         }
         if reply.msg_id.is_empty() {
             return Err(Error::malformed("the answer to a send has no msgId"));
         }
-        reply.queue_id = Field::take("queueId", queue_id)?;
-        reply.queue_offset = Field::take("queueOffset", queue_offset)?;
+        let missing = |name| Error::malformed(format!("the answer to a send has no {name}"));
+        reply.queue_id = queue_id.ok_or_else(|| missing("queueId"))?;
+        reply.queue_offset = queue_offset.ok_or_else(|| missing("queueOffset"))?;
         Ok(reply)
     }
 }

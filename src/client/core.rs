@@ -1,0 +1,165 @@
+//! What the scheduler, engines and handles of one client share.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Instant;
+
+use super::callbacks::Callbacks;
+use super::close::Lifecycle;
+use super::groups::Groups;
+use super::heartbeat::Heartbeats;
+use super::name_server::NameServers;
+use super::options::ClientOptions;
+use super::resolver::Resolver;
+use super::routes::Routes;
+use super::scheduler;
+use super::timers::Timers;
+use crate::error::{Error, Outcome, Result};
+use crate::message::UniqueIds;
+use crate::remoting::{Deadline, Owner, Remoting, Resolve};
+
+/// The shared half of a client. Threads hold it; the handle, which closes, holds it too, never the other way round.
+pub(crate) struct Core {
+    me: Weak<Core>,
+    client_id: Arc<str>,
+    options: ClientOptions,
+    unique_ids: UniqueIds,
+    remoting: Remoting,
+    name_servers: NameServers,
+    resolver: Arc<Resolver>,
+    routes: Routes,
+    timers: Timers,
+    groups: Groups,
+    heartbeats: Heartbeats,
+    callbacks: OnceLock<Callbacks>,
+    /// Locked while the callback threads start or stop; `true` once they may not start any more.
+    callbacks_over: Mutex<bool>,
+    lifecycle: Lifecycle,
+}
+
+impl Core {
+    /// Starts the scheduler and nothing else: connections are made when they are first used.
+    pub(super) fn start(client_id: Arc<str>, options: ClientOptions) -> Result<Arc<Core>> {
+        let resolver = Arc::new(Resolver::new());
+        let core = Arc::new_cyclic(|me: &Weak<Core>| {
+            let owner: Weak<dyn Owner> = me.clone();
+            let resolve: Arc<dyn Resolve> = resolver.clone();
+            Core {
+                me: me.clone(),
+                unique_ids: UniqueIds::new(options.client_ip),
+                remoting: Remoting::new(options.remoting.clone(), resolve, owner),
+                name_servers: NameServers::new(options.name_servers.clone(), fastrand::usize(..)),
+                resolver,
+                routes: Routes::default(),
+                timers: Timers::new(Instant::now() + options.scan_interval),
+                groups: Groups::default(),
+                heartbeats: Heartbeats::default(),
+                callbacks: OnceLock::new(),
+                callbacks_over: Mutex::new(false),
+                lifecycle: Lifecycle::default(),
+                client_id,
+                options,
+            }
+        });
+        core.lifecycle.runs_on(scheduler::start(&core)?);
+        Ok(core)
+    }
+
+    pub(crate) fn remoting(&self) -> &Remoting {
+        &self.remoting
+    }
+
+    pub(crate) fn client_id(&self) -> &Arc<str> {
+        &self.client_id
+    }
+
+    pub(crate) fn options(&self) -> &ClientOptions {
+        &self.options
+    }
+
+    pub(crate) fn unique_ids(&self) -> &UniqueIds {
+        &self.unique_ids
+    }
+
+    /// Fails once closing began: no new work is taken. What is under way may still use the connections.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.lifecycle.is_closing() { Err(Error::Closed { outcome: Outcome::NotSent }) } else { Ok(()) }
+    }
+
+    /// When the closing that is under way wants its members to be closed; `None` while the client is open.
+    pub(crate) fn close_deadline(&self) -> Option<Deadline> {
+        self.lifecycle.deadline()
+    }
+
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    pub(crate) fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// The callback threads, which are started at first use.
+    pub(crate) fn callbacks(&self) -> Result<&Callbacks> {
+        if let Some(callbacks) = self.callbacks.get() {
+            return Ok(callbacks);
+        }
+        let over = self.callbacks_over.lock().unwrap_or_else(PoisonError::into_inner);
+        if *over {
+            return Err(Error::Closed { outcome: Outcome::NotSent });
+        }
+        if self.callbacks.get().is_none() {
+            let started = Callbacks::start(self.options.callback_threads, self.options.callback_queue)?;
+            // The lock makes this the only place that sets it.
+            let _ = self.callbacks.set(started);
+        }
+        drop(over);
+        self.callbacks.get().ok_or(Error::Closed { outcome: Outcome::NotSent })
+    }
+
+    /// The version a broker reported in its answer to a heartbeat.
+    pub(crate) fn broker_version(&self, addr: &str) -> Option<i32> {
+        self.heartbeats.version(addr)
+    }
+
+    pub(super) fn started_callbacks(&self) -> Option<&Callbacks> {
+        self.callbacks.get()
+    }
+
+    /// Lets no callback thread start any more, and returns those that run.
+    pub(super) fn end_callbacks(&self) -> Option<&Callbacks> {
+        *self.callbacks_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.callbacks.get()
+    }
+
+    /// `None` when the last handle is gone already.
+    pub(super) fn me(&self) -> Option<Arc<Core>> {
+        self.me.upgrade()
+    }
+
+    pub(super) fn name_servers(&self) -> &NameServers {
+        &self.name_servers
+    }
+
+    pub(super) fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
+    pub(super) fn heartbeats(&self) -> &Heartbeats {
+        &self.heartbeats
+    }
+
+    pub(super) fn lifecycle(&self) -> &Lifecycle {
+        &self.lifecycle
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").field("client_id", &self.client_id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,170 @@
+//! The producer and consumer groups that live in a client.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::Sender;
+
+use super::core::Core;
+use super::heartbeat;
+use crate::error::{Error, Result};
+use crate::protocol::rpc::heartbeat::{ConsumerBody, HeartbeatBody, ProducerBody, UnregisterClient};
+use crate::remoting::{Deadline, ServerRequest};
+
+/// What a group does. One name may be used once for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GroupKind {
+    Producer,
+    Consumer,
+}
+
+/// A group that joins a client.
+pub(crate) struct Member {
+    pub(crate) kind: GroupKind,
+    pub(crate) group: Arc<str>,
+    /// What heartbeats say about a consumer.
+    pub(crate) consumer: Option<ConsumerBody>,
+    /// Where servers' requests for the group go; a bounded channel.
+    pub(crate) mailbox: Option<Sender<ServerRequest>>,
+    /// Closes the producer or consumer, which `Client::close` does before anything else. It must not keep the client
+    /// alive, and ends by [`Core::close_deadline`].
+    pub(crate) close: Box<dyn Fn() + Send + Sync>,
+}
+
+/// All groups of a client.
+#[derive(Default)]
+pub(crate) struct Groups {
+    entries: Mutex<Vec<Entry>>,
+    joined: AtomicU64,
+}
+
+struct Entry {
+    number: u64,
+    kind: GroupKind,
+    group: Arc<str>,
+    consumer: Option<ConsumerBody>,
+    mailbox: Option<Sender<ServerRequest>>,
+    close: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Groups {
+    /// Adds a group, and tells the brokers at once.
+    pub(crate) fn join(&self, core: &Arc<Core>, member: Member) -> Result<Membership> {
+        let Member { kind, group, consumer, mailbox, close } = member;
+        let number = self.joined.fetch_add(1, Ordering::Relaxed);
+        let entry = Entry { number, kind, group: group.clone(), consumer, mailbox, close: close.into() };
+        let mut entries = self.lock();
+        // Under the lock, so that closing, which looks at the members afterwards, sees this one or refuses it.
+        core.check_open()?;
+        if entries.iter().any(|other| other.kind == kind && other.group == group) {
+            return Err(Error::GroupInUse { group, client_id: core.client_id().clone() });
+        }
+        entries.push(entry);
+        drop(entries);
+        heartbeat::soon(core);
+        Ok(Membership { core: core.clone(), number, kind, group, left: AtomicBool::new(false) })
+    }
+
+    /// What a heartbeat says; `None` when no group lives here.
+    pub(super) fn heartbeat(&self, client_id: &Arc<str>) -> Option<HeartbeatBody> {
+        let entries = self.lock();
+        if entries.is_empty() {
+            return None;
+        }
+        let producers = entries.iter().filter(|entry| entry.kind == GroupKind::Producer);
+        Some(HeartbeatBody {
+            client_id: client_id.clone(),
+            consumer_data_set: entries.iter().filter_map(|entry| entry.consumer.clone()).collect(),
+            heartbeat_fingerprint: 0,
+            producer_data_set: producers.map(|entry| ProducerBody { group_name: entry.group.clone() }).collect(),
+            without_sub: false,
+        })
+    }
+
+    /// The mailbox of a consumer group.
+    pub(super) fn consumer_mailbox(&self, group: &str) -> Option<Sender<ServerRequest>> {
+        let entries = self.lock();
+        let entry = entries.iter().find(|entry| entry.kind == GroupKind::Consumer && &*entry.group == group)?;
+        entry.mailbox.clone()
+    }
+
+    /// What closes the members: consumers first, because their listeners may be using the producers.
+    pub(super) fn closers(&self) -> Vec<Arc<dyn Fn() + Send + Sync>> {
+        let entries = self.lock();
+        let of = |kind| entries.iter().filter(move |entry| entry.kind == kind).map(|entry| entry.close.clone());
+        of(GroupKind::Consumer).chain(of(GroupKind::Producer)).collect()
+    }
+
+    /// Removes all members and returns what unregisters them.
+    pub(super) fn take_all(&self, client_id: &Arc<str>) -> Vec<UnregisterClient> {
+        let entries = std::mem::take(&mut *self.lock());
+        entries.iter().map(|entry| unregistration(client_id, entry.kind, &entry.group)).collect()
+    }
+
+    /// Returns whether the member was still here.
+    fn remove(&self, number: u64) -> bool {
+        let mut entries = self.lock();
+        let found = entries.iter().position(|entry| entry.number == number);
+        let entry = found.map(|at| entries.swap_remove(at));
+        drop(entries);
+        // Dropped outside the lock: it owns the member's closure.
+        entry.is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unregistration(client_id: &Arc<str>, kind: GroupKind, group: &Arc<str>) -> UnregisterClient {
+    let only = |wanted| (kind == wanted).then(|| group.clone());
+    UnregisterClient {
+        client_id: client_id.clone(),
+        consumer_group: only(GroupKind::Consumer),
+        producer_group: only(GroupKind::Producer),
+    }
+}
+
+impl fmt::Debug for Groups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.lock().iter().map(|entry| (entry.kind, entry.group.clone()))).finish()
+    }
+}
+
+/// A group's place in its client; dropping it leaves without telling the brokers, which forget the group by themselves.
+pub(crate) struct Membership {
+    core: Arc<Core>,
+    number: u64,
+    kind: GroupKind,
+    group: Arc<str>,
+    left: AtomicBool,
+}
+
+impl Membership {
+    pub(crate) fn group(&self) -> &Arc<str> {
+        &self.group
+    }
+
+    /// Leaves and tells all brokers in parallel, waiting for their answers until `deadline`. A second call does nothing.
+    pub(crate) fn leave(&self, deadline: Deadline) {
+        if !self.left.swap(true, Ordering::AcqRel) && self.core.groups().remove(self.number) {
+            let request = unregistration(self.core.client_id(), self.kind, &self.group);
+            heartbeat::unregister(&self.core, &[request], deadline);
+        }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        if !self.left.swap(true, Ordering::AcqRel) {
+            self.core.groups().remove(self.number);
+        }
+    }
+}
+
+impl fmt::Debug for Membership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Membership").field("kind", &self.kind).field("group", &self.group).finish_non_exhaustive()
+    }
+}

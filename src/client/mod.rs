@@ -1,0 +1,52 @@
+//! What producers, consumers and administration share: name servers, routes, heartbeats, the scheduler, and the groups
+//! that live under one client identity.
+
+mod address_map;
+mod ask;
+mod builder;
+mod callbacks;
+mod close;
+mod core;
+mod credentials;
+mod discovery;
+mod gather;
+mod groups;
+mod handle;
+mod heartbeat;
+pub(crate) mod hooks;
+mod identity;
+mod name_server;
+pub(crate) mod names;
+mod offsets;
+mod options;
+mod owner;
+mod queries;
+mod resolver;
+mod route;
+mod route_entry;
+mod routes;
+mod scheduler;
+pub(crate) mod send;
+mod timers;
+mod topics;
+mod validation;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use address_map::AddressMap;
+pub use builder::ClientBuilder;
+pub(crate) use callbacks::Callbacks;
+pub use close::CloseReport;
+pub(crate) use core::Core;
+pub use credentials::Credentials;
+pub(crate) use groups::{GroupKind, Groups, Member, Membership};
+pub use handle::Client;
+pub use hooks::{SendContext, SendHook, SendMode};
+pub(crate) use offsets::{check_offset, check_queue, may_have_moved, to_millis};
+pub(crate) use options::ClientOptions;
+pub use queries::QueryResult;
+pub(crate) use route::Route;
+pub(crate) use routes::Routes;
+pub use send::{SendResult, SendStatus};
+pub(crate) use timers::Timers;

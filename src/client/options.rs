@@ -1,0 +1,61 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::address_map::AddressMap;
+use super::credentials::Credentials;
+use super::discovery::Discovery;
+use crate::remoting::RemotingOptions;
+
+/// The validated settings of a client.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientOptions {
+    /// Empty when they are to be discovered.
+    pub(crate) name_servers: Vec<Arc<str>>,
+    pub(crate) discovery: Option<Discovery>,
+    pub(crate) client_ip: IpAddr,
+    pub(crate) instance_name: Arc<str>,
+    pub(crate) unit_name: Option<Arc<str>>,
+    pub(crate) unit_mode: bool,
+    /// For routes, heartbeats and administration.
+    pub(crate) request_timeout: Duration,
+    pub(crate) route_interval: Duration,
+    pub(crate) heartbeat_interval: Duration,
+    pub(crate) discovery_interval: Duration,
+    pub(crate) scan_interval: Duration,
+    /// The largest body of a received message after inflating, in bytes.
+    pub(crate) body_limit: usize,
+    pub(crate) callback_threads: usize,
+    /// Callbacks that may wait for a callback thread.
+    pub(crate) callback_queue: usize,
+    pub(crate) address_map: Option<AddressMap>,
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) remoting: RemotingOptions,
+}
+
+impl ClientOptions {
+    /// Names the first setting in which two clients of one identity differ.
+    pub(crate) fn difference(&self, other: &ClientOptions) -> Option<&'static str> {
+        let same_map = match (&self.address_map, &other.address_map) {
+            (Some(map), Some(other)) => map.is(other),
+            (None, None) => true,
+            _ => false,
+        };
+        let remoting = |options: &ClientOptions| format!("{:?}", options.remoting);
+        let settings = [
+            ("credentials", self.credentials == other.credentials),
+            ("unit_mode", self.unit_mode == other.unit_mode),
+            ("request_timeout", self.request_timeout == other.request_timeout),
+            ("route_interval", self.route_interval == other.route_interval),
+            ("heartbeat_interval", self.heartbeat_interval == other.heartbeat_interval),
+            ("discovery_interval", self.discovery_interval == other.discovery_interval),
+            ("scan_interval", self.scan_interval == other.scan_interval),
+            ("body_limit", self.body_limit == other.body_limit),
+            ("callback_threads", self.callback_threads == other.callback_threads),
+            ("callback_queue", self.callback_queue == other.callback_queue),
+            ("address_map (share one by cloning the client instead)", same_map),
+            ("the settings of connections", remoting(self) == remoting(other)),
+        ];
+        settings.into_iter().find(|(_, same)| !same).map(|(name, _)| name)
+    }
+}

@@ -1,0 +1,206 @@
+//! Making validated settings of what a builder was given and of the environment.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::builder::ClientBuilder;
+#[cfg(any(feature = "acl", test))]
+use super::credentials::Credentials;
+use super::discovery::Discovery;
+use super::identity;
+use super::name_server;
+use super::options::ClientOptions;
+use crate::error::{Error, Result};
+use crate::protocol::frame::{HeaderKind, MAX_FRAME};
+use crate::remoting::RemotingOptions;
+
+/// The shortest interval of a periodic job: shorter ones would only keep the scheduler busy.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+/// The longest name of an instance or unit; the client id stands in every heartbeat.
+const NAME_LIMIT: usize = 255;
+
+impl ClientBuilder {
+    /// `environment` looks a variable up.
+    pub(super) fn options(self, environment: impl Fn(&str) -> Option<String>) -> Result<ClientOptions> {
+        self.check()?;
+        let environment = |name| environment(name).filter(|value| !value.trim().is_empty());
+        let name_servers = match self.name_servers.as_deref() {
+            Some(list) => required_list(list)?,
+            None => match environment("NAMESRV_ADDR") {
+                Some(list) => required_list(&list)?,
+                None => Vec::new(),
+            },
+        };
+        let discovery = if name_servers.is_empty() {
+            let domain = self.discovery_domain.clone().or_else(|| environment("ROCKETMQ_NAMESRV_DOMAIN"));
+            let subgroup = self.discovery_subgroup.clone().or_else(|| environment("ROCKETMQ_NAMESRV_DOMAIN_SUBGROUP"));
+            Some(Discovery::new(domain.as_deref(), subgroup.as_deref(), self.unit_name.as_deref())?)
+        } else {
+            None
+        };
+        let towards = name_servers.first().and_then(|addr| addr.parse::<SocketAddr>().ok());
+        let binary = || environment("ROCKETMQ_SERIALIZE_TYPE").is_some_and(|kind| kind.trim() == "ROCKETMQ");
+        let header_kind =
+            self.header_kind.unwrap_or_else(|| if binary() { HeaderKind::Binary } else { HeaderKind::Json });
+        #[cfg_attr(not(feature = "acl"), expect(unused_mut, reason = "only a signer is added"))]
+        let mut remoting = RemotingOptions { header_kind, ..self.remoting };
+        #[cfg(feature = "acl")]
+        {
+            remoting.signer = self.credentials.as_ref().map(Credentials::signer);
+        }
+        Ok(ClientOptions {
+            name_servers,
+            discovery,
+            client_ip: self.client_ip.unwrap_or_else(|| identity::local_ip(towards)),
+            instance_name: self.instance_name.unwrap_or_else(identity::unique_instance_name),
+            unit_name: self.unit_name,
+            unit_mode: self.unit_mode,
+            request_timeout: self.request_timeout,
+            route_interval: self.route_interval,
+            heartbeat_interval: self.heartbeat_interval,
+            discovery_interval: self.discovery_interval,
+            scan_interval: self.scan_interval,
+            body_limit: self.body_limit,
+            callback_threads: self.callback_threads,
+            callback_queue: self.callback_queue,
+            address_map: self.address_map,
+            credentials: self.credentials,
+            remoting,
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        let remoting = &self.remoting;
+        for (name, timeout) in [
+            ("request_timeout", self.request_timeout),
+            ("connect_timeout", remoting.connect_timeout),
+            ("stall_limit", remoting.stall_limit),
+            ("silence_limit", remoting.silence_limit),
+            ("probe_timeout", remoting.probe_timeout),
+        ] {
+            require(!timeout.is_zero(), || format!("{name} is zero; a duration above zero is needed"))?;
+        }
+        for (name, interval) in [
+            ("route_interval", self.route_interval),
+            ("heartbeat_interval", self.heartbeat_interval),
+            ("discovery_interval", self.discovery_interval),
+            ("scan_interval", self.scan_interval),
+        ] {
+            require(interval >= SHORTEST_INTERVAL, || {
+                format!("{name} is {interval:?}; at least {SHORTEST_INTERVAL:?} is needed")
+            })?;
+        }
+        for (name, value, most) in [
+            ("body_limit", self.body_limit, usize::MAX),
+            ("frame_limit", remoting.frame_limit, MAX_FRAME),
+            ("outbox_limit", remoting.outbox_limit, usize::MAX),
+            ("callback_threads", self.callback_threads, 256),
+            ("callback_queue", self.callback_queue, usize::MAX),
+        ] {
+            require((1..=most).contains(&value), || format!("{name} is {value}; 1 to {most} is allowed"))?;
+        }
+        check_name("instance_name", self.instance_name.as_deref())?;
+        check_name("unit_name", self.unit_name.as_deref())?;
+        self.check_credentials()
+    }
+
+    fn check_credentials(&self) -> Result<()> {
+        let Some(credentials) = &self.credentials else { return Ok(()) };
+        require(!credentials.has_empty_key(), || "the access key or the secret key is empty".into())?;
+        if cfg!(not(feature = "acl")) {
+            let what = "signing requests needs the feature `acl` of this crate, which is on by default";
+            return Err(Error::Unsupported { what: what.into(), addr: None });
+        }
+        Ok(())
+    }
+}
+
+fn require(right: bool, what: impl FnOnce() -> String) -> Result<()> {
+    if right { Ok(()) } else { Err(Error::invalid(what())) }
+}
+
+fn required_list(list: &str) -> Result<Vec<Arc<str>>> {
+    let addrs = name_server::parse(list)?;
+    require(!addrs.is_empty(), || {
+        format!("the name server list {list:?} names none; host:port;host:port is expected")
+    })?;
+    Ok(addrs)
+}
+
+fn check_name(what: &str, name: Option<&str>) -> Result<()> {
+    let Some(name) = name else { return Ok(()) };
+    let plain = !name.chars().any(|c| c.is_control() || c.is_whitespace() || c == '@');
+    require(plain && (1..=NAME_LIMIT).contains(&name.len()), || {
+        format!("{what} {name:?}: 1 to {NAME_LIMIT} bytes without blanks, control characters and @ are expected")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(builder: ClientBuilder, environment: &[(&str, &str)]) -> Result<ClientOptions> {
+        builder.options(|name| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn name_servers_come_from_the_setter_then_the_environment_then_discovery() {
+        let environment = [("NAMESRV_ADDR", "env:1"), ("ROCKETMQ_NAMESRV_DOMAIN", "domain:99")];
+        let set = options(ClientBuilder::new().name_servers("set"), &environment).unwrap();
+        assert_eq!((&*set.name_servers[0], set.discovery), ("set:9876", None));
+        let env = options(ClientBuilder::new(), &environment).unwrap();
+        assert_eq!((&*env.name_servers[0], env.discovery), ("env:1", None));
+        let discovered = options(ClientBuilder::new(), &[("NAMESRV_ADDR", " "), environment[1]]).unwrap();
+        assert!(discovered.name_servers.is_empty());
+        assert_eq!(discovered.discovery.unwrap().to_string(), "http://domain:99/rocketmq/nsaddr");
+        let subgroup = [("ROCKETMQ_NAMESRV_DOMAIN_SUBGROUP", "mine")];
+        let overridden = options(ClientBuilder::new().discovery_domain("set"), &subgroup).unwrap();
+        assert_eq!(overridden.discovery.unwrap().to_string(), "http://set:8080/rocketmq/mine");
+    }
+
+    #[test]
+    fn each_wrong_setting_is_refused_by_name() {
+        let new = || ClientBuilder::new().name_servers("a:1");
+        let cases = [
+            (new().name_servers(" ; "), "names none"),
+            (new().name_servers("a:x"), "port"),
+            (new().request_timeout(Duration::ZERO), "request_timeout"),
+            (new().connect_timeout(Duration::ZERO), "connect_timeout"),
+            (new().route_interval(Duration::from_millis(1)), "route_interval"),
+            (new().scan_interval(Duration::ZERO), "scan_interval"),
+            (new().body_limit(0), "body_limit"),
+            (new().frame_limit(MAX_FRAME + 1), "frame_limit"),
+            (new().callback_threads(0), "callback_threads"),
+            (new().callback_threads(257), "callback_threads"),
+            (new().callback_queue(0), "callback_queue"),
+            (new().instance_name(""), "instance_name"),
+            (new().instance_name("a@b"), "instance_name"),
+            (new().unit_name("a b"), "unit_name"),
+            (new().credentials(Credentials::new(" ", "secret")), "key is empty"),
+            (new().credentials(Credentials::new("access", "")), "key is empty"),
+        ];
+        for (builder, reason) in cases {
+            let Err(error) = options(builder, &[]) else { panic!("a wrong setting was accepted: {reason}") };
+            assert!(matches!(error, Error::Invalid { .. }) && error.to_string().contains(reason), "{reason}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_header_form_comes_from_the_setter_then_the_environment() {
+        let environment = [("ROCKETMQ_SERIALIZE_TYPE", "ROCKETMQ")];
+        let kind = |builder: ClientBuilder, environment: &[(&str, &str)]| {
+            options(builder.name_servers("a"), environment).unwrap().remoting.header_kind
+        };
+        assert_eq!(kind(ClientBuilder::new(), &[]), HeaderKind::Json);
+        assert_eq!(kind(ClientBuilder::new(), &environment), HeaderKind::Binary);
+        assert_eq!(kind(ClientBuilder::new().binary_headers(false), &environment), HeaderKind::Json);
+    }
+
+    #[cfg(not(feature = "acl"))]
+    #[test]
+    fn credentials_without_the_feature_are_not_silently_ignored() {
+        let builder = ClientBuilder::new().name_servers("a").credentials(Credentials::new("access", "secret"));
+        assert!(matches!(options(builder, &[]), Err(Error::Unsupported { .. })));
+    }
+}

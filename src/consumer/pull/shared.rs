@@ -1,0 +1,239 @@
+//! What pulls, the consumer and its group share; it never holds the handle that closes it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::prepare::Pull;
+use super::result::{Asked, PullResult};
+use super::source::{Source, Suggestions};
+use super::window::{Callback, Window};
+use super::{PullOptions, PullStatus};
+use crate::client::{Core, Membership, Route};
+use crate::error::{Error, Outcome, Result, Stage};
+use crate::protocol::request::Answer;
+use crate::protocol::rpc::pull::PullMessage;
+use crate::remoting::Deadline;
+
+/// How long to wait beyond the deadline for the connection's own, more exact error.
+const GRACE: Duration = Duration::from_millis(20);
+/// How long brokers may take to take note that the group left.
+const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    core: Arc<Core>,
+    group: Arc<str>,
+    options: PullOptions,
+    suggestions: Suggestions,
+    window: Window,
+    /// Dropped by closing, which wakes the pulls that wait for a message.
+    open: Mutex<Option<Sender<()>>>,
+    closing: Receiver<()>,
+    membership: Mutex<Option<Arc<Membership>>>,
+}
+
+impl Shared {
+    pub(super) fn new(core: &Arc<Core>, group: &Arc<str>, options: PullOptions) -> Shared {
+        let (open, closing) = crossbeam_channel::bounded(0);
+        Shared {
+            core: core.clone(),
+            group: group.clone(),
+            suggestions: Suggestions::default(),
+            window: Window::new(options.window),
+            options,
+            open: Mutex::new(Some(open)),
+            closing,
+            membership: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn joined(&self, membership: Membership) {
+        *self.membership.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(membership));
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(super) fn group(&self) -> &Arc<str> {
+        &self.group
+    }
+
+    pub(super) fn options(&self) -> &PullOptions {
+        &self.options
+    }
+
+    pub(super) fn check_open(&self) -> Result<()> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if open { self.core.check_open() } else { Err(Error::Closed { outcome: Outcome::NotSent }) }
+    }
+
+    /// Pulls, and blocks until the answer is there.
+    pub(super) fn fetch(&self, pull: &Pull) -> Result<PullResult> {
+        let source = self.find(pull)?;
+        match self.ask(pull, &source) {
+            Err(error) if source.is_worth_leaving(&error) => {
+                self.suggestions.forget(&pull.queue);
+                let Some(next) = self.find_other(pull, &source, &error) else { return Err(error) };
+                log::debug!("pulling {} from {} failed: {error}; trying {}", pull.queue, source.addr, next.addr);
+                self.take_in(pull, &next, self.ask(pull, &next))
+            }
+            answer => self.take_in(pull, &source, answer),
+        }
+    }
+
+    /// Where to read; the route is asked for once more when it does not name the broker.
+    fn find(&self, pull: &Pull) -> Result<Source> {
+        let (routes, topic) = (self.core.routes(), pull.queue.shared_topic());
+        let route = routes.get(&self.core, topic, pull.deadline)?;
+        self.choose(pull, &route).or_else(|_| {
+            let route = routes.refresh(&self.core, topic, pull.deadline)?;
+            self.choose(pull, &route)
+        })
+    }
+
+    fn choose(&self, pull: &Pull, route: &Route) -> Result<Source> {
+        let name = pull.queue.broker_name();
+        Source::choose(route, name, self.suggestions.of(&pull.queue)).ok_or_else(|| Error::NoBroker {
+            what: pull.queue.to_string().into(),
+            reason: format!("the route of topic {} does not name broker {name}", pull.queue.topic()).into(),
+        })
+    }
+
+    /// Where to go after an error. A slave's master is known; that a master moved, the name servers know.
+    fn find_other(&self, pull: &Pull, failed: &Source, error: &Error) -> Option<Source> {
+        let (routes, topic) = (self.core.routes(), pull.queue.shared_topic());
+        let route = if failed.is_slave() {
+            routes.get(&self.core, topic, pull.deadline)
+        } else {
+            routes.refresh(&self.core, topic, pull.deadline)
+        };
+        failed.next(error, &*route.ok()?, pull.queue.broker_name())
+    }
+
+    fn ask(&self, pull: &Pull, source: &Source) -> Result<Answer<PullMessage>> {
+        let request = pull.request(&self.group);
+        let (remoting, addr, deadline) = (self.core.remoting(), &source.addr, pull.deadline);
+        let Some(hold) = pull.hold else {
+            return remoting.call(addr, &request, &[], deadline);
+        };
+        // Waiting on a channel lets closing end the wait.
+        let (done, answered) = crossbeam_channel::bounded(1);
+        remoting.submit_held(addr, &request, &[], hold, deadline, move |answer| {
+            // Fails when nobody waits any more.
+            let _ = done.try_send(answer);
+        });
+        let late = || deadline.missed(Stage::Reply, Some(addr), Outcome::Unknown);
+        crossbeam_channel::select! {
+            recv(answered) -> answer => answer.unwrap_or_else(|_| Err(late())),
+            recv(self.closing) -> _ => Err(Error::Closed { outcome: Outcome::Unknown }),
+            recv(crossbeam_channel::at(deadline.at() + GRACE)) -> _ => Err(late()),
+        }
+    }
+
+    /// Reads what a source answered, and remembers from where to read next.
+    fn take_in(&self, pull: &Pull, source: &Source, answer: Result<Answer<PullMessage>>) -> Result<PullResult> {
+        let result = answer.and_then(|answer| {
+            let asked = Asked { queue: &pull.queue, offset: pull.offset, filter: &pull.filter };
+            let (code, body, limit) = (answer.code(), answer.frame.body_bytes(), self.core.options().body_limit);
+            let read = answer.header().and_then(|reply| PullResult::from_reply(code, &reply, body, asked, limit));
+            read.map_err(|error| error.with_addr(&source.addr))
+        });
+        match &result {
+            Ok(result) => {
+                if result.status() == PullStatus::OffsetIllegal {
+                    log::warn!("offset {} of {} is illegal: {result}", pull.offset, pull.queue);
+                }
+                self.suggestions.learn(&pull.queue, result.suggested_broker_id());
+            }
+            // The master is the one to ask next.
+            Err(_) => self.suggestions.forget(&pull.queue),
+        }
+        result
+    }
+
+    /// Pulls without blocking; the callback is called once unless this fails.
+    pub(super) fn fetch_async(self: &Arc<Self>, pull: Pull, callback: Callback) -> Result<()> {
+        // Makes sure that there are threads for it.
+        self.core.callbacks()?;
+        let ticket = self.window.admit(callback)?;
+        let (shared, topic, deadline) = (self.clone(), pull.queue.shared_topic().clone(), pull.deadline);
+        self.core.routes().get_async(&self.core, &topic, deadline, move |route| {
+            match route.and_then(|route| Ok((shared.choose(&pull, &route)?, route))) {
+                Ok((source, route)) => shared.submit(pull, ticket, source, Some(route)),
+                Err(error) => shared.complete(ticket, move |_| Err(error)),
+            }
+        });
+        Ok(())
+    }
+
+    /// `route` is where to look for another source when this one fails; `None` when this already is that other one.
+    fn submit(self: Arc<Self>, pull: Pull, ticket: u64, source: Source, route: Option<Arc<Route>>) {
+        let (core, request, deadline, hold) = (self.core.clone(), pull.request(&self.group), pull.deadline, pull.hold);
+        let addr = source.addr.clone();
+        let done = move |answer: Result<Answer<PullMessage>>| {
+            let name = pull.queue.broker_name();
+            let other = match (&answer, route) {
+                (Err(error), Some(route)) if source.is_worth_leaving(error) => source.next(error, &route, name),
+                _ => None,
+            };
+            match other {
+                Some(other) => {
+                    self.suggestions.forget(&pull.queue);
+                    self.submit(pull, ticket, other, None);
+                }
+                // Reading the answer can take long: messages may have to be inflated.
+                None => self.complete(ticket, move |shared| shared.take_in(&pull, &source, answer)),
+            }
+        };
+        match hold {
+            None => core.remoting().submit(&addr, &request, &[], deadline, done),
+            Some(hold) => core.remoting().submit_held(&addr, &request, &[], hold, deadline, done),
+        }
+    }
+
+    /// Runs the callback of a pull on a callback thread, unless closing did so before.
+    fn complete(self: &Arc<Self>, ticket: u64, result: impl FnOnce(&Shared) -> Result<PullResult> + Send + 'static) {
+        if let Some(callback) = self.window.take(ticket) {
+            self.deliver(callback, result);
+        }
+    }
+
+    fn deliver(
+        self: &Arc<Self>,
+        callback: Callback,
+        result: impl FnOnce(&Shared) -> Result<PullResult> + Send + 'static,
+    ) {
+        let shared = self.clone();
+        let job = move || {
+            let _running = shared.window.started();
+            callback(result(&shared));
+        };
+        match self.core.callbacks() {
+            Ok(callbacks) => callbacks.run(job),
+            // They were started before the pull was let in.
+            Err(error) => log::error!("{error}: a callback is lost; this is a bug in rocketmq-blocking"),
+        }
+    }
+
+    /// Ends the pulls that wait, gives callbacks until `deadline`, and leaves the group. On a thread of the crate it does
+    /// not wait for callbacks. Returns how many callbacks got `Closed`, and how many had not ended.
+    pub(super) fn close(self: &Arc<Self>, deadline: Deadline) -> (usize, usize) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(open);
+        let waiting = self.window.close();
+        let abandoned = waiting.len();
+        for callback in waiting {
+            self.deliver(callback, |_| Err(Error::Closed { outcome: Outcome::Unknown }));
+        }
+        let wait_until = if crate::thread::is_own() { deadline.started() } else { deadline.at() };
+        let left = self.window.wait_idle(wait_until);
+        let membership = self.membership.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(membership) = membership {
+            membership.leave(Deadline::after(UNREGISTER_TIMEOUT));
+        }
+        (abandoned, left)
+    }
+}

@@ -1,0 +1,235 @@
+//! The asynchronous way: a state machine advanced by answers and by the scheduler, under the rules of the blocking way.
+//!
+//! Answers arrive on a reader's thread, which only forwards: retries are begun by the scheduler, and the user's callback runs
+//! on a callback thread.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::call::{Course, Target};
+use super::retry::{Next, Rules};
+use super::shared::Shared;
+use super::window::Permit;
+use crate::client::Route;
+use crate::client::send::{Prepared, SendResult};
+use crate::error::{Error, Exhaustion, Outcome, Result, Stage};
+use crate::protocol::request::Answer;
+use crate::protocol::rpc::send::SendMessage;
+use crate::remoting::Deadline;
+
+/// What is told the end of a send, exactly once.
+pub(super) type Done = Box<dyn FnOnce(Result<SendResult>) + Send>;
+
+/// How the end is delivered.
+pub(super) enum Delivery {
+    /// User code: on a callback thread.
+    Callback(Done),
+    /// Only forwards, so it may run anywhere.
+    Forward(Done),
+}
+
+/// One asynchronous send.
+pub(super) struct Background {
+    shared: Arc<Shared>,
+    prepared: Prepared,
+    deadline: Deadline,
+    state: Mutex<State>,
+}
+
+struct State {
+    course: Course,
+    route: Option<Arc<Route>>,
+    /// Attempts whose end has not come.
+    under_way: usize,
+    /// No further attempt is made, for this reason.
+    stopped: Option<Option<Exhaustion>>,
+    end: Option<(Delivery, Permit)>,
+}
+
+/// What is to be done once the state is unlocked.
+enum Step {
+    Wait,
+    Begin(Instant),
+    End(Result<SendResult>),
+}
+
+/// Starts a send whose message has passed all checks. Never blocks.
+pub(super) fn start(
+    shared: &Arc<Shared>,
+    prepared: Prepared,
+    target: Target,
+    rules: Rules,
+    deadline: Deadline,
+    delivery: Delivery,
+    permit: Permit,
+) {
+    let topic = prepared.topic.clone();
+    let state = State {
+        course: Course::new(rules, target, deadline),
+        route: None,
+        under_way: 0,
+        stopped: None,
+        end: Some((delivery, permit)),
+    };
+    let send = Arc::new(Background { shared: shared.clone(), prepared, deadline, state: Mutex::new(state) });
+    let (template, queues) = (&shared.settings.send.template_topic, shared.settings.send.default_queues);
+    let with_route = send.clone();
+    shared.core.routes().publish_async(&shared.core, &topic, template, queues, deadline, move |route| match route {
+        Ok(route) => {
+            with_route.lock().route = Some(route);
+            with_route.begin();
+        }
+        Err(error) => with_route.end(Err(error)),
+    });
+}
+
+impl Background {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins an attempt. Runs on the sender's thread, on the scheduler, or where a route arrived; it never blocks.
+    fn begin(self: &Arc<Self>) {
+        let mut state = self.lock();
+        let Some(route) = state.route.clone() else { return };
+        if state.end.is_none() {
+            return;
+        }
+        let index = match state.course.begin(&self.shared, &route) {
+            Ok(index) => index,
+            Err(error) => {
+                let first = state.course.made.is_empty();
+                state.stopped = Some(Some(Exhaustion::Brokers));
+                let step = if first { Step::End(Err(error)) } else { state.conclude() };
+                drop(state);
+                return self.perform(step);
+            }
+        };
+        state.under_way += 1;
+        let made = &state.course.made[index];
+        let (addr, request) = (made.addr.clone(), self.prepared.request(&self.shared.settings.send, &made.queue));
+        let share = state.course.share(&route);
+        drop(state);
+        let answered = self.clone();
+        let remoting = self.shared.core.remoting();
+        remoting
+            .submit(&addr, &request, &self.prepared.body, self.deadline, move |answer| answered.take(index, answer));
+        if share < self.deadline.at() {
+            let overdue = self.clone();
+            self.shared.core.timers().at(share, move || overdue.overdue(index));
+        }
+    }
+
+    /// Takes the end of an attempt.
+    fn take(self: &Arc<Self>, index: usize, answer: Result<Answer<SendMessage>>) {
+        let mut state = self.lock();
+        state.under_way -= 1;
+        if state.end.is_none() {
+            return;
+        }
+        let result = answer.and_then(|answer| self.read(&mut state, index, &answer));
+        let step = match result {
+            Ok(sent) => Step::End(Ok(sent)),
+            Err(error) => {
+                state.course.failed(&self.shared, index, error);
+                // Of several attempts only the last one's end leads to another.
+                if index + 1 == state.course.made.len() { state.advance() } else { state.conclude() }
+            }
+        };
+        drop(state);
+        self.perform(step);
+    }
+
+    fn read(&self, state: &mut State, index: usize, answer: &Answer<SendMessage>) -> Result<SendResult> {
+        let course = &mut state.course;
+        let duplicated = course.succeeded(&self.shared, index);
+        let attempts = u32::try_from(course.made.len()).unwrap_or(u32::MAX);
+        let made = &course.made[index];
+        let result = self.prepared.result(answer, &made.queue, attempts, duplicated);
+        result.map_err(|error| error.with_addr(&made.addr))
+    }
+
+    /// An attempt has used its share of the time: another may begin beside it.
+    fn overdue(self: &Arc<Self>, index: usize) {
+        let mut state = self.lock();
+        if state.end.is_none() || index + 1 != state.course.made.len() || state.stopped.is_some() {
+            return;
+        }
+        let step = state.advance();
+        drop(state);
+        self.perform(step);
+    }
+
+    fn perform(self: &Arc<Self>, step: Step) {
+        match step {
+            Step::Wait => {}
+            Step::Begin(at) => {
+                let again = self.clone();
+                self.shared.core.timers().at(at, move || again.begin());
+            }
+            Step::End(result) => self.end(result),
+        }
+    }
+
+    fn end(&self, result: Result<SendResult>) {
+        let Some((delivery, permit)) = self.lock().end.take() else { return };
+        match delivery {
+            Delivery::Forward(done) => {
+                drop(permit);
+                done(result);
+            }
+            Delivery::Callback(done) => match self.shared.core.callbacks() {
+                Ok(callbacks) => callbacks.run(move || {
+                    let _permit = permit;
+                    done(result);
+                }),
+                // The client has closed its callback threads; the callback must run all the same.
+                Err(_) => done(result),
+            },
+        }
+    }
+}
+
+impl State {
+    /// Decides what follows the last attempt.
+    fn advance(&mut self) -> Step {
+        let Some(route) = self.route.clone() else { return Step::Wait };
+        match self.course.next(&route) {
+            Next::Again { pause, .. } => Step::Begin(Instant::now() + pause),
+            Next::Stop(because) => {
+                self.stopped = Some(Some(because));
+                self.conclude()
+            }
+            Next::Fail => {
+                self.stopped = Some(None);
+                self.conclude()
+            }
+        }
+    }
+
+    /// Ends the send with an error once no attempt is under way and none will be begun.
+    fn conclude(&self) -> Step {
+        match self.stopped {
+            Some(because) if self.under_way == 0 => Step::End(Err(self.course.error(because))),
+            _ => Step::Wait,
+        }
+    }
+}
+
+impl Drop for Background {
+    /// A timer that was dropped at closing took the send with it: its end is told here.
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some((delivery, permit)) = state.end.take() {
+            let error = match state.course.made.is_empty() {
+                true => self.deadline.missed(Stage::Route, None, Outcome::NotSent),
+                false => state.course.error(Some(Exhaustion::Deadline)),
+            };
+            let error =
+                if self.shared.core.check_open().is_err() { Error::Closed { outcome: error.outcome() } } else { error };
+            drop(permit);
+            let (Delivery::Callback(done) | Delivery::Forward(done)) = delivery;
+            done(Err(error));
+        }
+    }
+}

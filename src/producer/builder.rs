@@ -1,0 +1,227 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Producer;
+use super::prepare::Limits;
+use super::shared::{Settings, Shared};
+use super::window::Window;
+use crate::client::hooks::{Hooks, SendContext, SendHook};
+use crate::client::send::SendSettings;
+use crate::client::{Client, GroupKind, Member, names};
+use crate::error::{Error, Result};
+
+impl Client {
+    /// Starts a producer of a group with settings of its own. A group may be started once per client identity.
+    pub fn producer(&self, group: impl Into<Arc<str>>) -> ProducerBuilder {
+        ProducerBuilder::new(self.clone(), group.into())
+    }
+}
+
+/// The settings of a producer; made by [`Client::producer`], finished by [`start`](ProducerBuilder::start).
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until it is started"]
+pub struct ProducerBuilder {
+    client: Client,
+    settings: Settings,
+    hooks: Hooks,
+    window: (usize, usize),
+    topics: Vec<Arc<str>>,
+}
+
+impl ProducerBuilder {
+    fn new(client: Client, group: Arc<str>) -> ProducerBuilder {
+        let unit_mode = client.core().options().unit_mode;
+        let settings = Settings {
+            send: SendSettings { group, template_topic: "TBW102".into(), default_queues: 4, unit_mode },
+            limits: Limits { max_message_size: 4 * 1024 * 1024, compress_above: 4096, compress_level: 5 },
+            timeout: Duration::from_secs(3),
+            retries: 2,
+            async_retries: 2,
+            retry_unknown: true,
+            attempt_timeout: None,
+            avoid_faulty: true,
+            avoid_slow: false,
+            retry_when_not_ok: false,
+        };
+        ProducerBuilder { client, settings, hooks: Hooks::default(), window: (10_000, 100 << 20), topics: Vec::new() }
+    }
+
+    /// Sets the time a send may take in all, its attempts, connecting and the route included. 3 s by default (Java:
+    /// `sendMsgTimeout`, which covers less).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// Sets how often a failed synchronous send is tried again. 2 by default, so three attempts in all (Java:
+    /// `retryTimesWhenSendFailed`).
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.settings.retries = retries;
+        self
+    }
+
+    /// Sets how often a failed asynchronous send is tried again. 2 by default (Java: `retryTimesWhenSendAsyncFailed`).
+    pub fn async_retries(mut self, retries: u32) -> Self {
+        self.settings.async_retries = retries;
+        self
+    }
+
+    /// Sets whether an attempt whose outcome is unknown is tried again, which may duplicate the message. On by default, as
+    /// in Java; [`SendResult::may_be_duplicated`](crate::SendResult::may_be_duplicated) tells when it can have happened.
+    pub fn retry_unknown(mut self, retry: bool) -> Self {
+        self.settings.retry_unknown = retry;
+        self
+    }
+
+    /// Sets how long an attempt may take before another is begun beside it. By default 60 % of the time left while another
+    /// broker can be tried, and at least 200 ms (Java since 5.3.3: `sendMsgMaxTimeoutPerRequest`).
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.attempt_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets whether a message that was stored with a status other than `SEND_OK` is sent to another broker as well. Off by
+    /// default (Java: `retryAnotherBrokerWhenNotStoreOK`). Applies to synchronous sends.
+    pub fn retry_when_not_ok(mut self, retry: bool) -> Self {
+        self.settings.retry_when_not_ok = retry;
+        self
+    }
+
+    /// Sets whether brokers that refused or timed out are avoided until they answer a probe. On by default.
+    pub fn avoid_faulty_brokers(mut self, avoid: bool) -> Self {
+        self.settings.avoid_faulty = avoid;
+        self
+    }
+
+    /// Sets whether brokers that answer slowly are avoided for a while too, from 550 ms on (Java: `sendLatencyFaultEnable`).
+    /// Off by default.
+    pub fn avoid_slow_brokers(mut self, avoid: bool) -> Self {
+        self.settings.avoid_slow = avoid;
+        self
+    }
+
+    /// Sets the largest body, and the largest batch, in bytes. 4 MiB by default, as brokers have it.
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.settings.limits.max_message_size = bytes;
+        self
+    }
+
+    /// Sets from which size on bodies are compressed with zlib, in bytes, when that makes them smaller. 4096 by default;
+    /// `usize::MAX` turns it off. Batches are never compressed.
+    pub fn compress_above(mut self, bytes: usize) -> Self {
+        self.settings.limits.compress_above = bytes;
+        self
+    }
+
+    /// Sets the zlib level, 1 (fast) to 9 (small). 5 by default.
+    pub fn compress_level(mut self, level: u32) -> Self {
+        self.settings.limits.compress_level = level;
+        self
+    }
+
+    /// Bounds the asynchronous sends under way by number and by bytes of their bodies. 10 000 and 100 MiB by default. At the
+    /// bound `send_async` and `submit` wait, their `try_` forms fail with [`Error::Busy`].
+    pub fn async_window(mut self, messages: usize, bytes: usize) -> Self {
+        self.window = (messages, bytes);
+        self
+    }
+
+    /// Names the topic whose settings a topic created by a first send takes over. `TBW102` by default (Java:
+    /// `createTopicKey`).
+    pub fn template_topic(mut self, topic: impl Into<Arc<str>>) -> Self {
+        self.settings.send.template_topic = topic.into();
+        self
+    }
+
+    /// Sets how many queues a topic created by a first send gets on each broker, at most. 4 by default.
+    pub fn default_queues(mut self, queues: i32) -> Self {
+        self.settings.send.default_queues = queues;
+        self
+    }
+
+    /// Names topics whose routes are looked up at the start, so that the first send does not have to.
+    pub fn topics<T: Into<Arc<str>>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
+        self.topics.extend(topics.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds a hook that is told of every send, before and after.
+    pub fn hook(mut self, hook: impl SendHook + 'static) -> Self {
+        self.hooks.sends.push(Arc::new(hook));
+        self
+    }
+
+    /// Adds a check that can refuse a send with an error text; the send then fails with [`Error::Vetoed`].
+    pub fn check_hook(
+        mut self,
+        name: impl Into<Arc<str>>,
+        check: impl Fn(&SendContext<'_>) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.checks.push((name.into(), Arc::new(check)));
+        self
+    }
+
+    /// Starts the producer: registers the group, and tells the brokers once they are known.
+    ///
+    /// Does not block, except for the routes of [`topics`](ProducerBuilder::topics).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a setting out of range, [`Error::GroupInUse`] when this identity has a producer of the group
+    /// already, [`Error::Closed`] when the client is closed; an unknown route of a named topic is logged, not an error.
+    pub fn start(self) -> Result<Producer> {
+        self.check()?;
+        let core = self.client.core().clone();
+        let window = Window::new(self.window.0, self.window.1);
+        let shared = Shared::new(core.clone(), self.settings, self.hooks, window);
+        let closing = Arc::downgrade(&shared);
+        let member = Member {
+            kind: GroupKind::Producer,
+            group: shared.settings.send.group.clone(),
+            consumer: None,
+            mailbox: None,
+            close: Box::new(move || {
+                if let Some(shared) = closing.upgrade() {
+                    shared.close(shared.default_grace());
+                }
+            }),
+        };
+        shared.joined(core.groups().join(&core, member)?);
+        let producer = Producer { shared, client: self.client };
+        for topic in &self.topics {
+            let deadline = crate::remoting::Deadline::after(core.options().request_timeout);
+            if let Err(error) = producer.shared.route(topic, deadline) {
+                log::warn!("producer {}: {error}", producer.group());
+            }
+        }
+        Ok(producer)
+    }
+
+    fn check(&self) -> Result<()> {
+        let Settings { send, limits, timeout, .. } = &self.settings;
+        names::check_group(&send.group)?;
+        names::check_topic(&send.template_topic)?;
+        self.topics.iter().try_for_each(|topic| names::check_topic(topic))?;
+        let wrong = |what: &str| Err(Error::invalid(format!("producer {}: {what}", send.group)));
+        if timeout.is_zero() {
+            return wrong("timeout is zero");
+        }
+        if self.settings.attempt_timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return wrong("attempt_timeout is zero");
+        }
+        if !(1..=9).contains(&limits.compress_level) {
+            return wrong(&format!("compress_level is {}, 1 to 9 are allowed", limits.compress_level));
+        }
+        // One frame also holds the header, of which the properties are the most.
+        const LARGEST: usize = 16 * 1024 * 1024 - 128 * 1024;
+        if !(1..=LARGEST).contains(&limits.max_message_size) {
+            return wrong(&format!("max_message_size is {}, 1 to {LARGEST} are allowed", limits.max_message_size));
+        }
+        if self.window.0 == 0 || self.window.1 == 0 {
+            return wrong("async_window lets nothing in");
+        }
+        if !(1..=65_536).contains(&send.default_queues) {
+            return wrong(&format!("default_queues is {}, 1 to 65536 are allowed", send.default_queues));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,373 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::background::{self, Delivery};
+use super::call::Target;
+use super::pending::PendingSend;
+use super::retry::Rules;
+use super::shared::Shared;
+use super::window::Permit;
+use super::{SendError, prepare, sync};
+use crate::client::Route;
+use crate::client::hooks::{SendContext, SendMode};
+use crate::client::send::{Prepared, SendResult};
+use crate::error::{Error, Result};
+use crate::message::{Message, MessageQueue};
+use crate::remoting::Deadline;
+
+/// Chooses a queue; see [`PreparedSend::select`].
+type Selector<'a> = Box<dyn FnOnce(&[MessageQueue], &Message) -> usize + Send + 'a>;
+
+/// What can be sent as one unit: a message, or several as a batch.
+pub trait Sendable: sealed::Sealed + Send + 'static {}
+
+mod sealed {
+    use crate::message::Message;
+
+    pub trait Sealed {
+        /// The messages, at least one unless a batch is empty.
+        fn messages(&self) -> &[Message];
+        fn is_batch(&self) -> bool;
+    }
+
+    impl Sealed for Message {
+        fn messages(&self) -> &[Message] {
+            std::slice::from_ref(self)
+        }
+
+        fn is_batch(&self) -> bool {
+            false
+        }
+    }
+
+    impl Sealed for Vec<Message> {
+        fn messages(&self) -> &[Message] {
+            self
+        }
+
+        fn is_batch(&self) -> bool {
+            true
+        }
+    }
+}
+
+impl Sendable for Message {}
+impl Sendable for Vec<Message> {}
+
+/// A send with options, made by [`Producer::prepare`](crate::Producer::prepare). It ends in a verb: `send`, `send_async`,
+/// `submit` or `send_oneway`.
+#[must_use = "a prepared send does nothing until its verb is called"]
+pub struct PreparedSend<'a, M = Message> {
+    shared: &'a Arc<Shared>,
+    message: M,
+    timeout: Duration,
+    queue: Option<MessageQueue>,
+    selector: Option<Selector<'a>>,
+    retries: Option<u32>,
+    retry_elsewhere: bool,
+    retry_unknown: bool,
+    attempt_timeout: Option<Duration>,
+    buffered: bool,
+}
+
+impl<M> std::fmt::Debug for PreparedSend<'_, M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PreparedSend")
+            .field("timeout", &self.timeout)
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a, M> PreparedSend<'a, M> {
+    pub(super) fn new(shared: &'a Arc<Shared>, message: M) -> PreparedSend<'a, M> {
+        PreparedSend {
+            message,
+            timeout: shared.settings.timeout,
+            queue: None,
+            selector: None,
+            retries: None,
+            retry_elsewhere: false,
+            retry_unknown: shared.settings.retry_unknown,
+            attempt_timeout: shared.settings.attempt_timeout,
+            buffered: false,
+            shared,
+        }
+    }
+
+    /// Sets the time for everything together: route, connection, all attempts, waiting. The producer's (3 s) by default.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sends to this queue. One attempt, unless [`retries`](PreparedSend::retries) says otherwise.
+    pub fn queue(mut self, queue: &MessageQueue) -> Self {
+        self.queue = Some(queue.clone());
+        self
+    }
+
+    /// Sends to the queue whose index `selector` returns: it gets the topic's writable queues, sorted by broker and number as
+    /// in Java, and the message (of a batch the first). One attempt, unless [`retries`](PreparedSend::retries) says
+    /// otherwise. [`select`](crate::select) has ready-made ones.
+    ///
+    /// An index beyond the queues, and a panic of the selector, are [`Error::Invalid`]; nothing is sent then. It is called
+    /// once, on the calling thread, which it makes wait for the topic's route if that is unknown.
+    pub fn select(mut self, selector: impl FnOnce(&[MessageQueue], &Message) -> usize + Send + 'a) -> Self {
+        self.selector = Some(Box::new(selector));
+        self
+    }
+
+    /// Sets how often a failed attempt is repeated. By default the producer's number (2), and 0 for a given or selected
+    /// queue, for which the same queue is tried again, so that order is kept (`autoRetryTimes` of `SendMessageOrderly`).
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = Some(retries);
+        self
+    }
+
+    /// Lets the retries of a given or selected queue move on to queues of other brokers, which gives up order for
+    /// availability. The selector is not asked again. Off by default.
+    pub fn retry_elsewhere(mut self, elsewhere: bool) -> Self {
+        self.retry_elsewhere = elsewhere;
+        self
+    }
+
+    /// Sets whether an attempt whose outcome is unknown is repeated, which may duplicate the message. The producer's
+    /// setting by default, which is on, as in Java.
+    pub fn retry_unknown(mut self, retry: bool) -> Self {
+        self.retry_unknown = retry;
+        self
+    }
+
+    /// Sets how long an attempt may take before another is begun beside it. By default 60 % of the time left while another
+    /// broker can be tried.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = Some(timeout);
+        self
+    }
+
+    /// Makes [`send_oneway`](PreparedSend::send_oneway) return when the message waits to be written, instead of when the
+    /// kernel has it. Faster, and a message can be lost without an error; closing the client writes what waits.
+    pub fn buffered(mut self, buffered: bool) -> Self {
+        self.buffered = buffered;
+        self
+    }
+}
+
+/// What is known once a send has passed its checks.
+struct Ready {
+    prepared: Prepared,
+    target: Target,
+    rules: Rules,
+    deadline: Deadline,
+    route: Option<Arc<Route>>,
+}
+
+impl<M: Sendable> PreparedSend<'_, M> {
+    /// Sends and waits for the result; see [`Producer::send`](crate::Producer::send).
+    ///
+    /// # Errors
+    /// [`SendError`] with what was to be sent and the reason.
+    pub fn send(mut self) -> Result<SendResult, SendError<M>> {
+        let retries = self.shared.settings.retries;
+        let result = self.ready(SendMode::Sync, retries).and_then(|ready| {
+            let route = self.route(&ready)?;
+            let Ready { prepared, target, rules, deadline, .. } = ready;
+            let result = sync::send(self.shared, &prepared, &route, target, rules, deadline);
+            self.after(SendMode::Sync, result.as_ref().map(Some));
+            result
+        });
+        result.map_err(|error| SendError { error, message: self.message })
+    }
+
+    /// Sends without asking for a result; see [`Producer::send_oneway`](crate::Producer::send_oneway).
+    ///
+    /// # Errors
+    /// [`SendError`] with what was to be sent and the reason.
+    pub fn send_oneway(mut self) -> Result<(), SendError<M>> {
+        let result = self.ready(SendMode::Oneway, 0).and_then(|ready| {
+            let route = self.route(&ready)?;
+            let result = self.oneway(&ready, &route);
+            self.after(SendMode::Oneway, result.as_ref().map(|()| None));
+            result
+        });
+        result.map_err(|error| SendError { error, message: self.message })
+    }
+
+    fn oneway(&self, ready: &Ready, route: &Route) -> Result<()> {
+        let mut course = super::call::Course::new(ready.rules, ready.target.clone(), ready.deadline);
+        let index = course.begin(self.shared, route)?;
+        let made = &course.made[index];
+        let request = ready.prepared.request(&self.shared.settings.send, &made.queue);
+        let remoting = self.shared.core.remoting();
+        let sent = remoting.oneway(&made.addr, &request, &ready.prepared.body, ready.deadline, self.buffered);
+        sent.inspect_err(|error| course.failed(self.shared, index, error.clone()))
+    }
+
+    /// Sends; `callback` gets the result on a callback thread. See [`Producer::send_async`](crate::Producer::send_async).
+    ///
+    /// # Errors
+    /// [`SendError`] when it was not accepted: the message's own checks, a window still full at the timeout, a closed
+    /// producer. The callback is not called then.
+    pub fn send_async(
+        self,
+        callback: impl FnOnce(Result<SendResult, SendError<M>>) + Send + 'static,
+    ) -> Result<(), SendError<M>> {
+        self.start(true, |done| Delivery::Callback(done), callback)
+    }
+
+    /// As [`send_async`](PreparedSend::send_async), but a full window is [`Error::Busy`] at once.
+    ///
+    /// # Errors
+    /// As [`send_async`](PreparedSend::send_async).
+    pub fn try_send_async(
+        self,
+        callback: impl FnOnce(Result<SendResult, SendError<M>>) + Send + 'static,
+    ) -> Result<(), SendError<M>> {
+        self.start(false, |done| Delivery::Callback(done), callback)
+    }
+
+    /// Sends and returns what to wait on, for having many sends under way without callbacks.
+    ///
+    /// # Errors
+    /// As [`send_async`](PreparedSend::send_async).
+    pub fn submit(self) -> Result<PendingSend<M>, SendError<M>> {
+        self.submit_within(true)
+    }
+
+    /// As [`submit`](PreparedSend::submit), but a full window is [`Error::Busy`] at once.
+    ///
+    /// # Errors
+    /// As [`send_async`](PreparedSend::send_async).
+    pub fn try_submit(self) -> Result<PendingSend<M>, SendError<M>> {
+        self.submit_within(false)
+    }
+
+    fn submit_within(self, patient: bool) -> Result<PendingSend<M>, SendError<M>> {
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        // Hooks are user code, which must not run on a reader's thread.
+        let quiet = self.shared.hooks.is_empty();
+        let delivery = move |done| if quiet { Delivery::Forward(done) } else { Delivery::Callback(done) };
+        // There is room for the one result; nobody may be waiting for it any more.
+        self.start(patient, delivery, move |result| drop(sender.try_send(result)))?;
+        Ok(PendingSend::new(receiver))
+    }
+
+    fn start(
+        mut self,
+        patient: bool,
+        delivery: impl FnOnce(background::Done) -> Delivery,
+        callback: impl FnOnce(Result<SendResult, SendError<M>>) + Send + 'static,
+    ) -> Result<(), SendError<M>> {
+        let retries = self.shared.settings.async_retries;
+        let admitted = self.ready(SendMode::Async, retries).and_then(|ready| {
+            // Its threads are started now, so that their failing is an error here.
+            self.shared.core.callbacks()?;
+            let permit = self.enter(&ready, patient)?;
+            Ok((ready, permit))
+        });
+        let (ready, permit) = match admitted {
+            Ok(admitted) => admitted,
+            Err(error) => return Err(SendError { error, message: self.message }),
+        };
+        let Ready { prepared, target, rules, deadline, .. } = ready;
+        let (shared, queue, message) = (self.shared.clone(), self.queue.take(), self.message);
+        let done: background::Done = Box::new(move |result| {
+            if !shared.hooks.is_empty() {
+                let context = context_of(&shared, SendMode::Async, message.messages(), queue.as_ref());
+                shared.hooks.after(&context, result.as_ref().map(Some));
+            }
+            callback(result.map_err(|error| SendError { error, message }));
+        });
+        background::start(self.shared, prepared, target, rules, deadline, delivery(done), permit);
+        Ok(())
+    }
+
+    fn enter(&self, ready: &Ready, patient: bool) -> Result<Permit> {
+        // A callback that sends must not wait for a window that only callbacks free.
+        let may_wait = patient && !self.shared.core.callbacks()?.is_callback_thread();
+        self.shared.window.enter(ready.prepared.body.len(), may_wait.then_some(ready.deadline))
+    }
+
+    /// Runs all checks, resolves the selector, and tells the hooks.
+    fn ready(&mut self, mode: SendMode, default_retries: u32) -> Result<Ready> {
+        let deadline = Deadline::after(self.timeout);
+        self.shared.check_open()?;
+        let messages = self.message.messages();
+        let (ids, limits) = (self.shared.core.unique_ids(), &self.shared.settings.limits);
+        let prepared = match messages {
+            [message] if !self.message.is_batch() => prepare::message(message, ids, limits)?,
+            messages => prepare::batch(messages, ids, limits)?,
+        };
+        let mut route = None;
+        if let Some(selector) = self.selector.take() {
+            let found = self.shared.route(&prepared.topic, deadline)?;
+            self.queue = Some(choose(selector, found.publish_queues(), &messages[0])?);
+            route = Some(found);
+        }
+        if let Some(queue) = &self.queue {
+            check_queue(queue, &prepared)?;
+        }
+        if !self.shared.hooks.is_empty() {
+            self.shared.hooks.before(&context_of(self.shared, mode, messages, self.queue.as_ref()))?;
+        }
+        let fixed = self.queue.is_some();
+        let retries = self.retries.unwrap_or(if fixed { 0 } else { default_retries });
+        let target = match &self.queue {
+            Some(queue) => Target::Queue { queue: queue.clone(), elsewhere: self.retry_elsewhere },
+            None => Target::Any,
+        };
+        let rules = Rules {
+            attempts: retries.saturating_add(1),
+            retry_unknown: self.retry_unknown,
+            attempt_timeout: self.attempt_timeout,
+        };
+        Ok(Ready { prepared, target, rules, deadline, route })
+    }
+
+    /// Returns the route that is known already, or asks for it.
+    fn route(&self, ready: &Ready) -> Result<Arc<Route>> {
+        match &ready.route {
+            Some(route) => Ok(route.clone()),
+            None => self.shared.route(&ready.prepared.topic, ready.deadline),
+        }
+    }
+
+    fn after(&self, mode: SendMode, result: Result<Option<&SendResult>, &Error>) {
+        if !self.shared.hooks.is_empty() {
+            let context = context_of(self.shared, mode, self.message.messages(), self.queue.as_ref());
+            self.shared.hooks.after(&context, result);
+        }
+    }
+}
+
+fn context_of<'c>(
+    shared: &'c Shared,
+    mode: SendMode,
+    messages: &'c [Message],
+    queue: Option<&'c MessageQueue>,
+) -> SendContext<'c> {
+    SendContext { group: shared.group(), mode, messages, queue }
+}
+
+fn choose(selector: Selector<'_>, queues: &[MessageQueue], message: &Message) -> Result<MessageQueue> {
+    if queues.is_empty() {
+        let reason = "no queue can be written to".into();
+        return Err(Error::NoBroker { what: message.shared_topic().clone(), reason });
+    }
+    let index = catch_unwind(AssertUnwindSafe(|| selector(queues, message)))
+        .map_err(|_| Error::invalid("the queue selector panicked; nothing was sent"))?;
+    queues.get(index).cloned().ok_or_else(|| {
+        let last = queues.len() - 1;
+        Error::invalid(format!("the selector returned queue index {index}; 0 to {last} are there"))
+    })
+}
+
+fn check_queue(queue: &MessageQueue, prepared: &Prepared) -> Result<()> {
+    if queue.topic() != &*prepared.topic {
+        let (topic, other) = (&prepared.topic, queue.topic());
+        return Err(Error::invalid(format!("the message's topic is {topic}, the queue's is {other}")));
+    }
+    Ok(())
+}

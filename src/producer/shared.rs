@@ -1,0 +1,180 @@
+//! What all sends of one producer share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use std::time::{Duration, Instant};
+
+use super::latency::{Faults, choose};
+use super::prepare::Limits;
+use super::retry::blames_broker;
+use super::window::Window;
+use crate::client::CloseReport;
+use crate::client::hooks::Hooks;
+use crate::client::send::SendSettings;
+use crate::client::{Core, Membership, Route};
+use crate::error::{Error, Outcome, Result};
+use crate::message::MessageQueue;
+use crate::protocol::rpc::offset::MaxOffset;
+use crate::remoting::Deadline;
+use crate::thread;
+
+/// The settings of a producer.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) send: SendSettings,
+    pub(super) limits: Limits,
+    pub(super) timeout: Duration,
+    pub(super) retries: u32,
+    pub(super) async_retries: u32,
+    pub(super) retry_unknown: bool,
+    pub(super) attempt_timeout: Option<Duration>,
+    pub(super) avoid_faulty: bool,
+    pub(super) avoid_slow: bool,
+    pub(super) retry_when_not_ok: bool,
+}
+
+/// How long a broker that failed may take to answer a probe.
+const PROBE: Duration = Duration::from_secs(1);
+/// How long leaving the brokers may take at closing.
+const LEAVE: Duration = Duration::from_secs(1);
+
+pub(super) struct Shared {
+    me: Weak<Shared>,
+    pub(super) core: Arc<Core>,
+    pub(super) settings: Settings,
+    pub(super) hooks: Hooks,
+    pub(super) window: Arc<Window>,
+    membership: OnceLock<Membership>,
+    closed: AtomicBool,
+    faults: Mutex<Faults>,
+    /// Where each topic's round robin stands.
+    rounds: RwLock<HashMap<Arc<str>, AtomicUsize>>,
+}
+
+impl Shared {
+    pub(super) fn new(core: Arc<Core>, settings: Settings, hooks: Hooks, window: Window) -> Arc<Shared> {
+        Arc::new_cyclic(|me| Shared {
+            me: me.clone(),
+            core,
+            settings,
+            hooks,
+            window: Arc::new(window),
+            membership: OnceLock::new(),
+            closed: AtomicBool::new(false),
+            faults: Mutex::default(),
+            rounds: RwLock::default(),
+        })
+    }
+
+    pub(super) fn joined(&self, membership: Membership) {
+        let _ = self.membership.set(membership);
+    }
+
+    pub(super) fn group(&self) -> &str {
+        &self.settings.send.group
+    }
+
+    pub(super) fn default_grace(&self) -> Duration {
+        self.settings.timeout
+    }
+
+    pub(super) fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed { outcome: Outcome::NotSent });
+        }
+        self.core.check_open()
+    }
+
+    /// Returns the route to publish by, asking for it when it is unknown.
+    pub(super) fn route(&self, topic: &Arc<str>, deadline: Deadline) -> Result<Arc<Route>> {
+        let SendSettings { template_topic, default_queues, .. } = &self.settings.send;
+        self.core.routes().publish(&self.core, topic, template_topic, *default_queues, deadline)
+    }
+
+    /// Chooses the queue of an attempt, by the round robin of its topic.
+    pub(super) fn choose_queue(&self, route: &Route, tried: &[Arc<str>], now: Instant) -> Result<MessageQueue> {
+        let queues = route.publish_queues();
+        let start = self.next_round(route.topic());
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = if faults.is_empty() { Vec::new() } else { faults.to_probe(now) };
+        let chosen = choose(queues, MessageQueue::broker_name, start, tried, &faults, now);
+        drop(faults);
+        for broker_name in due {
+            self.probe(route, broker_name);
+        }
+        let chosen = chosen.and_then(|index| queues.get(index)).cloned();
+        chosen.ok_or_else(|| Error::NoBroker {
+            what: route.topic().clone(),
+            reason: "the topic has a route, but no queue on it can be written to".into(),
+        })
+    }
+
+    fn next_round(&self, topic: &Arc<str>) -> usize {
+        let rounds = self.rounds.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(round) = rounds.get(topic) {
+            return round.fetch_add(1, Ordering::Relaxed);
+        }
+        drop(rounds);
+        // Begins anywhere, so that many producers do not all begin at the first queue.
+        let start = fastrand::usize(..);
+        let mut rounds = self.rounds.write().unwrap_or_else(PoisonError::into_inner);
+        rounds.entry(topic.clone()).or_insert_with(|| AtomicUsize::new(start)).fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Takes note of how an attempt ended, for the choice of later ones.
+    pub(super) fn note(&self, broker_name: &Arc<str>, started: Instant, error: Option<&Error>) {
+        if !self.settings.avoid_faulty {
+            return;
+        }
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        match error {
+            Some(error) if blames_broker(error) => faults.failed(broker_name, Instant::now()),
+            Some(_) => {}
+            None => {
+                if !faults.is_empty() {
+                    faults.answered(broker_name);
+                }
+                if self.settings.avoid_slow {
+                    let now = Instant::now();
+                    faults.slow(broker_name, now.saturating_duration_since(started), now);
+                }
+            }
+        }
+    }
+
+    /// Asks a broker that failed whether it is back; the answer, whatever it is, clears it.
+    fn probe(&self, route: &Route, broker_name: Arc<str>) {
+        let Some(addr) = route.master(&broker_name).cloned() else {
+            return self.faults.lock().unwrap_or_else(PoisonError::into_inner).answered(&broker_name);
+        };
+        let request = MaxOffset { topic: route.topic().clone(), queue_id: 0, broker_name: Some(broker_name.clone()) };
+        let Some(shared) = self.me.upgrade() else { return };
+        let deadline = Deadline::after(PROBE);
+        self.core.remoting().submit(&addr, &request, &[], deadline, move |answer| {
+            let failed = answer.is_err_and(|error| blames_broker(&error));
+            let mut faults = shared.faults.lock().unwrap_or_else(PoisonError::into_inner);
+            if failed { faults.failed(&broker_name, Instant::now()) } else { faults.answered(&broker_name) }
+        });
+    }
+
+    /// Takes no more, waits for what is under way, and leaves. On one of the crate's own threads it does not wait.
+    pub(super) fn close(&self, grace: Duration) -> CloseReport {
+        let first = !self.closed.swap(true, Ordering::AcqRel);
+        self.window.close();
+        let before = self.window.in_flight();
+        let waits = !thread::is_own();
+        let left = if waits { self.window.drain(Instant::now() + grace) } else { before };
+        if let Some(membership) = self.membership.get().filter(|_| first) {
+            // From a callback only the announcement is sent; nobody waits for the brokers to take note.
+            membership.leave(Deadline::after(if waits { LEAVE } else { Duration::ZERO }));
+        }
+        CloseReport::of_calls(before.saturating_sub(left), left, waits && left == 0)
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Producer").field("group", &self.settings.send.group).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,146 @@
+//! The bound of what asynchronous sends have under way.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::error::{Error, Outcome, Result, Stage};
+use crate::remoting::Deadline;
+
+/// Counts messages and bytes in flight, and makes senders wait when either is at its limit.
+#[derive(Debug)]
+pub(super) struct Window {
+    max_count: usize,
+    max_bytes: usize,
+    state: Mutex<State>,
+    freed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    count: usize,
+    bytes: usize,
+    waiting: usize,
+    closed: bool,
+}
+
+/// A place in the window, given back on drop.
+#[derive(Debug)]
+pub(super) struct Permit {
+    window: Arc<Window>,
+    bytes: usize,
+}
+
+impl Window {
+    pub(super) fn new(max_count: usize, max_bytes: usize) -> Window {
+        Window { max_count, max_bytes, state: Mutex::default(), freed: Condvar::new() }
+    }
+
+    /// Takes a place for `bytes`. A full window makes it wait until `deadline`, or is an error at once without one.
+    ///
+    /// A body larger than the whole window gets in when it is alone, for else it never could.
+    pub(super) fn enter(self: &Arc<Self>, bytes: usize, deadline: Option<Deadline>) -> Result<Permit> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if state.closed {
+                return Err(Error::Closed { outcome: Outcome::NotSent });
+            }
+            let fits = state.count < self.max_count && state.bytes.saturating_add(bytes) <= self.max_bytes;
+            if fits || state.count == 0 {
+                state.count += 1;
+                state.bytes += bytes;
+                return Ok(Permit { window: self.clone(), bytes });
+            }
+            let Some(deadline) = deadline else {
+                let what = format!("{} asynchronous sends of {} bytes are in flight", state.count, state.bytes);
+                return Err(Error::Busy { what: what.into() });
+            };
+            let left = deadline.left(Instant::now());
+            if left.is_zero() {
+                return Err(deadline.missed(Stage::Admission, None, Outcome::NotSent));
+            }
+            state.waiting += 1;
+            state = self.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting -= 1;
+        }
+    }
+
+    /// Lets nobody in any more; those who wait get an error.
+    pub(super) fn close(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.freed.notify_all();
+    }
+
+    /// Waits until nothing is in flight, or `until`; returns how many sends are.
+    pub(super) fn drain(&self, until: Instant) -> usize {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while state.count > 0 {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state.waiting += 1;
+            state = self.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting -= 1;
+        }
+        state.count
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).count
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = self.window.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.count -= 1;
+        state.bytes -= self.bytes;
+        let wake = state.waiting > 0;
+        drop(state);
+        if wake {
+            // All, because whoever waits for the window to drain waits here too.
+            self.window.freed.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_full_window_refuses_at_once_or_at_the_deadline() {
+        let window = Arc::new(Window::new(2, 100));
+        let first = window.enter(10, None).unwrap();
+        let _second = window.enter(10, None).unwrap();
+        assert!(matches!(window.enter(10, None), Err(Error::Busy { .. })));
+        let deadline = Deadline::after(Duration::from_millis(20));
+        assert!(matches!(window.enter(10, Some(deadline)), Err(Error::Timeout { stage: Stage::Admission, .. })));
+        drop(first);
+        assert!(window.enter(10, None).is_ok());
+    }
+
+    #[test]
+    fn bytes_count_and_a_large_body_gets_in_alone() {
+        let window = Arc::new(Window::new(10, 100));
+        let large = window.enter(500, None).unwrap();
+        assert!(window.enter(1, None).is_err());
+        drop(large);
+        let _small = window.enter(60, None).unwrap();
+        assert!(window.enter(60, None).is_err());
+        assert_eq!(window.in_flight(), 1);
+    }
+
+    #[test]
+    fn closing_frees_who_waits() {
+        let window = Arc::new(Window::new(1, 100));
+        let _held = window.enter(1, None).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| window.enter(1, Some(Deadline::after(Duration::from_secs(20)))).map(drop));
+            window.close();
+            assert!(matches!(waiting.join().unwrap(), Err(Error::Closed { .. })));
+        });
+    }
+}
