@@ -40,7 +40,13 @@ pub(super) enum Delay {
 
 /// Reads the delay from a message's properties: a level wins over a timer.
 pub(super) fn requested(properties: &str) -> Result<Delay, Refusal> {
-    let level = find_in_wire(properties, key::DELAY).and_then(|level| level.parse::<i32>().ok()).unwrap_or(0);
+    let level = match find_in_wire(properties, key::DELAY) {
+        Some(level) => level.parse::<i32>().map_err(|_| {
+            let remark = format!("java.lang.NumberFormatException: For input string: {level:?}");
+            Refusal(ResponseCode::SYSTEM_ERROR, remark)
+        })?,
+        None => 0,
+    };
     if let Some(level) = usize::try_from(level).ok().filter(|level| *level > 0) {
         return Ok(Delay::Level(level.min(LEVELS.len())));
     }
@@ -170,6 +176,7 @@ mod tests {
         assert_eq!(delay(&[(key::DELAY, "-1".into())]), Ok(Delay::None));
         assert_eq!(delay(&[(key::DELAY, "3".into())]), Ok(Delay::Level(3)));
         assert_eq!(delay(&[(key::DELAY, "99".into())]), Ok(Delay::Level(18)));
+        assert_eq!(delay(&[(key::DELAY, "soon".into())]), Err(ResponseCode::SYSTEM_ERROR));
         let both = [(key::TIMER_DELAY_SECONDS, "5".into()), (key::DELAY, "1".into())];
         assert_eq!(delay(&both), Ok(Delay::Level(1)));
     }
