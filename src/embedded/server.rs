@@ -20,6 +20,8 @@ use crate::thread::Thread;
 
 /// Answers are collected up to this size before they are written, however much was read at once.
 const WRITE_ABOVE: usize = 256 << 10;
+/// How long to wait when accepting fails, for lack of files for example.
+const FAILED_PAUSE: Duration = Duration::from_millis(10);
 /// How long to wait for the acceptor to take the connection that tells it to end.
 const WAKE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -131,6 +133,9 @@ impl Server {
 
     /// Listens without accepting; with `full` also connecting hangs, because the backlog is filled.
     pub(super) fn silence(&self, full: bool) -> Result<()> {
+        if self.state().closed {
+            return Err(Error::Closed { outcome: Outcome::NotSent });
+        }
         self.refuse();
         let listener = listen::again(self.addr)?;
         let filling = if full { listen::fill_backlog(self.addr) } else { Vec::new() };
@@ -229,7 +234,7 @@ impl Server {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     log::warn!("{}: accepting failed: {error}", self.label);
-                    std::thread::yield_now();
+                    std::thread::park_timeout(FAILED_PAUSE);
                 }
             }
         }
