@@ -28,6 +28,7 @@ mod routes;
 mod scheduler;
 pub(crate) mod send;
 mod timers;
+mod topic_route;
 mod topics;
 mod validation;
 
@@ -50,3 +51,4 @@ pub(crate) use route::Route;
 pub(crate) use routes::Routes;
 pub use send::{SendResult, SendStatus};
 pub(crate) use timers::Timers;
+pub use topic_route::{BrokerRoute, TopicRoute};
