@@ -21,7 +21,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use self::failure::Failure;
 use self::output::Output;
 
 /// Sends, reads, looks up and measures messages of an Apache RocketMQ cluster.
