@@ -27,10 +27,13 @@ use self::output::Output;
 ///
 /// Durations are written with a unit: 500ms, 3s, 2m, 1h. Sizes are in bytes.
 ///
-/// Exit status: 0 when all was done, 1 when something failed, 2 for wrong usage, 130 when sending or measuring was
-/// interrupted before it was done. Errors go to standard error.
+/// Exit status:
+///     0   all was done
+///     1   something failed; what and why is on standard error
+///     2   wrong usage
+///   130   sending or measuring was interrupted before it was done
 #[derive(Debug, Parser)]
-#[command(name = "rmq", version, propagate_version = true, max_term_width = 120)]
+#[command(name = "rmq", version, propagate_version = true, verbatim_doc_comment)]
 struct Arguments {
     /// Print JSON, one object a line, instead of text for people.
     #[arg(long, global = true)]

@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
-use rocketmq_blocking::MessageView;
+use rocketmq_blocking::{Error, MessageView};
 
 use crate::cluster::Cluster;
 use crate::failure::{Failure, complain, explain};
@@ -69,7 +69,13 @@ impl View {
         let client = self.cluster.connect()?;
         let found = match &self.topic {
             Some(topic) => client.find_message(topic, &self.id)?,
-            None => client.view_message(&self.id)?,
+            None => match client.view_message(&self.id) {
+                Err(error @ Error::Invalid { .. }) => {
+                    let hint = "to look a producer's message id up, name the --topic";
+                    return Err(Failure::Failed(format!("{error}; {hint}")));
+                }
+                found => found?,
+            },
         };
         let Some(message) = found else { return Err(Failure::Failed(format!("no message has the id {}", self.id))) };
         show(output, &message)?;
@@ -111,7 +117,7 @@ fn people(message: &MessageView) -> String {
     let mut text = String::new();
     let mut row = |name: &str, value: &str| {
         // Formatting into a string cannot fail.
-        let _ = writeln!(text, "{name:<18}{}", text::line(value.chars()));
+        let _ = writeln!(text, "{name:<19}{}", text::line(value.chars()));
     };
     row("message id", &message.message_id());
     row("offset message id", &message.offset_message_id().to_string());

@@ -33,9 +33,6 @@ impl Bench {
 /// What both have in common.
 #[derive(Debug, Args)]
 struct Load {
-    #[command(flatten)]
-    cluster: Cluster,
-
     /// Topic; use one of its own.
     #[arg(long, short, default_value = "RmqBench")]
     topic: String,
@@ -55,6 +52,9 @@ struct Load {
     /// Calls under way at most, for --mode async.
     #[arg(long, value_name = "W", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     window: u32,
+
+    #[command(flatten)]
+    cluster: Cluster,
 }
 
 impl Load {

@@ -20,13 +20,13 @@ const FILLED: u64 = 100_000;
 /// Measure pulling. The messages of the topic are read over and over until --count were.
 #[derive(Debug, Args)]
 pub(crate) struct BenchPull {
-    #[command(flatten)]
-    load: Load,
-
     /// First send messages of this size, in bytes, until the topic has --count of them, 100000 at most. [default: read
     /// what is there]
     #[arg(long, short, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..=16 << 20))]
     size: Option<u32>,
+
+    #[command(flatten)]
+    load: Load,
 }
 
 impl BenchPull {

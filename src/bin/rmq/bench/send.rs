@@ -14,12 +14,12 @@ use crate::send::{Mode, generated};
 /// Measure sending.
 #[derive(Debug, Args)]
 pub(crate) struct BenchSend {
-    #[command(flatten)]
-    load: Load,
-
     /// Size of the bodies, in bytes. Above 4096 they are compressed, as any producer of this client does.
     #[arg(long, short, value_name = "BYTES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=16 << 20))]
     size: u32,
+
+    #[command(flatten)]
+    load: Load,
 }
 
 impl BenchSend {

@@ -26,9 +26,6 @@ use crate::text;
 /// bodies are cut short, --json has all.
 #[derive(Debug, Args)]
 pub(crate) struct Pull {
-    #[command(flatten)]
-    cluster: Cluster,
-
     /// Topic to read.
     #[arg(long, short)]
     topic: String,
@@ -62,6 +59,9 @@ pub(crate) struct Pull {
     /// Commit for the group what was read and printed, so that the next call with this group goes on behind it.
     #[arg(long)]
     commit: bool,
+
+    #[command(flatten)]
+    cluster: Cluster,
 }
 
 impl Pull {

@@ -24,9 +24,6 @@ use crate::output::Output;
 /// stored.
 #[derive(Debug, Args)]
 pub(crate) struct Send {
-    #[command(flatten)]
-    cluster: Cluster,
-
     /// Topic to send to. Brokers may create it at the first message.
     #[arg(long, short)]
     topic: String,
@@ -90,6 +87,9 @@ pub(crate) struct Send {
     /// How often a failed send is tried again. [default: 2, and 0 with --queue or --sharding-key]
     #[arg(long, value_name = "N")]
     retries: Option<u32>,
+
+    #[command(flatten)]
+    cluster: Cluster,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -121,9 +121,7 @@ impl Send {
         let message = self.message(self.body.read()?);
         // Not before: until here an interrupt can only meet the wait for standard input, and ends that.
         let interrupt = Interrupt::listen()?;
-        let client = self.cluster.connect()?;
-        let target = self.target(&client)?;
-        let producer = self.producer(&client)?;
+        let (client, producer, target) = self.prepare().map_err(nothing_sent)?;
         let started = Instant::now();
         let work = Work {
             message,
@@ -145,8 +143,11 @@ impl Send {
         if interrupt.happened() { Err(Failure::Interrupted) } else { Ok(()) }
     }
 
-    fn producer(&self, client: &Client) -> Result<Producer, Failure> {
-        Ok(client.producer(self.group.as_str()).timeout(self.timeout).start()?)
+    fn prepare(&self) -> Result<(Client, Producer, Target), Failure> {
+        let client = self.cluster.connect()?;
+        let producer = client.producer(self.group.as_str()).timeout(self.timeout).start()?;
+        let target = self.target(&client)?;
+        Ok((client, producer, target))
     }
 
     fn message(&self, body: Vec<u8>) -> Message {
@@ -178,6 +179,14 @@ impl Send {
             (None, Some(key)) => Ok(Target::Hash(key.clone())),
             (None, None) => Ok(Target::Any),
         }
+    }
+}
+
+/// Says what became of the messages when it did not come to sending.
+fn nothing_sent(failure: Failure) -> Failure {
+    match failure {
+        Failure::Failed(why) => Failure::Failed(format!("nothing sent: {why}")),
+        other => other,
     }
 }
 
