@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use clap::Args;
-use rocketmq_blocking::{Client, Message, Producer};
+use rocketmq_blocking::{Client, Error, Message, Producer};
 
 use super::measure::{self, Hand};
 use super::{Figures, Load};
@@ -65,18 +65,18 @@ impl Sender {
         progress: &Progress,
     ) -> Result<Figures, Failure> {
         measure::run(count, threads, interrupt, progress, |_, hand| match mode {
-            Mode::Sync => self.each(&hand, |message| self.producer.send(message).map(drop)),
-            Mode::Oneway => self.each(&hand, |message| self.producer.send_oneway(message)),
+            Mode::Sync => self.each(&hand, |message| self.producer.send(message).map(drop).map_err(Error::from)),
+            Mode::Oneway => self.each(&hand, |message| self.producer.send_oneway(message).map_err(Error::from)),
             Mode::Async => self.async_sends(&hand),
         })
     }
 
-    fn each(&self, hand: &Hand, send: impl Fn(Message) -> Result<(), rocketmq_blocking::SendError>) {
+    fn each(&self, hand: &Hand, send: impl Fn(Message) -> Result<(), Error>) {
         while hand.begin() {
             let started = Instant::now();
             match send(self.message.clone()) {
                 Ok(()) => hand.record(started.elapsed(), 1),
-                Err(failed) => hand.fail(&failed.error),
+                Err(error) => hand.fail(&error),
             }
         }
     }

@@ -49,7 +49,8 @@ impl Read<'_> {
             if page.count() > before {
                 quiet_since = None;
             }
-            if !page.is_full() && !cursor.has_failed() && !(cursor.at_end() && self.wait.is_zero()) {
+            let more = !cursor.at_end() || !self.wait.is_zero();
+            if more && !page.is_full() && !cursor.has_failed() {
                 self.ask(index, cursor, page, &answers);
             }
         }
