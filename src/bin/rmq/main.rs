@@ -3,6 +3,7 @@
 
 mod bench;
 mod broker;
+mod client_log;
 mod cluster;
 mod duration;
 mod failure;
@@ -39,6 +40,10 @@ struct Arguments {
     #[arg(long, global = true)]
     json: bool,
 
+    /// Show on standard error what the client logs; twice: all of it.
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -57,7 +62,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Arguments { json, command } = Arguments::parse();
+    let Arguments { json, verbose, command } = Arguments::parse();
+    client_log::show(verbose);
     let mut output = Output::new(json);
     let done = match command {
         Command::Broker(broker) => broker.run(&mut output),

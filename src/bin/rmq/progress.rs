@@ -1,6 +1,9 @@
+use std::fmt::Write;
 use std::io::{self, IsTerminal as _};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use crate::text;
 
 /// Work of fewer steps is done before a bar would be read.
 const LONG: u64 = 1000;
@@ -16,11 +19,16 @@ impl Progress {
             return Progress(None);
         }
         let (bar, template) = match steps {
-            Some(steps) => (ProgressBar::new(steps), "{bar:30} {human_pos} of {human_len} UNIT, {per_sec}, {eta} left"),
-            None => (ProgressBar::new_spinner(), "{spinner} {human_pos} UNIT, {per_sec}"),
+            Some(steps) => (ProgressBar::new(steps), "{bar:30} {done} of {all} UNIT, {rate} a second, {eta} left"),
+            None => (ProgressBar::new_spinner(), "{spinner} {done} UNIT, {rate} a second"),
         };
         bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
         if let Ok(style) = ProgressStyle::with_template(&template.replace("UNIT", unit)) {
+            // Their own forms of numbers have commas and four decimals.
+            let style = style
+                .with_key("done", |state: &ProgressState, out: &mut dyn Write| put(out, state.pos()))
+                .with_key("all", |state: &ProgressState, out: &mut dyn Write| put(out, state.len().unwrap_or(0)))
+                .with_key("rate", |state: &ProgressState, out: &mut dyn Write| put(out, state.per_sec() as u64));
             bar.set_style(style.progress_chars("━━─"));
         }
         Progress(Some(bar))
@@ -50,6 +58,11 @@ impl Progress {
             None => print(),
         }
     }
+}
+
+fn put(out: &mut dyn Write, number: u64) {
+    // The bar is redrawn soon; one that lacks a number is no reason to fail.
+    let _ = out.write_str(&text::count(number));
 }
 
 impl Drop for Progress {

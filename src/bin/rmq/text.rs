@@ -30,13 +30,13 @@ fn date(days: u64) -> (u64, u64, u64) {
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
-/// `1 234 567`: three digits to a group, apart by a space that breaks no line.
+/// `1 234 567`: three digits to a group.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 2);
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at) % 3 == 0 {
-            text.push('\u{a0}');
+            text.push(' ');
         }
         text.push(digit);
     }
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1\u{a0}000"), (1_234_567, "1\u{a0}234\u{a0}567")] {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1 000"), (1_234_567, "1 234 567")] {
             assert_eq!(count(number), text);
         }
         assert_eq!(counted(1, "message"), "1 message");

@@ -21,7 +21,8 @@ pub(crate) struct Create {
     name: String,
 
     /// Number of queues on each broker, 1 to 65536.
-    #[arg(long, short, value_name = "N", default_value_t = 4)]
+    #[arg(long, short, value_name = "N", default_value_t = 4, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i32).range(1..=65_536))]
     queues: i32,
 
     /// Create it on the brokers of this topic. TBW102 lies on all that create topics on first use; where none does, name

@@ -5,7 +5,7 @@ mod work;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use rocketmq_blocking::{Client, Message, MessageQueue, Producer};
+use rocketmq_blocking::{Client, Error, Message, MessageQueue, Producer};
 
 use self::body::Body;
 pub(crate) use self::body::generated;
@@ -194,8 +194,8 @@ fn nothing_sent(failure: Failure) -> Failure {
 /// the broker create it; then any of its brokers will do.
 fn find_queue(client: &Client, topic: &str, id: i32) -> Result<MessageQueue, Failure> {
     let queues = match client.publish_queues(topic) {
-        Err(rocketmq_blocking::Error::NoRoute { .. }) => {
-            let template = client.publish_queues("TBW102")?;
+        Err(unknown @ Error::NoRoute { .. }) => {
+            let template = client.publish_queues("TBW102").map_err(|_| unknown)?;
             return match template.first() {
                 Some(any) if id >= 0 => Ok(MessageQueue::new(topic, any.broker_name(), id)),
                 _ => Err(Failure::Failed(format!("topic {topic} has no queue {id}"))),
