@@ -58,8 +58,8 @@ impl Filter {
     /// Wants messages whose properties satisfy an SQL-92 condition, such as `"amount > 10 AND region IS NOT NULL"`.
     ///
     /// Brokers evaluate it, from 4.1 on and only with `enablePropertyFilter=true`, which is not the default. They refuse
-    /// it with code 1 (`The broker does not support consumer to filter message by SQL92`), and a wrong condition with
-    /// [`SUBSCRIPTION_PARSE_FAILED`](crate::ResponseCode::SUBSCRIPTION_PARSE_FAILED).
+    /// it with code 1 (`The broker does not support consumer to filter message by SQL92`). A condition that is no SQL is
+    /// *not* refused when it is pulled with, as seen with 5.5.0: the broker logs it and returns all messages.
     pub fn sql(condition: impl Into<Arc<str>>) -> Filter {
         Filter(Kind::Sql(condition.into()))
     }

@@ -1,4 +1,4 @@
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 
 use clap::Args;
 use rocketmq_blocking::embedded::Cluster;
@@ -9,6 +9,9 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 
+/// Name servers listen here unless told otherwise.
+const DEFAULT_PORT: u16 = 9876;
+
 /// Run an embedded cluster for development: a name server and brokers, in memory, until interrupted.
 ///
 /// Its first line says where the name server and the brokers listen. Nothing it is sent outlives it. Topics are created on
@@ -16,8 +19,8 @@ use crate::output::Output;
 /// signed with them.
 #[derive(Debug, Args)]
 pub(crate) struct Broker {
-    /// Address of the name server, ip:port. Port 0 chooses a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9876")]
+    /// Address of the name server, host:port; the port defaults to 9876, and 0 chooses a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9876", value_parser = address)]
     listen: SocketAddr,
 
     /// Address brokers listen on and are known by. [default: that of the name server]
@@ -50,6 +53,12 @@ pub(crate) struct Broker {
 
     #[command(flatten)]
     keys: Keys,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let with_port = || (text, DEFAULT_PORT).to_socket_addrs();
+    let mut found = text.to_socket_addrs().or_else(|_| with_port()).map_err(|error| error.to_string())?;
+    found.next().ok_or_else(|| "the name has no address".to_owned())
 }
 
 fn topic(text: &str) -> Result<(String, u16), String> {
@@ -131,6 +140,14 @@ impl Started<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_may_lack_its_port() {
+        for (text, addr) in [("127.0.0.1:0", "127.0.0.1:0"), ("127.0.0.1", "127.0.0.1:9876"), ("[::1]:7", "[::1]:7")] {
+            assert_eq!(address(text), Ok(addr.parse().unwrap()));
+        }
+        assert!(address("127.0.0.1:x").is_err());
+    }
 
     #[test]
     fn a_topic_may_have_a_number_of_queues() {

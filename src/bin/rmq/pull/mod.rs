@@ -39,7 +39,7 @@ pub(crate) struct Pull {
     expression: Option<String>,
 
     /// Only messages whose properties satisfy an SQL-92 condition: "amount > 10 AND region = 'north'". Brokers need
-    /// enablePropertyFilter=true.
+    /// enablePropertyFilter=true, and take a condition they cannot read for all messages.
     #[arg(long, value_name = "EXPR")]
     sql: Option<String>,
 
