@@ -18,8 +18,8 @@ mod remoting;
 mod thread;
 
 pub use client::{
-    Client, ClientBuilder, CloseReport, Credentials, QueryResult, SendContext, SendHook, SendMode, SendResult,
-    SendStatus,
+    BrokerRoute, Client, ClientBuilder, CloseReport, Credentials, QueryResult, SendContext, SendHook, SendMode,
+    SendResult, SendStatus, TopicRoute,
 };
 pub use code::{RequestCode, ResponseCode};
 pub use consumer::{Filter, PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};

@@ -31,6 +31,7 @@ mod routes;
 mod scheduler;
 pub(crate) mod send;
 mod timers;
+mod topic_route;
 mod topics;
 mod validation;
 
@@ -44,9 +45,9 @@ pub use credentials::Credentials;
 pub(crate) use groups::{GroupKind, Member, Membership};
 pub use handle::Client;
 pub use hooks::{SendContext, SendHook, SendMode};
-pub(crate) use offsets::{check_offset, check_queue, may_have_moved, to_millis};
 pub(crate) use offsets::{check_offset, check_queue, is_connection_over, may_have_moved, to_millis};
 pub(crate) use options::ClientOptions;
 pub use queries::QueryResult;
 pub(crate) use route::Route;
 pub use send::{SendResult, SendStatus};
+pub use topic_route::{BrokerRoute, TopicRoute};
