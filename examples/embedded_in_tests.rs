@@ -20,7 +20,7 @@ pub enum Placed {
 
 /// The service under test.
 pub fn place_order(producer: &Producer, id: &str) -> Placed {
-    match producer.send(Message::builder("OrderTopic", id).key(id)) {
+    match producer.send(Message::builder("OrderTopic", id.to_owned()).key(id)) {
         Ok(_) => Placed::Stored,
         Err(failed) => match failed.error.outcome() {
             Outcome::NotSent | Outcome::Rejected => Placed::TryLater,

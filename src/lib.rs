@@ -52,7 +52,7 @@
 //! let message = Message::builder("OrderTopic", "hello").tag("paid").key("order-17").property("region", "north");
 //! let sent = producer.prepare(message).select(select::by_hash("order-17")).timeout(Duration::from_secs(1)).send()?;
 //! assert_eq!(sent.attempts(), 1);
-//! # rocketmq_blocking::Result::Ok(())
+//! # Ok::<(), rocketmq_blocking::Error>(())
 //! ```
 //!
 //! # When a send fails
@@ -86,7 +86,7 @@
 //! # let cluster = Cluster::start()?;
 //! # let client = Client::connect(cluster.name_server())?;
 //! # example(&client.producer("orders").start()?);
-//! # rocketmq_blocking::Result::Ok(())
+//! # Ok::<(), rocketmq_blocking::Error>(())
 //! ```
 //!
 //! # Sending asynchronously
@@ -111,7 +111,7 @@
 //! for send in pending {
 //!     println!("{}", send.wait()?);
 //! }
-//! # rocketmq_blocking::Result::Ok(())
+//! # Ok::<(), rocketmq_blocking::Error>(())
 //! ```
 //!
 //! # Pulling
@@ -138,7 +138,7 @@
 //!     }
 //!     consumer.commit_offset(&queue, found.next_offset())?;
 //! }
-//! # rocketmq_blocking::Result::Ok(())
+//! # Ok::<(), rocketmq_blocking::Error>(())
 //! ```
 //!
 //! # Topics, offsets and look-ups
@@ -159,7 +159,8 @@
 //! # Testing without a server
 //!
 //! With the feature `embedded` the crate brings a RocketMQ cluster that lives in the memory of the process, starts in
-//! milliseconds, and can be told to fail in many ways: see [`embedded`].
+//! milliseconds, and can be told to fail in many ways.
+#![cfg_attr(feature = "embedded", doc = " See [`embedded`].")]
 //!
 //! ```
 //! use rocketmq_blocking::embedded::Cluster;
@@ -169,7 +170,7 @@
 //! let client = Client::connect(cluster.name_server())?;
 //! client.producer("orders").start()?.send(Message::new("OrderTopic", "hello"))?;
 //! assert_eq!(cluster.stored("OrderTopic")[0].body_text(), Some("hello"));
-//! # rocketmq_blocking::Result::Ok(())
+//! # Ok::<(), rocketmq_blocking::Error>(())
 //! ```
 //!
 //! # Logging
@@ -182,15 +183,10 @@
 //! | feature | default | adds |
 //! | --- | --- | --- |
 //! | `acl` | yes | signed requests ([`Credentials`]): the crates hmac, sha1 and base64 |
-//! | `embedded` | no | the module [`embedded`]; no further crates |
+//! | `embedded` | no | the module `embedded`; no further crates |
 //! | `cli` | no | the program `rmq`: clap, indicatif and ctrlc |
 //!
 //! The feature `bench` belongs to the crate's own benchmarks; what it opens may change at any time.
-#![cfg_attr(feature = "embedded", doc = "\n[`embedded`]: crate::embedded")]
-#![cfg_attr(
-    not(feature = "embedded"),
-    doc = "\n[`embedded`]: https://docs.rs/rocketmq-blocking/latest/rocketmq_blocking/embedded/"
-)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
