@@ -5,6 +5,7 @@
 //! NAMESRV_ADDR=127.0.0.1:9876 cargo run --example quickstart         against yours
 //! ```
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use rocketmq_blocking::embedded::Cluster;
@@ -16,12 +17,16 @@ fn main() -> ExitCode {
     let given = std::env::var("NAMESRV_ADDR").ok().filter(|addr| !addr.trim().is_empty());
     let run = match given {
         Some(addr) => send_and_pull(&addr),
-        None => Cluster::start().and_then(|cluster| send_and_pull(cluster.name_server())),
+        None => Cluster::start().and_then(|cluster| {
+            println!("started an embedded cluster");
+            send_and_pull(cluster.name_server())
+        }),
     };
     match run {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            let cause = error.source().map(|cause| format!(" ({cause})"));
+            eprintln!("{error}{}", cause.unwrap_or_default());
             ExitCode::FAILURE
         }
     }
@@ -29,7 +34,7 @@ fn main() -> ExitCode {
 
 fn send_and_pull(name_server: &str) -> Result<()> {
     let client = Client::connect(name_server)?;
-    println!("connected to {name_server}");
+    println!("connected to name server {name_server}");
     client.create_topic("TBW102", TOPIC, 4)?;
 
     // Where the queues end now is where the messages of this run begin.

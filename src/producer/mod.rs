@@ -132,7 +132,7 @@ impl Producer {
         PreparedSend::new(&self.shared, message.into())
     }
 
-    /// Starts a send of a batch with options.
+    /// Starts a send of a batch with options. What holds for [`send_batch`](Producer::send_batch) holds here.
     pub fn prepare_batch(&self, messages: Vec<Message>) -> PreparedSend<'_, Vec<Message>> {
         PreparedSend::new(&self.shared, messages)
     }
