@@ -11,6 +11,7 @@ use rocketmq_blocking::{Message, Outcome, Producer};
 /// What the service under test answers.
 #[derive(Debug, PartialEq)]
 pub enum Placed {
+    /// Stored by a broker.
     Stored,
     /// Not stored; the customer may try again.
     TryLater,

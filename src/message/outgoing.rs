@@ -23,8 +23,15 @@ use super::properties::{Properties, check_text, key};
 pub struct Message {
     topic: Arc<str>,
     body: Bytes,
-    flag: i32,
     properties: Properties,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few messages have. It stands apart because a failed send gives its message back: an error should be small enough
+/// to be returned by value.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Rare {
+    flag: i32,
     defect: Option<Arc<str>>,
 }
 
@@ -35,7 +42,7 @@ impl Message {
     /// A topic has 1 to 127 letters, digits and `% | _ -`; a body 1 byte to the producer's limit (4 MiB by default). Both are
     /// checked by the send.
     pub fn new(topic: impl Into<Arc<str>>, body: impl Into<Bytes>) -> Message {
-        Message { topic: topic.into(), body: body.into(), flag: 0, properties: Properties::default(), defect: None }
+        Message { topic: topic.into(), body: body.into(), properties: Properties::default(), rare: None }
     }
 
     /// Starts a message with more than a topic and a body, which are as for [`new`](Message::new).
@@ -90,7 +97,7 @@ impl Message {
 
     /// Returns the application's own flag.
     pub fn flag(&self) -> i32 {
-        self.flag
+        self.rare.as_ref().map_or(0, |rare| rare.flag)
     }
 
     /// Returns whether the broker answers only when the message is stored as durably as it is configured to.
@@ -114,7 +121,7 @@ impl Message {
 
     /// Returns what is wrong with a value the builder was given.
     pub(crate) fn defect(&self) -> Option<&Arc<str>> {
-        self.defect.as_ref()
+        self.rare.as_ref()?.defect.as_ref()
     }
 }
 
@@ -123,7 +130,7 @@ impl fmt::Debug for Message {
         f.debug_struct("Message")
             .field("topic", &self.topic)
             .field("body_size", &self.body.len())
-            .field("flag", &self.flag)
+            .field("flag", &self.flag())
             .field("properties", &self.properties)
             .finish_non_exhaustive()
     }
@@ -211,7 +218,9 @@ impl MessageBuilder {
 
     /// Sets the flag, a number the application gives a meaning to. 0 by default.
     pub fn flag(mut self, flag: i32) -> Self {
-        self.message.flag = flag;
+        if flag != self.message.flag() {
+            self.rare().flag = flag;
+        }
         self
     }
 
@@ -242,7 +251,11 @@ impl MessageBuilder {
     }
 
     fn defect(&mut self, defect: String) {
-        self.message.defect.get_or_insert_with(|| defect.into());
+        self.rare().defect.get_or_insert_with(|| defect.into());
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.message.rare.get_or_insert_default()
     }
 }
 

@@ -41,6 +41,9 @@ pub struct SendError<M = Message> {
     pub message: M,
 }
 
+/// From 128 bytes on clippy warns whoever returns it (`result_large_err`).
+const _: () = assert!(size_of::<SendError>() < 128);
+
 impl<M> From<SendError<M>> for Error {
     fn from(failed: SendError<M>) -> Error {
         failed.error
