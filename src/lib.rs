@@ -27,7 +27,7 @@
 //!
 //! # Sending
 //!
-//! A [`Message`] has a topic, a body, and through [`Message::builder`] a tag, keys, properties and a delay. A [`Producer`]
+//! A [`Message`] has a topic, a body, and through a [`MessageBuilder`] a tag, keys, properties and a delay. A [`Producer`]
 //! sends it with one of these verbs; each takes options when the message is [prepared](Producer::prepare) first
 //! ([`PreparedSend`]): a timeout, a queue, a selector (ready-made ones in [`select`]), a number of retries.
 //!
@@ -55,6 +55,9 @@
 //! # Ok::<(), rocketmq_blocking::Error>(())
 //! ```
 //!
+//! A [`SendHook`] is told of every send, with its [`SendContext`] and [`SendMode`], before and after
+//! ([`ProducerBuilder::hook`]); a check hook can refuse one ([`ProducerBuilder::check_hook`]).
+//!
 //! # When a send fails
 //!
 //! A failed send returns a [`SendError`]: the reason, and the message given back. `?` turns it into an [`Error`].
@@ -66,8 +69,11 @@
 //! | [`Rejected`](Outcome::Rejected) | the broker said no and did not store it | later if [`Error::is_retryable`], else change what it complains about |
 //! | [`Unknown`](Outcome::Unknown) | it may be stored | send it again if consumers can bear it twice, else [look](Client::query_messages) for its key first |
 //!
-//! A send that was tried several times fails with [`Error::Exhausted`], which keeps every [`Attempt`]. One that succeeded
-//! after an attempt of unknown outcome says so in [`SendResult::may_be_duplicated`].
+//! A send that was tried several times fails with [`Error::Exhausted`], which keeps every [`Attempt`] and why there was no
+//! further one ([`Exhaustion`]). A timeout names the [`Stage`] it happened in, a refusal the server's [`ResponseCode`]. A send
+//! that succeeded after an attempt of unknown outcome says so in [`SendResult::may_be_duplicated`].
+//!
+//! All other calls return the crate's [`Result`] with an [`Error`], which has an outcome as well.
 //!
 //! ```
 //! # use rocketmq_blocking::{Client, Message, Producer, embedded::Cluster};
@@ -93,7 +99,8 @@
 //!
 //! Callbacks run on the client's callback threads, exactly once, and may do what they like, closing the producer included.
 //! What is under way is bounded by number and by bytes ([`ProducerBuilder::async_window`]); a full window makes the sender
-//! wait, and the `try_` forms fail with [`Error::Busy`] instead.
+//! wait, and the `try_` forms fail with [`Error::Busy`] instead. A [`PendingSend`] that fails gives a [`PendingError`], which `?`
+//! turns into an [`Error`].
 //!
 //! ```
 //! # use rocketmq_blocking::{Client, Message, PendingSend, SendError, embedded::Cluster};
@@ -116,8 +123,8 @@
 //!
 //! # Pulling
 //!
-//! A [`PullConsumer`] reads a [`MessageQueue`] from an offset that the caller keeps. Every [`PullResult`] says where the next
-//! pull begins, whatever its [`PullStatus`]. [`prepare_pull`](PullConsumer::prepare_pull) adds options ([`PreparedPull`]): a
+//! A [`PullConsumer`] reads a [`MessageQueue`] from an offset that the caller keeps. A [`PullResult`] has the messages, each a
+//! [`MessageView`] with its [`Properties`], and says where the next pull begins, whatever its [`PullStatus`]. [`prepare_pull`](PullConsumer::prepare_pull) adds options ([`PreparedPull`]): a
 //! [`Filter`], how much, and how long the broker may wait for a message. The group's offsets at the broker are read and
 //! written with [`committed_offset`](PullConsumer::committed_offset) and [`commit_offset`](PullConsumer::commit_offset).
 //!
