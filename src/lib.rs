@@ -20,16 +20,16 @@
 //!
 //! A [`Client`] is one identity towards a cluster and one set of connections. Clone it freely: clones share everything.
 //! [`Client::connect`] takes the name servers and makes sure that one answers; [`Client::builder`] sets everything else
-//! ([`ClientBuilder`]), such as [`Credentials`] and an address map for brokers behind Docker or NAT. Without an address the
-//! builder reads `NAMESRV_ADDR`, and without that it discovers the name servers over HTTP, as Java does. Producers and
-//! consumers are made from a client, each for a group, which a client may start once of each kind. Every handle is
+//! ([`ClientBuilder`]), such as [`Credentials`] and an address map for brokers behind Docker or NAT. Without an address
+//! the builder reads `NAMESRV_ADDR`, and without that it discovers the name servers over HTTP, as Java does. Producers
+//! and consumers are made from a client, each for a group, which a client may start once of each kind. Every handle is
 //! `Send + Sync`.
 //!
 //! # Sending
 //!
-//! A [`Message`] has a topic, a body, and through a [`MessageBuilder`] a tag, keys, properties and a delay. A [`Producer`]
-//! sends it with one of these verbs; each takes options when the message is [prepared](Producer::prepare) first
-//! ([`PreparedSend`]): a timeout, a queue, a selector (ready-made ones in [`select`]), a number of retries.
+//! A [`Message`] has a topic, a body, and through a [`MessageBuilder`] a tag, keys, properties and a delay. A
+//! [`Producer`] sends it with one of these verbs; each takes options when the message is [prepared](Producer::prepare)
+//! first ([`PreparedSend`]): a timeout, a queue, a selector (ready-made ones in [`select`]), a number of retries.
 //!
 //! | verb | blocks until | result |
 //! | --- | --- | --- |
@@ -69,9 +69,10 @@
 //! | [`Rejected`](Outcome::Rejected) | the broker said no and did not store it | later if [`Error::is_retryable`], else change what it complains about |
 //! | [`Unknown`](Outcome::Unknown) | it may be stored | send it again if consumers can bear it twice, else [look](Client::query_messages) for its key first |
 //!
-//! A send that was tried several times fails with [`Error::Exhausted`], which keeps every [`Attempt`] and why there was no
-//! further one ([`Exhaustion`]). A timeout names the [`Stage`] it happened in, a refusal the server's [`ResponseCode`]. A send
-//! that succeeded after an attempt of unknown outcome says so in [`SendResult::may_be_duplicated`].
+//! A send that was tried several times fails with [`Error::Exhausted`], which keeps every [`Attempt`] and why there was
+//! no further one ([`Exhaustion`]). A timeout names the [`Stage`] it happened in, a refusal the server's
+//! [`ResponseCode`]. A send that succeeded after an attempt of unknown outcome says so in
+//! [`SendResult::may_be_duplicated`].
 //!
 //! All other calls return the crate's [`Result`] with an [`Error`], which has an outcome as well.
 //!
@@ -97,10 +98,10 @@
 //!
 //! # Sending asynchronously
 //!
-//! Callbacks run on the client's callback threads, exactly once, and may do what they like, closing the producer included.
-//! What is under way is bounded by number and by bytes ([`ProducerBuilder::async_window`]); a full window makes the sender
-//! wait, and the `try_` forms fail with [`Error::Busy`] instead. A [`PendingSend`] that fails gives a [`PendingError`], which `?`
-//! turns into an [`Error`].
+//! Callbacks run on the client's callback threads, exactly once, and may do what they like, closing the producer
+//! included. What is under way is bounded by number and by bytes ([`ProducerBuilder::async_window`]); a full window
+//! makes the sender wait, and the `try_` forms fail with [`Error::Busy`] instead. A [`PendingSend`] that fails gives a
+//! [`PendingError`], which `?` turns into an [`Error`].
 //!
 //! ```
 //! # use rocketmq_blocking::{Client, Message, PendingSend, SendError, embedded::Cluster};
@@ -123,10 +124,11 @@
 //!
 //! # Pulling
 //!
-//! A [`PullConsumer`] reads a [`MessageQueue`] from an offset that the caller keeps. A [`PullResult`] has the messages, each a
-//! [`MessageView`] with its [`Properties`], and says where the next pull begins, whatever its [`PullStatus`]. [`prepare_pull`](PullConsumer::prepare_pull) adds options ([`PreparedPull`]): a
-//! [`Filter`], how much, and how long the broker may wait for a message. The group's offsets at the broker are read and
-//! written with [`committed_offset`](PullConsumer::committed_offset) and [`commit_offset`](PullConsumer::commit_offset).
+//! A [`PullConsumer`] reads a [`MessageQueue`] from an offset that the caller keeps. A [`PullResult`] has the messages,
+//! each a [`MessageView`] with its [`Properties`], and says where the next pull begins, whatever its [`PullStatus`].
+//! [`prepare_pull`](PullConsumer::prepare_pull) adds options ([`PreparedPull`]): a [`Filter`], how much, and how long
+//! the broker may wait for a message. The group's offsets at the broker are read and written with
+//! [`committed_offset`](PullConsumer::committed_offset) and [`commit_offset`](PullConsumer::commit_offset).
 //!
 //! ```
 //! # use rocketmq_blocking::{Client, Message, embedded::Cluster};
@@ -151,17 +153,18 @@
 //! # Topics, offsets and look-ups
 //!
 //! A client creates topics ([`Client::create_topic`]), lists queues ([`Client::publish_queues`],
-//! [`Client::subscribe_queues`]), tells offsets ([`Client::min_offset`], [`Client::max_offset`], [`Client::search_offset`]) and
-//! finds messages by either id or by key ([`Client::view_message`], [`Client::find_message`], [`Client::query_messages`], which
-//! gives a [`QueryResult`]). An [`OffsetMessageId`] says where a broker stored a message.
+//! [`Client::subscribe_queues`]), tells offsets ([`Client::min_offset`], [`Client::max_offset`],
+//! [`Client::search_offset`]) and finds messages by either id or by key ([`Client::view_message`],
+//! [`Client::find_message`], [`Client::query_messages`], which gives a [`QueryResult`]). An [`OffsetMessageId`] says
+//! where a broker stored a message.
 //!
 //! # Closing
 //!
-//! Dropping the last handle closes, and so does `close`, from any thread and as often as you like: no more work is taken,
-//! what is under way may finish, the brokers are told, threads and connections end. After it returns none is left.
-//! `close_within` sets how long work may take to finish and returns a [`CloseReport`]. Closing a client closes its producers
-//! and consumers. In a callback, which runs on one of the client's own threads, closing only signals and does not wait.
-//! Whatever is used after it was closed fails with [`Error::Closed`].
+//! Dropping the last handle closes, and so does `close`, from any thread and as often as you like: no more work is
+//! taken, what is under way may finish, the brokers are told, threads and connections end. After it returns none is
+//! left. `close_within` sets how long work may take to finish and returns a [`CloseReport`]. Closing a client closes
+//! its producers and consumers. In a callback, which runs on one of the client's own threads, closing only signals and
+//! does not wait. Whatever is used after it was closed fails with [`Error::Closed`].
 //!
 //! # Testing without a server
 //!
