@@ -211,6 +211,8 @@ pub mod embedded;
 mod error;
 mod message;
 mod producer;
+// Every header encodes and decodes: the client uses one side, the embedded cluster the other, tests and benches both.
+#[cfg_attr(not(all(test, feature = "embedded")), allow(dead_code, reason = "a build without the server uses one side"))]
 mod protocol;
 mod remoting;
 mod thread;

@@ -88,7 +88,10 @@ mod tests {
     #[test]
     fn a_thread_that_does_not_end_is_reported_at_the_deadline() {
         let (release, wait) = crossbeam_channel::bounded::<()>(0);
-        let thread = Thread::spawn("mq-test".into(), move || drop(wait.recv())).unwrap();
+        let thread = Thread::spawn("mq-test".into(), move || {
+            let _ = wait.recv();
+        })
+        .unwrap();
         assert!(!thread.join_by(Instant::now() + Duration::from_millis(20)));
         drop(release);
     }

@@ -119,7 +119,9 @@ mod tests {
                 })
             })
             .collect();
-        queue.push(Box::new(move || drop(blocked.recv())));
+        queue.push(Box::new(move || {
+            let _ = blocked.recv();
+        }));
         for number in 0..100 {
             let done = done.clone();
             queue.push(Box::new(move || done.send(number).unwrap()));

@@ -13,8 +13,6 @@ use crate::error::{Error, Result};
 /// Bits of a message's system flag.
 pub(crate) mod sys_flag {
     pub(crate) const COMPRESSED: i32 = 0x1;
-    pub(crate) const TRANSACTION_MASK: i32 = 0xC;
-    pub(crate) const TRANSACTION_PREPARED: i32 = 0x4;
     pub(crate) const BORN_HOST_V6: i32 = 0x10;
     pub(crate) const STORE_HOST_V6: i32 = 0x20;
     pub(crate) const NEED_UNWRAP: i32 = 0x40;

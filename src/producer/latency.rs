@@ -68,7 +68,7 @@ impl Faults {
     }
 
     /// Returns the brokers whose pause is over and that are to be probed now; each once.
-    pub(super) fn to_probe(&mut self, now: Instant) -> Vec<Arc<str>> {
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<Arc<str>> {
         let mut due = Vec::new();
         for (name, fault) in &mut self.brokers {
             if fault.needs_probe && !fault.probing && now >= fault.until {
@@ -140,8 +140,8 @@ mod tests {
         assert_eq!(pick(0, &[], &faults, now), "b");
         let later = now + Duration::from_secs(2);
         assert!(faults.avoids("a", later), "the pause is over, but nobody has asked");
-        assert_eq!(faults.to_probe(later), ["a".into()]);
-        assert!(faults.to_probe(later).is_empty(), "one probe at a time");
+        assert_eq!(faults.take_due(later), ["a".into()]);
+        assert!(faults.take_due(later).is_empty(), "one probe at a time");
         faults.answered("a");
         assert_eq!(pick(0, &[], &faults, later), "a");
     }
@@ -152,8 +152,8 @@ mod tests {
         for _ in 0..3 {
             faults.failed(&"a".into(), now);
         }
-        assert!(faults.to_probe(now + Duration::from_millis(3999)).is_empty());
-        assert_eq!(faults.to_probe(now + Duration::from_secs(4)).len(), 1);
+        assert!(faults.take_due(now + Duration::from_millis(3999)).is_empty());
+        assert_eq!(faults.take_due(now + Duration::from_secs(4)).len(), 1);
     }
 
     #[test]

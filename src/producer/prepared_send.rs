@@ -214,7 +214,7 @@ impl<M: Sendable> PreparedSend<'_, M> {
         self,
         callback: impl FnOnce(Result<SendResult, SendError<M>>) + Send + 'static,
     ) -> Result<(), SendError<M>> {
-        self.start(true, |done| Delivery::Callback(done), callback)
+        self.start(true, Delivery::Callback, callback)
     }
 
     /// As [`send_async`](PreparedSend::send_async), but a full window is [`Error::Busy`] at once.
@@ -225,7 +225,7 @@ impl<M: Sendable> PreparedSend<'_, M> {
         self,
         callback: impl FnOnce(Result<SendResult, SendError<M>>) + Send + 'static,
     ) -> Result<(), SendError<M>> {
-        self.start(false, |done| Delivery::Callback(done), callback)
+        self.start(false, Delivery::Callback, callback)
     }
 
     /// Sends and returns what to wait on, for having many sends under way without callbacks.

@@ -97,7 +97,7 @@ impl Shared {
         let queues = route.publish_queues();
         let start = self.next_round(route.topic());
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = if faults.is_empty() { Vec::new() } else { faults.to_probe(now) };
+        let due = if faults.is_empty() { Vec::new() } else { faults.take_due(now) };
         let chosen = choose(queues, MessageQueue::broker_name, start, tried, &faults, now);
         drop(faults);
         for broker_name in due {

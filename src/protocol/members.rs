@@ -173,7 +173,9 @@ impl<'a> Members<'a> {
         while let Some(&byte) = self.bytes.get(self.at) {
             self.at += 1;
             match byte {
-                b'"' => drop(self.string_rest()?),
+                b'"' => {
+                    self.string_rest()?;
+                }
                 b'{' | b'[' => {
                     depth += 1;
                     if depth > MAX_DEPTH {

@@ -84,11 +84,6 @@ impl ServerRequest {
         let remark = format!(" request type {} not supported", self.frame.code);
         self.answer(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, Some(&remark), &NoFields, &[]);
     }
-
-    #[cfg(test)]
-    pub(crate) fn of(addr: &str, frame: Frame) -> ServerRequest {
-        ServerRequest { addr: addr.into(), frame, connection: None }
-    }
 }
 
 /// Settings of all connections of a client.
@@ -191,34 +186,15 @@ impl Remoting {
         body: &[u8],
         deadline: Deadline,
     ) -> Result<Answer<R>> {
-        self.ask(addr, request, body, None, deadline)
+        self.ask(addr, request, body, deadline)
     }
 
-    /// As [`call`](Remoting::call), for a request that the server may hold for `hold` before it answers.
-    pub(crate) fn call_held<R: Request>(
-        &self,
-        addr: &Arc<str>,
-        request: &R,
-        body: &[u8],
-        hold: Duration,
-        deadline: Deadline,
-    ) -> Result<Answer<R>> {
-        self.ask(addr, request, body, Some(hold), deadline)
-    }
-
-    fn ask<R: Request>(
-        &self,
-        addr: &Arc<str>,
-        request: &R,
-        body: &[u8],
-        hold: Option<Duration>,
-        deadline: Deadline,
-    ) -> Result<Answer<R>> {
+    fn ask<R: Request>(&self, addr: &Arc<str>, request: &R, body: &[u8], deadline: Deadline) -> Result<Answer<R>> {
         let mut refused = false;
         loop {
             let slot = Slot::mine();
             let waiter = Waiter::Slot(slot.clone(), 0);
-            let ticket = self.start(addr, request, body, hold, deadline, waiter, true)?;
+            let ticket = self.start(addr, request, body, deadline, waiter)?;
             ticket.wait(&slot, deadline.at());
             let ended = match slot.take() {
                 Some(ended) => Some(ended),
@@ -288,20 +264,17 @@ impl Remoting {
         }
     }
 
-    /// Starts one attempt whose end goes to `waiter`. A `patient` caller waits for room in a full outbox.
-    #[expect(clippy::too_many_arguments, reason = "the one place where all that a call consists of comes together")]
+    /// Starts one attempt of a blocked caller, who waits for room in a full outbox.
     fn start<R: Request>(
         &self,
         addr: &Arc<str>,
         request: &R,
         body: &[u8],
-        hold: Option<Duration>,
         deadline: Deadline,
         waiter: Waiter,
-        patient: bool,
     ) -> Result<Ticket> {
         let connection = self.pool.connection(addr, deadline)?;
-        match self.hand_over(&connection, request, body, hold, deadline, waiter, patient) {
+        match self.hand_over(&connection, request, body, None, deadline, waiter, true) {
             Ok(opaque) => Ok(Ticket { connection, opaque }),
             Err((_, error)) => Err(error),
         }
@@ -317,7 +290,7 @@ impl Remoting {
         slot: &Arc<Slot>,
         attempt: u32,
     ) -> Result<Ticket> {
-        self.start(addr, request, body, None, deadline, Waiter::Slot(slot.clone(), attempt), true)
+        self.start(addr, request, body, deadline, Waiter::Slot(slot.clone(), attempt))
     }
 
     /// Encodes a request and gives it to the connection.

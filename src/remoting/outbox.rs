@@ -219,7 +219,7 @@ mod tests {
         let batch = outbox.take();
         let len = batch.bytes().len();
         outbox.put_back(batch, len);
-        assert!(outbox.is_empty() && outbox.len() == 0);
+        assert!(outbox.is_empty());
         assert!(outbox.abandon().is_empty());
     }
 }
