@@ -53,7 +53,9 @@ pub(crate) fn closing_while_sends_run() {
             let report = timed("close_within", millis(1200), || client.close_within(millis(100))).unwrap();
             assert!(report.complete, "{report}");
             let closed = Instant::now();
-            eventually("all sends have ended", || ends.lock().unwrap().iter().filter(|(_, end)| end.is_err()).count() == 64);
+            eventually("all sends have ended", || {
+                ends.lock().unwrap().iter().filter(|(_, end)| end.is_err()).count() == 64
+            });
             assert!(closed.elapsed() < millis(300), "{:?} after closing", closed.elapsed());
         });
         for (key, end) in ends.into_inner().unwrap() {
@@ -78,7 +80,8 @@ pub(crate) fn dropping_without_closing() {
         if silent {
             rig.brokers[0].fault(Fault::Swallow, Some(SEND), usize::MAX);
         }
-        let answers: Vec<_> = (0..50).map(|number| send_async(&producer, &format!("k-{number}"), millis(700))).collect();
+        let answers: Vec<_> =
+            (0..50).map(|number| send_async(&producer, &format!("k-{number}"), millis(700))).collect();
         let pending = producer.prepare(message("pending")).timeout(millis(700)).submit().unwrap();
         timed("drop", millis(2000), move || drop((producer, client)));
         for answer in answers {

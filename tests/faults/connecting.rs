@@ -8,7 +8,9 @@ use rocketmq_blocking::{Error, Message, Outcome, Stage};
 
 use crate::judge::timed;
 use crate::proxy::eventually;
-use crate::rig::{Rig, all_not_sent, all_unknown, every_way, message, millis, producer, recovers, send, send_async, warm};
+use crate::rig::{
+    Rig, all_not_sent, all_unknown, every_way, message, millis, producer, recovers, send, send_async, warm,
+};
 
 pub(crate) fn a_server_that_refuses() {
     let mut rig = Rig::new(1);
@@ -18,7 +20,9 @@ pub(crate) fn a_server_that_refuses() {
     rig.brokers[0].refuse();
     // A client that never had a connection, and one that has lost its own.
     all_not_sent(&every_way(&client, &producer, &rig.queue(0), millis(400)));
-    eventually("the loss is noticed", || send(&otherwise, "lost", millis(300)).unwrap_err().outcome() == Outcome::NotSent);
+    eventually("the loss is noticed", || {
+        send(&otherwise, "lost", millis(300)).unwrap_err().outcome() == Outcome::NotSent
+    });
     let error = send(&producer, "sync", millis(700)).unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotSent, "{error}");
     rig.brokers[0].accept();
@@ -104,7 +108,8 @@ pub(crate) fn a_name_server_that_dies_later() {
     warm(&producer, &rig);
     rig.name_server.refuse();
     send(&producer, "known", millis(1000)).expect("the route is known");
-    let unknown = || timed("send", millis(400), || producer.prepare(Message::new("Other", "body")).timeout(millis(400)).send());
+    let unknown =
+        || timed("send", millis(400), || producer.prepare(Message::new("Other", "body")).timeout(millis(400)).send());
     let error = unknown().unwrap_err().error;
     assert_eq!(error.outcome(), Outcome::NotSent, "{error}");
     rig.name_server.accept();

@@ -67,7 +67,11 @@ pub(crate) fn the_first_attempt_may_still_succeed() {
             assert_eq!(rig.brokers[0].release(), 1);
             call.join().unwrap().expect("the first attempt succeeds late")
         });
-        assert_eq!((sent.attempts(), sent.may_be_duplicated(), sent.queue().broker_name()), (2, true, "broker-a"), "{way}");
+        assert_eq!(
+            (sent.attempts(), sent.may_be_duplicated(), sent.queue().broker_name()),
+            (2, true, "broker-a"),
+            "{way}"
+        );
         assert_eq!(rig.times_stored(way), 1);
     }
 }

@@ -277,7 +277,8 @@ impl Shared {
             return None;
         }
         let mut faults = self.faults.lock().unwrap();
-        let armed = faults.iter_mut().find(|armed| armed.left > 0 && armed.code.is_none_or(|code| code == frame.code()))?;
+        let armed =
+            faults.iter_mut().find(|armed| armed.left > 0 && armed.code.is_none_or(|code| code == frame.code()))?;
         armed.left -= 1;
         armed.fired.fetch_add(1, Ordering::SeqCst);
         Some(armed.fault.clone())

@@ -5,9 +5,7 @@ use std::sync::atomic::Ordering;
 use rocketmq_blocking::{Error, Outcome};
 
 use crate::proxy::{Fault, eventually};
-use crate::rig::{
-    Rig, all_unknown, all_well, every_way, message, millis, producer, recovers, send, send_async, warm,
-};
+use crate::rig::{Rig, all_unknown, all_well, every_way, message, millis, producer, recovers, send, send_async, warm};
 use crate::wire::SEND;
 
 /// What is done to an answer ends its connection, for calls of every way; then a send with retries succeeds.
@@ -49,7 +47,10 @@ pub(crate) fn half_an_answer_and_silence() {
     let producer = producer(&client);
     warm(&producer, &rig);
     rig.brokers[0].fault(Fault::Half, Some(SEND), 1);
-    all_unknown(&vec![("sync", producer.prepare(message("half")).retries(0).timeout(millis(300)).send().map(Some).map_err(Error::from))]);
+    all_unknown(&vec![(
+        "sync",
+        producer.prepare(message("half")).retries(0).timeout(millis(300)).send().map(Some).map_err(Error::from),
+    )]);
     // The connection is beyond use: probed, closed, replaced.
     recovers(&producer);
     assert_eq!(rig.times_stored("half"), 1);
