@@ -67,6 +67,7 @@ pub(crate) struct Connection {
     pub(super) reading: Reading,
     pub(super) transport: OnceLock<Arc<dyn Transport>>,
     gone: OnceLock<Loss>,
+    lost_at: OnceLock<Instant>,
     opaque: AtomicI32,
     created: Instant,
     /// Milliseconds from `created` to the last byte received; 0 when there was none.
@@ -147,6 +148,7 @@ impl Connection {
             reading: Reading::default(),
             transport: OnceLock::new(),
             gone: OnceLock::new(),
+            lost_at: OnceLock::new(),
             opaque: AtomicI32::new(0),
             created: Instant::now(),
             received: AtomicU64::new(0),
@@ -171,6 +173,11 @@ impl Connection {
     /// Returns why new calls cannot use it, or `None` when they can.
     pub(super) fn refusal(&self) -> Option<Error> {
         self.gone.get().map(|loss| loss.error(&self.addr, Outcome::NotSent))
+    }
+
+    /// When it was lost; now for one that is not.
+    pub(super) fn lost_at(&self) -> Instant {
+        self.lost_at.get().copied().unwrap_or_else(Instant::now)
     }
 
     pub(super) fn has_received(&self) -> bool {
@@ -361,6 +368,7 @@ impl Connection {
         if self.gone.set(loss).is_err() {
             return;
         }
+        let _ = self.lost_at.set(Instant::now());
         let Some(loss) = self.gone.get() else { return };
         let mut out = self.out();
         let was = out.phase;
