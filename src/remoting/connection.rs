@@ -22,7 +22,7 @@ pub(super) enum Phase {
     Resolving,
     Connecting,
     Open,
-    /// Takes no more frames; the writer ends when it has written what there is.
+    /// Takes no more frames; the writer ends it when everything is written and answered.
     Draining,
     Gone,
 }
@@ -78,6 +78,8 @@ pub(crate) struct Connection {
     pub(super) probing: AtomicBool,
     /// The server said it is leaving: new calls take a new connection.
     pub(super) leaving: AtomicBool,
+    /// As the phase says; looked at without the lock.
+    draining: AtomicBool,
 }
 
 /// Why a connection is gone.
@@ -155,6 +157,7 @@ impl Connection {
             suspect: AtomicBool::new(false),
             probing: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
         }
     }
 
@@ -337,7 +340,18 @@ impl Connection {
     /// Gives a call up; `None` when it ended in the same moment, and the slot has its end.
     pub(super) fn abandon(&self, opaque: i32) -> Option<(Stage, Outcome)> {
         self.pending.remove(opaque)?;
-        Some(self.withdraw(opaque))
+        let end = self.withdraw(opaque);
+        self.wake_if_drained();
+        Some(end)
+    }
+
+    /// Wakes the writer of a connection that ends with its last call.
+    fn wake_if_drained(&self) {
+        // Looked at after the call was taken out, as the writer looks for calls after the flag was set.
+        if self.draining.load(Ordering::SeqCst) && self.pending.in_flight() == 0 {
+            drop(self.out());
+            self.work.notify_all();
+        }
     }
 
     /// Takes a frame out of the outbox if that is still possible.
@@ -360,7 +374,19 @@ impl Connection {
             let deadline = Deadline::from(waiting.started, waiting.until - waiting.started);
             waiting.waiter.complete(Err(deadline.missed(stage, Some(&self.addr), outcome)));
         }
+        self.wake_if_drained();
         next
+    }
+
+    /// Ends the calls that nobody is blocked on, as closed.
+    pub(super) fn end_callbacks(&self) {
+        // No deadline is later than a year.
+        let (all, _) = self.pending.expire(Instant::now() + Duration::from_secs(2 * 365 * 24 * 3600));
+        for (opaque, waiting) in all {
+            let (_, outcome) = self.withdraw(opaque);
+            waiting.waiter.complete(Err(Error::Closed { outcome }));
+        }
+        self.wake_if_drained();
     }
 
     /// Ends the connection for good: fails what waits, each call with its own outcome, and wakes both threads.
@@ -394,11 +420,15 @@ impl Connection {
         }
     }
 
-    /// Takes no more frames; the writer ends the connection once everything is written.
+    /// Takes no more frames; the writer ends the connection once everything is written and all calls but held ones have
+    /// ended.
     pub(super) fn drain(&self) {
         let mut out = self.out();
         match out.phase {
-            Phase::Open => out.phase = Phase::Draining,
+            Phase::Open => {
+                out.phase = Phase::Draining;
+                self.draining.store(true, Ordering::SeqCst);
+            }
             Phase::Resolving | Phase::Connecting => {
                 drop(out);
                 return self.lose(Loss::Closed);
@@ -418,6 +448,7 @@ impl Connection {
             self.serve(requests);
         }
         self.pending.match_all(received.frames.drain(..), &mut received.matched);
+        self.wake_if_drained();
         let mut blocked = false;
         for (waiting, frame) in received.matched.drain(..) {
             if frame.code == ResponseCode::GO_AWAY.0 {

@@ -439,8 +439,8 @@ impl Remoting {
         self.pool.retain(keep);
     }
 
-    /// Drains, closes and joins all connections, giving them until `deadline` to write what they have; then fails what
-    /// still waits with `Closed`. Later calls fail with `Closed`.
+    /// Drains, closes and joins all connections, giving them until `deadline` to write what they have and blocked callers to
+    /// get their answers; then fails what still waits with `Closed`. Later calls fail with `Closed`.
     pub(crate) fn close(&self, deadline: Instant) {
         self.pool.close(deadline);
     }

@@ -150,9 +150,12 @@ impl Pool {
         drop(entries);
         for entry in &all {
             entry.connection.drain();
+            // Whoever wanted to wait for these has: what is left is not worth the grace period of blocked callers.
+            entry.connection.end_callbacks();
         }
         for entry in &all {
-            // The writer ends the connection when it has written everything; after the deadline it is ended as it stands.
+            // The writer ends the connection when everything is written and answered; after the deadline it is ended as it
+            // stands.
             entry.threads.iter().for_each(|thread| {
                 thread.wait_until(deadline);
             });
