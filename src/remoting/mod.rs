@@ -398,7 +398,9 @@ impl Remoting {
         let judge = Box::new(move |result: Result<Frame>| {
             probed.probing.store(false, Ordering::SeqCst);
             probed.suspect.store(false, Ordering::Relaxed);
-            if result.is_err_and(|error| error.is_timeout()) {
+            // Anything received meanwhile shows that it is there: the probe waits behind other requests.
+            let silent = probed.last_received() <= deadline.started();
+            if silent && result.is_err_and(|error| error.is_timeout()) {
                 probed.give_up();
             }
         });
