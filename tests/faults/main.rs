@@ -64,7 +64,27 @@ const TESTS: &[(&str, fn())] = tests! {
         a_full_window;
 };
 
+/// Prints what the client logs, when `FAULTS_LOG` is set.
+struct Printer(Instant);
+
+impl log::Log for Printer {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let thread = std::thread::current();
+        eprintln!("{:.3?} {} {}: {}", self.0.elapsed(), record.level(), thread.name().unwrap_or("?"), record.args());
+    }
+
+    fn flush(&self) {}
+}
+
 fn main() -> ExitCode {
+    if std::env::var_os("FAULTS_LOG").is_some() {
+        let _ = log::set_logger(Box::leak(Box::new(Printer(Instant::now()))));
+        log::set_max_level(log::LevelFilter::Debug);
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let chosen: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
     let chosen = TESTS.iter().filter(|(name, _)| chosen.is_empty() || chosen.iter().any(|part| name.contains(&**part)));

@@ -17,8 +17,6 @@ pub(crate) enum Fault {
     Swallow,
     /// The request goes nowhere and is answered with this code and remark.
     Refuse(i64, &'static str),
-    /// The request goes nowhere and the connection ends.
-    HangUp,
     /// The request is carried out and the connection is reset before the answer.
     Reset,
     /// The answer is lost.
@@ -248,7 +246,6 @@ impl Shared {
                 match self.pick(&frame) {
                     Some(Fault::Swallow) => {}
                     Some(Fault::Refuse(code, remark)) => (&link.client).write_all(&frame.refusal(code, remark))?,
-                    Some(Fault::HangUp) => return Ok(false),
                     Some(Fault::Reset) => {
                         link.marked.lock().unwrap().insert(frame.opaque(), Fault::Reset);
                         (&link.server).write_all(&frame.bytes)?;
@@ -308,7 +305,7 @@ impl Shared {
         };
         let (mut client, bytes) = (&link.client, &frame.bytes);
         match fault {
-            None | Some(Fault::Swallow | Fault::Refuse(..) | Fault::HangUp) => client.write_all(bytes),
+            None | Some(Fault::Swallow | Fault::Refuse(..)) => client.write_all(bytes),
             Some(Fault::Lose) => Ok(()),
             Some(Fault::Reset) => {
                 link.mute.store(true, Ordering::SeqCst);

@@ -1,6 +1,5 @@
 //! A broker that dies and comes back while many send.
 
-use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -8,6 +7,15 @@ use rocketmq_blocking::{Outcome, Result, SendResult};
 
 use crate::proxy::eventually;
 use crate::rig::{Rig, millis, producer, send, send_async, warm};
+
+/// Lets the senders end, also when the test fails.
+struct OnDrop<'a>(&'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
 
 pub(crate) fn kill_and_restart_under_sixteen_threads() {
     let mut rig = Rig::new(1);
@@ -35,6 +43,7 @@ pub(crate) fn kill_and_restart_under_sixteen_threads() {
                 }
             });
         }
+        let _done = OnDrop(&done);
         let grows = |what: &str, count: &AtomicUsize, by: usize| {
             let before = count.load(Ordering::SeqCst);
             eventually(what, || count.load(Ordering::SeqCst) >= before + by);
@@ -58,10 +67,8 @@ pub(crate) fn kill_and_restart_under_sixteen_threads() {
             }
         }
         grows("messages are sent again", &sent, 200);
-        done.store(true, Ordering::SeqCst);
     });
-    let mut stored = HashMap::<String, usize>::new();
-    rig.stored().into_iter().for_each(|key| *stored.entry(key).or_default() += 1);
+    let stored = rig.stored_times();
     for (key, end) in ends.into_inner().unwrap() {
         let times = stored.get(&key).copied().unwrap_or(0);
         match end {

@@ -77,6 +77,13 @@ impl Rig {
         self.cluster.stored(TOPIC).iter().flat_map(keys).collect()
     }
 
+    /// How often each key is stored.
+    pub(crate) fn stored_times(&self) -> HashMap<String, usize> {
+        let mut times = HashMap::new();
+        self.stored().into_iter().for_each(|key| *times.entry(key).or_default() += 1);
+        times
+    }
+
     pub(crate) fn times_stored(&self, key: &str) -> usize {
         self.stored().iter().filter(|stored| *stored == key).count()
     }

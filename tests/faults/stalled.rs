@@ -8,19 +8,17 @@ use rocketmq_blocking::{Error, Message, Outcome};
 
 use crate::judge::{Timer, timed};
 use crate::proxy::eventually;
-use crate::rig::{Rig, TOPIC, every_way, millis, producer, recovers, warm};
+use crate::rig::{Rig, TOPIC, every_way, millis, recovers, warm};
 
 /// Bodies that fill the kernel's buffers soon.
-const BODY: usize = 200_000;
-
-fn big(key: &str) -> Message {
-    Message::builder(TOPIC, vec![7; BODY]).key(key).build()
+fn big(key: &str, bytes: usize) -> Message {
+    Message::builder(TOPIC, vec![7; bytes]).key(key).build()
 }
 
 pub(crate) fn a_peer_that_stops_reading_and_resumes() {
     let mut rig = Rig::new(1);
-    // Some calls wait for room in the outbox, most in it.
-    let client = rig.look_after(rig.builder().outbox_limit(4 << 20));
+    // Some calls wait for room in the outbox, most in it. Probes are patient: this is about one connection.
+    let client = rig.look_after(rig.builder().outbox_limit(4 << 20).probe_timeout(millis(5000)));
     let producer = client.producer("faults").compress_above(usize::MAX).start().unwrap();
     warm(&producer, &rig);
     rig.brokers[0].pause();
@@ -32,7 +30,7 @@ pub(crate) fn a_peer_that_stops_reading_and_resumes() {
                 for round in 0..25 {
                     let key = format!("k-{thread}-{round}");
                     let limit = millis(20 + 30 * (round % 3));
-                    let send = producer.prepare(big(&key)).timeout(limit);
+                    let send = producer.prepare(big(&key, 200_000)).timeout(limit);
                     match (thread + round) % 4 {
                         0 => {
                             let (timer, sender) = (Timer::start("send_async", limit), sender.clone());
@@ -68,7 +66,7 @@ pub(crate) fn a_peer_that_stops_reading_and_resumes() {
     };
     let (not_sent, unknown, sent) = (keys(Some(Outcome::NotSent)), keys(Some(Outcome::Unknown)), keys(None));
     assert_eq!(not_sent.len() + unknown.len() + sent.len(), 200, "none was rejected");
-    assert!(not_sent.len() > 50 && !unknown.is_empty(), "{} and {}", not_sent.len(), unknown.len());
+    assert!(not_sent.len() >= 20 && !unknown.is_empty(), "{} and {}", not_sent.len(), unknown.len());
     rig.brokers[0].resume();
     recovers(&producer);
     client.close().unwrap();
@@ -92,8 +90,9 @@ pub(crate) fn a_broker_that_never_reads() {
         for thread in 0..8 {
             let producer = &producer;
             scope.spawn(move || {
-                for round in 0..10 {
-                    let send = producer.prepare(big(&format!("k-{thread}-{round}"))).retries(0).timeout(limit);
+                for round in 0..2 {
+                    let send =
+                        producer.prepare(big(&format!("k-{thread}-{round}"), 2_000_000)).retries(0).timeout(limit);
                     let error = timed("send", limit, || send.send()).unwrap_err().error;
                     // The connection is closed at the stall limit, or this one is among what fits into the kernel.
                     assert!(matches!(error, Error::Disconnected { .. } | Error::Timeout { .. }), "{error}");

@@ -3,8 +3,6 @@
 use serde_json::Value;
 
 pub(crate) const SEND: i64 = 310;
-pub(crate) const PULL: i64 = 11;
-pub(crate) const ROUTE: i64 = 105;
 
 /// A frame as it passes by.
 #[derive(Debug, Clone)]
