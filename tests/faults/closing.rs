@@ -120,7 +120,9 @@ pub(crate) fn a_callback_that_closes() {
         let producer = Arc::new(producer(&client));
         warm(&producer, &rig);
         let (sender, ended) = mpsc::channel();
+        let (all, submitted) = crossbeam_channel::bounded::<()>(0);
         for number in 0..50 {
+            let submitted = submitted.clone();
             let (closing, own, sender) = (producer.clone(), client.clone(), sender.clone());
             let started = Instant::now();
             producer
@@ -128,6 +130,8 @@ pub(crate) fn a_callback_that_closes() {
                 .timeout(millis(600))
                 .send_async(move |end| {
                     if number == 10 {
+                        // Closes when all are under way.
+                        let _ = submitted.recv();
                         timed("close on a callback thread", millis(0), || {
                             closing.close().unwrap();
                             own.close().unwrap();
@@ -140,7 +144,7 @@ pub(crate) fn a_callback_that_closes() {
                 rig.brokers[0].fault(Fault::Swallow, Some(SEND), usize::MAX);
             }
         }
-        drop(sender);
+        drop((sender, all));
         // The others have not been asked whether they mind: they end well, or as closed.
         let ends: Vec<_> = ended.iter().collect();
         assert_eq!(ends.len(), 50);

@@ -10,6 +10,7 @@ const GRACE: Duration = Duration::from_millis(100);
 struct Book {
     /// How long after its deadline each call ended; zero for those that were in time.
     late: Vec<Duration>,
+    latest: Option<(Duration, String)>,
     to_their_deadline: usize,
     begun: usize,
     /// What was wrong in the test that runs now.
@@ -17,7 +18,7 @@ struct Book {
 }
 
 static BOOK: Mutex<Book> =
-    Mutex::new(Book { late: Vec::new(), to_their_deadline: 0, begun: 0, complaints: Vec::new() });
+    Mutex::new(Book { late: Vec::new(), latest: None, to_their_deadline: 0, begun: 0, complaints: Vec::new() });
 
 /// One call under way; it goes where the call ends.
 #[derive(Debug)]
@@ -40,8 +41,11 @@ impl Timer {
         let mut book = BOOK.lock().unwrap();
         book.late.push(late);
         book.to_their_deadline += usize::from(took + Duration::from_millis(5) >= self.limit);
+        let Timer { what, limit, .. } = self;
+        if book.latest.as_ref().is_none_or(|(latest, _)| *latest < late) {
+            book.latest = Some((late, format!("{what} with a limit of {limit:?}")));
+        }
         if late > GRACE {
-            let Timer { what, limit, .. } = self;
             book.complaints.push(format!("{what} with a limit of {limit:?} took {took:?}"));
         }
     }
@@ -73,8 +77,8 @@ pub(crate) fn summary() -> String {
     book.late.sort_unstable();
     let (count, reached) = (book.late.len(), book.to_their_deadline);
     let percentile = book.late.get((count * 99).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default();
-    let most = book.late.last().copied().unwrap_or_default();
+    let (most, whose) = book.latest.clone().unwrap_or_default();
     format!(
-        "{count} calls, {reached} of them to their deadline; end after the deadline: 99th percentile {percentile:.1?}, maximum {most:.1?}"
+        "{count} calls, {reached} of them to their deadline; end after the deadline: 99th percentile {percentile:.1?}, maximum {most:.1?} ({whose})"
     )
 }

@@ -42,6 +42,7 @@ const TESTS: &[(&str, fn())] = tests! {
         an_answer_on_another_connection
         answers_that_come_twice
         answers_that_come_too_late
+        answers_for_others_do_not_prolong_a_call
         garbage_and_impossible_lengths
         a_server_that_goes_away;
     busy:

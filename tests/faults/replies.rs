@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use rocketmq_blocking::{Error, Outcome};
 
 use crate::proxy::{Fault, eventually};
-use crate::rig::{Rig, all_unknown, all_well, every_way, message, millis, producer, recovers, send, send_async, warm};
+use crate::rig::{
+    Rig, all_unknown, all_well, every_way, message, millis, nothing_waits, producer, recovers, send, send_async, warm,
+};
 use crate::wire::SEND;
 
 /// What is done to an answer ends its connection, for calls of every way; then a send with retries succeeds.
@@ -130,6 +132,32 @@ pub(crate) fn answers_that_come_too_late() {
         assert_eq!((sent.attempts(), sent.may_be_duplicated()), (1, false));
     }
     assert_eq!(rig.times_stored("sync"), 1);
+}
+
+pub(crate) fn answers_for_others_do_not_prolong_a_call() {
+    let mut rig = Rig::new(1);
+    let client = rig.client();
+    let producer = producer(&client);
+    warm(&producer, &rig);
+    let broker = &rig.brokers[0];
+    broker.fault(Fault::Hold, Some(SEND), 1);
+    assert_eq!(send(&producer, "first", millis(300)).unwrap_err().outcome(), Outcome::Unknown);
+    let astray = broker.take_held().remove(0);
+    nothing_waits(&client);
+    // The answer that nobody waits for is repeated again and again while another caller, who is alone, waits for his own.
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| {
+            // Right after other answers a lone caller reads for himself.
+            (0..30).for_each(|_| drop(producer.send(message("hot")).unwrap()));
+            broker.fault(Fault::Hold, Some(SEND), 1);
+            send(&producer, "second", millis(500))
+        });
+        while !call.is_finished() {
+            broker.inject(&astray);
+            std::thread::park_timeout(millis(20));
+        }
+        assert_eq!(call.join().unwrap().unwrap_err().outcome(), Outcome::Unknown);
+    });
 }
 
 pub(crate) fn garbage_and_impossible_lengths() {
