@@ -78,7 +78,8 @@ impl Rig {
         producer.send(message()).expect("a cluster that works");
         producer.send_oneway(message()).expect("a cluster that works");
         let (sender, answer) = mpsc::channel();
-        producer.send_async(message(), move |end| drop(sender.send(end.is_ok()).is_ok())).expect("it is accepted");
+        let callback = move |end: Result<_, _>| assert!(sender.send(end.is_ok()).is_ok());
+        producer.send_async(message(), callback).expect("it is accepted");
         assert_eq!(answer.recv(), Ok(true));
         // Threads name themselves when they begin to run.
         let all = ["mq-callback", "mq-read", "mq-schedule", "mq-write"];
@@ -251,13 +252,15 @@ fn never_used(rig: &Rig) {
     rig.is_clean("drop unused");
 }
 
+type Way = fn(&Rig);
+
 #[test]
 fn no_thread_and_no_socket_survives_any_way_of_closing() {
     let cluster = Cluster::builder().topic(TOPIC, 4).start().unwrap();
     let mut rig = Rig { cluster, sockets: 0 };
     assert!(client_threads().is_empty());
     rig.sockets = sockets();
-    let ways: &[(&str, fn(&Rig))] = &[
+    let ways: &[(&str, Way)] = &[
         ("closed", closed),
         ("dropped", dropped),
         ("closed twice", closed_twice),

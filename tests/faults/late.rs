@@ -9,12 +9,15 @@ use crate::proxy::{Fault, eventually};
 use crate::rig::{Rig, message, millis, producer, send_async, warm};
 use crate::wire::SEND;
 
+/// A way of sending, its limit in milliseconds, and whether what is unknown is tried again.
+type Way = fn(&Producer, u64, bool) -> Result<SendResult>;
+
 /// The ways of sending that have an answer.
-fn ways() -> [(&'static str, fn(&Producer, u64, bool) -> Result<SendResult>); 3] {
+fn ways() -> [(&'static str, Way); 3] {
     fn send(producer: &Producer, limit: u64, retry_unknown: bool) -> Result<SendResult> {
         let limit = millis(limit);
         let send = producer.prepare(message("sync")).timeout(limit).retry_unknown(retry_unknown);
-        timed("send", limit, || send.send()).map_err(Error::from)
+        timed("send", limit, || Ok(send.send()?))
     }
     fn submit(producer: &Producer, limit: u64, retry_unknown: bool) -> Result<SendResult> {
         let limit = millis(limit);

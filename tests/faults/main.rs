@@ -3,6 +3,8 @@
 //! One test at a time, in a binary of its own, because each call is judged: however the peer behaves, it must end by its
 //! deadline and 100 ms. The last line says how late calls were in all. Takes names to choose from like any test binary.
 
+#![allow(clippy::result_large_err, reason = "a failed send gives its message back, and these closures pass it on")]
+
 mod judge;
 mod proxy;
 mod rig;

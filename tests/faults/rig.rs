@@ -133,7 +133,7 @@ pub(crate) fn warm(producer: &Producer, rig: &Rig) {
 
 /// A send, judged. `key` is the message's.
 pub(crate) fn send(producer: &Producer, key: &str, limit: Duration) -> Result<SendResult> {
-    timed("send", limit, || producer.prepare(message(key)).timeout(limit).send()).map_err(Error::from)
+    timed("send", limit, || Ok(producer.prepare(message(key)).timeout(limit).send()?))
 }
 
 /// An asynchronous send whose end is judged and then forwarded.
@@ -158,12 +158,12 @@ pub(crate) fn every_way(client: &Client, producer: &Producer, queue: &MessageQue
     let consumer = consumer(client);
     let (sender, answers) = mpsc::channel();
     std::thread::scope(|scope| {
-        let sync = scope.spawn(|| timed("send", limit, || prepare("sync").send()).map(Some).map_err(Error::from));
+        let sync = scope.spawn(|| timed("send", limit, || Ok(Some(prepare("sync").send()?))));
         let submit = scope.spawn(|| {
             let pending = || prepare("submit").submit()?.wait().map_err(Error::from);
             timed("submit", limit, pending).map(Some)
         });
-        let oneway = scope.spawn(|| timed("oneway", limit, || prepare("oneway").send_oneway()).map_err(Error::from));
+        let oneway = scope.spawn(|| timed("oneway", limit, || Ok(prepare("oneway").send_oneway()?)));
         let pull = scope.spawn(|| timed("pull", limit, || consumer.prepare_pull(queue, 0).timeout(limit).fetch()));
         let timer = Timer::start("send_async", limit);
         let started = prepare("async").send_async(move |result| {
@@ -171,6 +171,13 @@ pub(crate) fn every_way(client: &Client, producer: &Producer, queue: &MessageQue
             let _ = sender.send(result);
         });
         started.expect("an asynchronous send is accepted");
+        let (pulled, pulls) = mpsc::channel();
+        let timer = Timer::start("fetch_async", limit);
+        let started = consumer.prepare_pull(queue, 0).timeout(limit).fetch_async(move |result| {
+            timer.end();
+            let _ = pulled.send(result);
+        });
+        started.expect("an asynchronous pull is accepted");
         let answer = answers.recv().expect("the callback is called").map(Some).map_err(Error::from);
         vec![
             ("sync", sync.join().unwrap()),
@@ -178,6 +185,7 @@ pub(crate) fn every_way(client: &Client, producer: &Producer, queue: &MessageQue
             ("submit", submit.join().unwrap()),
             ("oneway", oneway.join().unwrap().map(|()| None)),
             ("pull", pull.join().unwrap().map(|_| None)),
+            ("async pull", pulls.recv().expect("the callback is called").map(|_| None)),
         ]
     })
 }
