@@ -317,7 +317,8 @@ impl Connection {
     /// Sends a frame that is not answered, and waits until the kernel has it. `buffered` does not wait.
     pub(super) fn send_oneway(&self, outgoing: &Outgoing<'_>, deadline: Deadline, buffered: bool) -> Result<()> {
         if buffered {
-            return self.hand_over(outgoing, deadline, None, true);
+            // Nobody asks what became of it, so nothing is kept for that when its time is over.
+            return self.hand_over(&Outgoing { opaque: NOBODY, ..*outgoing }, deadline, None, true);
         }
         let slot = Slot::mine();
         self.hand_over(outgoing, deadline, Some(slot.clone()), true)?;
