@@ -51,7 +51,10 @@ impl Call<'_> {
 
     /// Answers a request whose fields or body cannot be read, as Java answers what makes a processor throw.
     pub(super) fn unreadable(&mut self, error: &Error) -> Handled {
-        self.error(ResponseCode::SYSTEM_ERROR, &format!("RemotingCommandException: {error}"))
+        self.error(
+            ResponseCode::SYSTEM_ERROR,
+            &format!("org.apache.rocketmq.remoting.exception.RemotingCommandException: {error}"),
+        )
     }
 
     pub(super) fn unsupported(&mut self) -> Handled {

@@ -27,6 +27,16 @@ impl Filter {
         }
     }
 
+    /// Reads the expression that a pull carries. As in Java, one that is not SQL filters nothing instead of being refused;
+    /// only the check of a client (code 46) and a heartbeat's subscription notice.
+    pub(super) fn pulled(expression: &str, kind: Option<&str>) -> Result<Filter, String> {
+        match kind {
+            None | Some("" | "TAG") => Filter::tags(expression),
+            Some(_) if expression.is_empty() => Err("Expression can't be null!".to_owned()),
+            kind => Ok(Filter::new(expression, kind).unwrap_or(Filter::All)),
+        }
+    }
+
     fn tags(expression: &str) -> Result<Filter, String> {
         if expression.is_empty() || expression == "*" {
             return Ok(Filter::All);
@@ -71,5 +81,7 @@ mod tests {
         assert!(Filter::new("||", None).is_err());
         assert!(Filter::new("", Some("SQL92")).is_err());
         assert!(Filter::new("a = 1", Some("SQL93")).is_err());
+        assert!(Filter::pulled("", Some("SQL92")).is_err());
+        assert!(matches!(Filter::pulled("a =", Some("SQL92")), Ok(Filter::All)), "as observed");
     }
 }

@@ -24,6 +24,9 @@ const SYSTEM_GROUPS: [&str; 8] = [
     "CID_RMQ_SYS_TRANS",
 ];
 
+/// The offsets of a topic's queues.
+type ByQueue = HashMap<i32, i64>;
+
 /// The consumer groups of a broker and their offsets.
 #[derive(Debug)]
 pub(super) struct Offsets {
@@ -35,7 +38,7 @@ struct Table {
     groups: HashSet<Arc<str>>,
     /// Groups that may not consume.
     disabled: HashSet<Arc<str>>,
-    offsets: HashMap<Arc<str>, HashMap<Arc<str>, HashMap<i32, i64>>>,
+    offsets: HashMap<Arc<str>, HashMap<Arc<str>, ByQueue>>,
 }
 
 impl Table {

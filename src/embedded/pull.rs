@@ -96,7 +96,7 @@ impl Broker {
         }
         if pull.sys_flag & pull_flag::SUBSCRIPTION != 0 {
             let expression = pull.subscription.as_deref().unwrap_or_default();
-            return Filter::new(expression, pull.expression_type.as_deref()).or_else(|_| {
+            return Filter::pulled(expression, pull.expression_type.as_deref()).or_else(|_| {
                 let remark = "parse the consumer's subscription failed".to_owned();
                 refuse(ResponseCode::SUBSCRIPTION_PARSE_FAILED, remark)
             });

@@ -23,7 +23,7 @@ impl Broker {
         };
         let store = self.set.store();
         let found = store.find(&asked.topic, &asked.key, limit, asked.begin_timestamp, asked.end_timestamp);
-        let (time, offset) = store.newest();
+        let (time, offset) = if found.is_empty() { (0, 0) } else { store.newest() };
         drop(store);
         let header = QueryReply { last_update_timestamp: Some(time), last_update_offset: Some(offset) };
         if found.is_empty() {

@@ -10,13 +10,14 @@ use super::broker::Broker;
 use super::call::{Call, Handled};
 use super::delay::{self, Delay};
 use super::name_server::FAQ;
-use super::records::{NewRecord, plain};
+use super::records::{Known, NewRecord, plain};
 use super::topics::{self, DEAD_LETTER_PREFIX, RETRY_PREFIX, Topic};
 use crate::code::{RequestCode, ResponseCode};
 use crate::error::{Error, Result};
 use crate::message::{find_in_wire, key, write_property};
 use crate::protocol::batch;
 use crate::protocol::frame::Frame;
+use crate::protocol::request::headers;
 use crate::protocol::rpc::send::{DEFAULT_REGION, SendReply};
 use crate::protocol::rpc::topic::perm;
 
@@ -95,7 +96,9 @@ impl<'a> Fields<'a> {
 }
 
 fn number<T: std::str::FromStr>(text: &str, into: &mut T, bit: u16) -> Result<u16> {
-    *into = text.parse().map_err(|_| Error::malformed(format!("NumberFormatException: For input string: {text:?}")))?;
+    *into = text
+        .parse()
+        .map_err(|_| Error::malformed(format!("java.lang.NumberFormatException: For input string: {text:?}")))?;
     Ok(bit)
 }
 
@@ -117,6 +120,14 @@ fn short_name(long: &str) -> &'static str {
     }
 }
 
+headers! {
+    /// What the answer to a refused send carries.
+    pub(crate) struct Refused {
+        "MSG_REGION" => region: String,
+        "TRACE_ON" => trace_on: bool,
+    }
+}
+
 /// A refusal: code and remark.
 pub(super) struct Refusal(pub(super) ResponseCode, pub(super) String);
 
@@ -133,7 +144,8 @@ impl Broker {
         };
         if frame.body().is_empty() {
             // Java's broker stumbles over the absent body before it checks anything.
-            let remark = "java.lang.NullPointerException: Cannot read the array length because the body is null";
+            let remark = "java.lang.NullPointerException: Cannot read the array length because the return value of \
+                          \"org.apache.rocketmq.remoting.protocol.RemotingCommand.getBody()\" is null";
             return call.error(ResponseCode::SYSTEM_ERROR, remark);
         }
         let stored = self.admit_send(&fields, call).and_then(|topic| {
@@ -146,7 +158,12 @@ impl Broker {
         });
         match stored {
             Ok(reply) => call.fields(&reply),
-            Err(Refusal(code, remark)) => call.error(code, &remark),
+            // What Java throws is answered outside the processor, which has set the fields by then.
+            Err(Refusal(ResponseCode::SYSTEM_ERROR, remark)) => call.error(ResponseCode::SYSTEM_ERROR, &remark),
+            Err(Refusal(code, remark)) => {
+                let header = Refused { region: DEFAULT_REGION.to_owned(), trace_on: true };
+                call.reply(code, Some(&remark), &header, &[])
+            }
         }
     }
 
@@ -189,15 +206,13 @@ impl Broker {
     ) -> Result<SendReply, Refusal> {
         let (target, target_queue, dead) = self.target(fields, &topic.name, queue_id)?;
         let mut properties = complete(&fields.properties, &self.set.settings.cluster);
-        let unique_id = match find_in_wire(&properties, key::UNIQUE_ID) {
-            Some(id) => id.to_owned(),
-            None => {
-                let id = format!("{:032X}", fastrand::u128(..));
-                write_property(&mut properties, key::UNIQUE_ID, &id);
-                id
-            }
-        };
-        if find_in_wire(&properties, key::TRANSACTION_PREPARED).is_some_and(|flag| flag.eq_ignore_ascii_case("true")) {
+        let known = Known::new(&fields.properties);
+        let unique_id = known.unique_id.map(str::to_owned).unwrap_or_else(|| {
+            let id = format!("{:032X}", fastrand::u128(..));
+            write_property(&mut properties, key::UNIQUE_ID, &id);
+            id
+        });
+        if known.prepared.is_some_and(|flag| flag.eq_ignore_ascii_case("true")) {
             let ip = self.member().addr.ip();
             let remark = format!("the broker[{ip}] sending transaction message is forbidden");
             return refuse(ResponseCode::NO_PERMISSION, remark);
@@ -210,7 +225,7 @@ impl Broker {
             properties: Bytes::new(),
             ..self.blank(fields, call)
         };
-        let delay = if dead { Delay::None } else { delay::requested(&properties)? };
+        let delay = if dead { Delay::None } else { delay::requested(&known)? };
         let parked = delay.park(&mut new, &mut properties);
         if new.body.len() > self.set.settings.message_limit || properties.len() > MAX_PROPERTIES {
             return Err(self.too_large());
@@ -260,7 +275,10 @@ impl Broker {
         let items = match batch::decode(&body) {
             Ok(items) if !items.is_empty() && !delayed => items,
             Ok(_) => return Err(self.too_large()),
-            Err(error) => return refuse(ResponseCode::SYSTEM_ERROR, format!("BufferUnderflowException: {error}")),
+            Err(error) => {
+                let remark = format!("java.lang.IllegalArgumentException: newPosition > limit: {error}");
+                return refuse(ResponseCode::SYSTEM_ERROR, remark);
+            }
         };
         // Since 5.4 the members keep their own properties and get none of the batch's.
         let blank = NewRecord { topic: topic.name.clone(), queue_id, ..self.blank(fields, call) };

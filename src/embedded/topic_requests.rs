@@ -4,6 +4,7 @@ use super::broker::Broker;
 use super::call::{Call, Handled};
 use super::topics::{self, Topic};
 use crate::code::ResponseCode;
+use crate::protocol::fields::NoFields;
 use crate::protocol::rpc::topic::{CreateTopic, DeleteTopic};
 
 impl Broker {
@@ -27,7 +28,8 @@ impl Broker {
             sys_flag: asked.sys_flag.unwrap_or(0),
             order: asked.order,
         });
-        call.done()
+        // Java's broker forgets to clear the remark it starts with.
+        call.reply(ResponseCode::SUCCESS, Some("not set any response code"), &NoFields, &[])
     }
 
     pub(super) fn delete_topic(&self, call: &mut Call<'_>) -> Handled {

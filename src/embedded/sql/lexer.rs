@@ -83,7 +83,7 @@ fn number(rest: &str) -> Result<(Token, usize), String> {
 }
 
 fn word(rest: &str) -> (Token, usize) {
-    let part = |char: char| char.is_alphanumeric() || matches!(char, '_' | '$' | '.');
+    let part = |char: char| char.is_alphanumeric() || matches!(char, '_' | '$' | '-');
     let len = rest.find(|char| !part(char)).unwrap_or(rest.len());
     let word = &rest[..len];
     let keyword = KEYWORDS.iter().find(|keyword| keyword.eq_ignore_ascii_case(word));

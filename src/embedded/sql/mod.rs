@@ -104,7 +104,8 @@ fn truth(node: &Node, properties: &str) -> Result<Option<bool>, Unreadable> {
             Text::Ends => text.ends_with(part.as_str()),
         }),
         Node::Literal(Value::Boolean(truth)) => Some(*truth),
-        Node::Property(name) => find_in_wire(properties, name).map(|value| value.eq_ignore_ascii_case("true")),
+        // A property alone is text, whatever it says, and text is never true.
+        Node::Property(name) => find_in_wire(properties, name).map(|_| false),
         Node::Literal(_) => None,
     })
 }
@@ -213,6 +214,9 @@ mod tests {
             "a = 5.5",
             "ok = FALSE",
             "FALSE",
+            "ok",
+            "missing",
+            "a-b = 1",
         ] {
             assert!(!Expression::parse(text).unwrap().matches(PROPERTIES), "{text}");
         }
@@ -224,7 +228,6 @@ mod tests {
         for text in [
             "",
             " ",
-            "a",
             "a =",
             "a = 'x",
             "a = 1 AND",
@@ -245,6 +248,8 @@ mod tests {
             &deep,
             "a = 99999999999999999999",
             "not",
+            "3 BETWEEN 2 AND 1",
+            "a.b = 1",
             "\u{0}",
         ] {
             assert!(Expression::parse(text).is_err(), "{text:.40}");

@@ -1,7 +1,7 @@
 //! Words to a tree, by recursive descent: `OR` binds weaker than `AND`, `AND` weaker than `NOT`.
 
 use super::lexer::{Token, tokens};
-use super::{Compare, Node, Text, Value};
+use super::{Compare, Node, Text, Value, float};
 
 /// Deeper nesting is refused: the tree is walked by recursion.
 const MAX_DEPTH: usize = 100;
@@ -118,6 +118,9 @@ impl Parser {
             let high = self.operand()?;
             ordered(&low)?;
             ordered(&high)?;
+            if matches!((number(&low), number(&high)), (Some(low), Some(high)) if low > high) {
+                return Err(format!("BETWEEN {low:?} AND {high:?} holds for nothing"));
+            }
             let above = Node::Compare(Compare::GreaterOrEqual, left(), Box::new(low));
             let below = Node::Compare(Compare::LessOrEqual, left(), Box::new(high));
             return Ok(Some(Node::And(Box::new(above), Box::new(below))));
@@ -175,10 +178,17 @@ fn negate(node: Node) -> Node {
     Node::Not(Box::new(node))
 }
 
-/// Refuses what is neither true nor false: a property, number or string alone.
+fn number(node: &Node) -> Option<f64> {
+    match node {
+        Node::Literal(value @ (Value::Integer(_) | Value::Float(_))) => Some(float(value)),
+        _ => None,
+    }
+}
+
+/// Refuses what is neither true nor false: a number or string alone.
 fn boolean(node: Node) -> Result<Node, String> {
     match node {
-        Node::Property(_) | Node::Literal(Value::Text(_) | Value::Integer(_) | Value::Float(_)) => {
+        Node::Literal(Value::Text(_) | Value::Integer(_) | Value::Float(_)) => {
             Err(format!("{node:?} is not a condition"))
         }
         node => Ok(node),
