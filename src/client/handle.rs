@@ -99,6 +99,13 @@ impl Client {
         Ok(close::close(self.core(), grace))
     }
 
+    /// Returns how many calls wait for an answer, the client's own included: for tests that look for calls left behind.
+    #[cfg(feature = "embedded")]
+    #[doc(hidden)]
+    pub fn calls_waiting(&self) -> usize {
+        self.core().remoting().waiting()
+    }
+
     /// Makes sure that a name server answers, whatever it says.
     pub(super) fn ensure_name_server(&self) -> Result<()> {
         let request = GetRoute { standard_json: Some(true), topic: "TBW102".into() };

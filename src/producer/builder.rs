@@ -183,7 +183,7 @@ impl ProducerBuilder {
             mailbox: None,
             close: Box::new(move || {
                 if let Some(shared) = closing.upgrade() {
-                    shared.close(shared.default_grace());
+                    shared.close_with_client();
                 }
             }),
         };

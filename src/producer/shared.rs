@@ -160,11 +160,20 @@ impl Shared {
 
     /// Takes no more, waits for what is under way, and leaves. On one of the crate's own threads it does not wait.
     pub(super) fn close(&self, grace: Duration) -> CloseReport {
+        self.close_by(Deadline::after(grace), !thread::is_own())
+    }
+
+    /// As [`close`](Shared::close), as part of closing the client, which has a grace period of its own and happens on a
+    /// thread that may wait.
+    pub(super) fn close_with_client(&self) {
+        self.close_by(self.core.close_deadline().unwrap_or_else(|| Deadline::after(self.default_grace())), true);
+    }
+
+    fn close_by(&self, deadline: Deadline, waits: bool) -> CloseReport {
         let first = !self.closed.swap(true, Ordering::AcqRel);
         self.window.close();
         let before = self.window.in_flight();
-        let waits = !thread::is_own();
-        let left = if waits { self.window.drain(Instant::now() + grace) } else { before };
+        let left = if waits { self.window.drain(deadline.at()) } else { before };
         if let Some(membership) = self.membership.get().filter(|_| first) {
             // From a callback only the announcement is sent; nobody waits for the brokers to take note.
             membership.leave(Deadline::after(if waits { LEAVE } else { Duration::ZERO }));

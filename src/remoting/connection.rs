@@ -22,7 +22,7 @@ pub(super) enum Phase {
     Resolving,
     Connecting,
     Open,
-    /// Takes no more frames; the writer ends when it has written what there is.
+    /// Takes no more frames; the writer ends it when everything is written and answered.
     Draining,
     Gone,
 }
@@ -67,6 +67,7 @@ pub(crate) struct Connection {
     pub(super) reading: Reading,
     pub(super) transport: OnceLock<Arc<dyn Transport>>,
     gone: OnceLock<Loss>,
+    lost_at: OnceLock<Instant>,
     opaque: AtomicI32,
     created: Instant,
     /// Milliseconds from `created` to the last byte received; 0 when there was none.
@@ -77,6 +78,8 @@ pub(crate) struct Connection {
     pub(super) probing: AtomicBool,
     /// The server said it is leaving: new calls take a new connection.
     pub(super) leaving: AtomicBool,
+    /// As the phase says; looked at without the lock.
+    draining: AtomicBool,
 }
 
 /// Why a connection is gone.
@@ -147,12 +150,14 @@ impl Connection {
             reading: Reading::default(),
             transport: OnceLock::new(),
             gone: OnceLock::new(),
+            lost_at: OnceLock::new(),
             opaque: AtomicI32::new(0),
             created: Instant::now(),
             received: AtomicU64::new(0),
             suspect: AtomicBool::new(false),
             probing: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
         }
     }
 
@@ -171,6 +176,11 @@ impl Connection {
     /// Returns why new calls cannot use it, or `None` when they can.
     pub(super) fn refusal(&self) -> Option<Error> {
         self.gone.get().map(|loss| loss.error(&self.addr, Outcome::NotSent))
+    }
+
+    /// When it was lost; now for one that is not.
+    pub(super) fn lost_at(&self) -> Instant {
+        self.lost_at.get().copied().unwrap_or_else(Instant::now)
     }
 
     pub(super) fn has_received(&self) -> bool {
@@ -308,7 +318,8 @@ impl Connection {
     /// Sends a frame that is not answered, and waits until the kernel has it. `buffered` does not wait.
     pub(super) fn send_oneway(&self, outgoing: &Outgoing<'_>, deadline: Deadline, buffered: bool) -> Result<()> {
         if buffered {
-            return self.hand_over(outgoing, deadline, None, true, false);
+            // Nobody asks what became of it, so nothing is kept for that when its time is over.
+            return self.hand_over(&Outgoing { opaque: NOBODY, ..*outgoing }, deadline, None, true, false);
         }
         let slot = Slot::mine();
         self.hand_over(outgoing, deadline, Some(slot.clone()), true, true)?;
@@ -331,7 +342,18 @@ impl Connection {
     /// Gives a call up; `None` when it ended in the same moment, and the slot has its end.
     pub(super) fn abandon(&self, opaque: i32) -> Option<(Stage, Outcome)> {
         self.pending.remove(opaque)?;
-        Some(self.withdraw(opaque))
+        let end = self.withdraw(opaque);
+        self.wake_if_drained();
+        Some(end)
+    }
+
+    /// Wakes the writer of a connection that ends with its last call.
+    fn wake_if_drained(&self) {
+        // Looked at after the call was taken out, as the writer looks for calls after the flag was set.
+        if self.draining.load(Ordering::SeqCst) && self.pending.in_flight() == 0 {
+            drop(self.out());
+            self.work.notify_all();
+        }
     }
 
     /// Takes a frame out of the outbox if that is still possible.
@@ -354,7 +376,19 @@ impl Connection {
             let deadline = Deadline::from(waiting.started, waiting.until - waiting.started);
             waiting.waiter.complete(Err(deadline.missed(stage, Some(&self.addr), outcome)));
         }
+        self.wake_if_drained();
         next
+    }
+
+    /// Ends the calls that nobody is blocked on, as closed.
+    pub(super) fn end_callbacks(&self) {
+        // No deadline is later than a year.
+        let (all, _) = self.pending.expire(Instant::now() + Duration::from_secs(2 * 365 * 24 * 3600));
+        for (opaque, waiting) in all {
+            let (_, outcome) = self.withdraw(opaque);
+            waiting.waiter.complete(Err(Error::Closed { outcome }));
+        }
+        self.wake_if_drained();
     }
 
     /// Ends the connection for good: fails what waits, each call with its own outcome, and wakes both threads.
@@ -362,6 +396,7 @@ impl Connection {
         if self.gone.set(loss).is_err() {
             return;
         }
+        let _ = self.lost_at.set(Instant::now());
         let Some(loss) = self.gone.get() else { return };
         let mut out = self.out();
         let was = out.phase;
@@ -387,11 +422,15 @@ impl Connection {
         }
     }
 
-    /// Takes no more frames; the writer ends the connection once everything is written.
+    /// Takes no more frames; the writer ends the connection once everything is written and all calls but held ones have
+    /// ended.
     pub(super) fn drain(&self) {
         let mut out = self.out();
         match out.phase {
-            Phase::Open => out.phase = Phase::Draining,
+            Phase::Open => {
+                out.phase = Phase::Draining;
+                self.draining.store(true, Ordering::SeqCst);
+            }
             Phase::Resolving | Phase::Connecting => {
                 drop(out);
                 return self.lose(Loss::Closed);
@@ -411,6 +450,7 @@ impl Connection {
             self.serve(requests);
         }
         self.pending.match_all(received.frames.drain(..), &mut received.matched);
+        self.wake_if_drained();
         let mut blocked = 0;
         for (waiting, frame) in received.matched.drain(..) {
             if frame.code == ResponseCode::GO_AWAY.0 {

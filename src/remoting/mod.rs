@@ -371,7 +371,9 @@ impl Remoting {
         let judge = Box::new(move |result: Result<Frame>| {
             probed.probing.store(false, Ordering::SeqCst);
             probed.suspect.store(false, Ordering::Relaxed);
-            if result.is_err_and(|error| error.is_timeout()) {
+            // Anything received meanwhile shows that it is there: the probe waits behind other requests.
+            let silent = probed.last_received() <= deadline.started();
+            if silent && result.is_err_and(|error| error.is_timeout()) {
                 probed.give_up();
             }
         });
@@ -412,8 +414,8 @@ impl Remoting {
         self.pool.retain(keep);
     }
 
-    /// Drains, closes and joins all connections, giving them until `deadline` to write what they have; then fails what
-    /// still waits with `Closed`. Later calls fail with `Closed`.
+    /// Drains, closes and joins all connections, giving them until `deadline` to write what they have and blocked callers to
+    /// get their answers; then fails what still waits with `Closed`. Later calls fail with `Closed`.
     pub(crate) fn close(&self, deadline: Instant) {
         self.pool.close(deadline);
     }

@@ -18,6 +18,9 @@ struct Entry {
     threads: Vec<Thread>,
     /// How often in a row nothing was received from this address.
     failures: u32,
+    /// From 0 to 1: where in its range the pause before the next connection lies. Drawn once, so that many callers do not
+    /// get the shortest of their draws.
+    jitter: f64,
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +75,8 @@ impl Pool {
                 None if !leaving => return Ok(entry.connection.clone()),
                 Some(refusal) if !entry.connection.has_received() => {
                     failures = entry.failures.saturating_add(1);
-                    not_before += back_off(failures, fastrand::f64());
+                    // From the loss on, not from now: a caller with less time than the pause must not begin it anew.
+                    not_before = not_before.max(entry.connection.lost_at() + back_off(failures, entry.jitter));
                     if not_before >= deadline.at() {
                         return Err(refusal);
                     }
@@ -87,11 +91,21 @@ impl Pool {
             self.resolver.clone(),
             self.counters.clone(),
         ));
-        let entry = Entry { connection: connection.clone(), threads: launch(&connection, not_before)?, failures };
+        let entry = Entry {
+            connection: connection.clone(),
+            threads: launch(&connection, not_before)?,
+            failures,
+            jitter: fastrand::f64(),
+        };
         if let Some(former) = entries.current.insert(addr.clone(), entry) {
             entries.former.push(former);
         }
         Ok(connection)
+    }
+
+    #[cfg(test)]
+    pub(super) fn failures(&self, addr: &str) -> u32 {
+        self.entries().current.get(addr).map_or(0, |entry| entry.failures)
     }
 
     /// Returns all connections, former ones included.
@@ -136,9 +150,12 @@ impl Pool {
         drop(entries);
         for entry in &all {
             entry.connection.drain();
+            // Whoever wanted to wait for these has: what is left is not worth the grace period of blocked callers.
+            entry.connection.end_callbacks();
         }
         for entry in &all {
-            // The writer ends the connection when it has written everything; after the deadline it is ended as it stands.
+            // The writer ends the connection when everything is written and answered; after the deadline it is ended as it
+            // stands.
             entry.threads.iter().for_each(|thread| {
                 thread.wait_until(deadline);
             });

@@ -213,6 +213,23 @@ fn a_connection_cut_before_the_answer_leaves_the_outcome_unknown_and_is_replaced
 }
 
 #[test]
+fn callers_with_less_time_than_the_pause_find_a_server_that_is_back() {
+    let (listener, addr) = listen();
+    drop(listener);
+    let rig = Rig::new(RemotingOptions::default());
+    let until = Instant::now() + Duration::from_secs(5);
+    // After five failures in a row the pause is far longer than any of these callers would wait.
+    while rig.remoting.pool.failures(&addr) < 5 && Instant::now() < until {
+        rig.ask(&addr, 0, 1000).unwrap_err();
+    }
+    echo(TcpListener::bind(&*addr).unwrap());
+    while rig.ask(&addr, 7, 100).is_err() {
+        assert!(Instant::now() < until, "never connected again");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn late_and_foreign_answers_are_counted_and_dropped() {
     let (listener, addr) = listen();
     std::thread::spawn(move || {

@@ -54,7 +54,7 @@ impl Connection {
                         }
                         out.outbox.put_back(batch, 0);
                     }
-                    if out.phase == Phase::Draining {
+                    if out.phase == Phase::Draining && self.pending.in_flight() == 0 {
                         drop(out);
                         self.lose(Loss::Closed);
                         return None;

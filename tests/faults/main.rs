@@ -1,0 +1,113 @@
+//! What a client does when networks and servers do wrong.
+//!
+//! One test at a time, in a binary of its own, because each call is judged: however the peer behaves, it must end by its
+//! deadline and 100 ms. The last line says how late calls were in all. Takes names to choose from like any test binary.
+
+#![allow(clippy::result_large_err, reason = "a failed send gives its message back, and these closures pass it on")]
+
+mod judge;
+mod proxy;
+mod rig;
+mod wire;
+
+mod busy;
+mod closing;
+mod connecting;
+mod late;
+mod replies;
+mod restart;
+mod stalled;
+
+use std::panic::catch_unwind;
+use std::process::ExitCode;
+use std::time::Instant;
+
+macro_rules! tests {
+    ($($module:ident: $($name:ident)*;)*) => { &[$($((concat!(stringify!($module), "::", stringify!($name)), $module::$name as fn()),)*)*] };
+}
+
+const TESTS: &[(&str, fn())] = tests! {
+    connecting:
+        a_server_that_refuses
+        a_server_that_never_accepts
+        connecting_that_hangs
+        a_name_that_cannot_be_resolved
+        a_name_server_that_comes_up_later
+        a_name_server_that_dies_later
+        a_silent_name_server_beside_one_that_answers;
+    replies:
+        a_reset_before_the_answer
+        a_connection_that_ends_within_the_answer
+        half_an_answer_and_silence
+        answers_of_single_bytes
+        an_answer_with_a_foreign_number
+        an_answer_on_another_connection
+        answers_that_come_twice
+        answers_that_come_too_late
+        answers_for_others_do_not_prolong_a_call
+        garbage_and_impossible_lengths
+        a_server_that_goes_away;
+    busy:
+        one_of_two_brokers_is_busy
+        the_only_broker_is_busy;
+    late:
+        a_silent_broker_costs_three_fifths_of_the_time
+        the_first_attempt_may_still_succeed
+        no_second_attempt_when_it_could_duplicate;
+    stalled:
+        a_peer_that_stops_reading_and_resumes
+        a_broker_that_never_reads;
+    restart:
+        kill_and_restart_under_sixteen_threads;
+    closing:
+        closing_while_sends_run
+        dropping_without_closing
+        a_callback_that_panics
+        a_callback_that_closes
+        a_full_window;
+};
+
+/// Prints what the client logs, when `FAULTS_LOG` is set.
+struct Printer(Instant);
+
+impl log::Log for Printer {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let thread = std::thread::current();
+        eprintln!("{:.3?} {} {}: {}", self.0.elapsed(), record.level(), thread.name().unwrap_or("?"), record.args());
+    }
+
+    fn flush(&self) {}
+}
+
+fn main() -> ExitCode {
+    if std::env::var_os("FAULTS_LOG").is_some() {
+        let _ = log::set_logger(Box::leak(Box::new(Printer(Instant::now()))));
+        log::set_max_level(log::LevelFilter::Debug);
+    }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let chosen: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let chosen = TESTS.iter().filter(|(name, _)| chosen.is_empty() || chosen.iter().any(|part| name.contains(&**part)));
+    if arguments.iter().any(|argument| argument == "--list") {
+        chosen.for_each(|(name, _)| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
+    let (mut run, mut failed) = (0, Vec::new());
+    for (name, test) in chosen {
+        let started = Instant::now();
+        let passed = catch_unwind(test).is_ok();
+        let complaints = judge::complaints();
+        complaints.iter().for_each(|complaint| eprintln!("{name}: {complaint}"));
+        let passed = passed && complaints.is_empty();
+        println!("test {name} ... {} ({:.1?})", if passed { "ok" } else { "FAILED" }, started.elapsed());
+        run += 1;
+        if !passed {
+            failed.push(name);
+        }
+    }
+    println!("\n{run} tests, {} failed {failed:?}; {}", failed.len(), judge::summary());
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
