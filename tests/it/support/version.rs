@@ -1,0 +1,32 @@
+use std::io::Write;
+
+use super::cluster;
+
+/// What not every server has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Feature {
+    /// Messages delivered after a time or at a time, to the second.
+    TimerMessages,
+    /// A limit in bytes on what a pull returns.
+    PullBytes,
+    /// "No offset committed" is told from offset 0 as long as the topic is young.
+    NoOffsetIsTold,
+    /// The unique id comes back as transaction id of a send.
+    TransactionId,
+}
+
+/// Whether the server under test has a feature. What it lacks is said on standard error, past the capture of test output,
+/// and the test checks what happens instead.
+pub(crate) fn supports(feature: Feature) -> bool {
+    let version = &cluster().version;
+    let old = version.starts_with("4.");
+    let why = match feature {
+        Feature::TimerMessages if old => "timer messages came with 5.0: an older server delivers at once",
+        Feature::PullBytes if old => "maxMsgBytes came with 5.0: an older server ignores it",
+        Feature::NoOffsetIsTold if old => "setZeroIfNotFound came with 5.0: an older server says 0 for a young topic",
+        Feature::TransactionId if old => "the transaction id of every send came with 5.0",
+        _ => return true,
+    };
+    let _ = writeln!(std::io::stderr(), "server {version} lacks {feature:?}: {why}");
+    false
+}
