@@ -3,7 +3,20 @@
 
 mod support;
 
+mod async_send;
 mod basic;
 mod batch;
+mod client;
+mod delay;
+mod exceptions;
+mod groups;
+mod headers;
+mod hooks;
+mod offsets;
+mod oneway;
 mod order;
 mod pull;
+mod query;
+mod sql;
+mod tags;
+mod topics;

@@ -64,8 +64,10 @@ impl<'a> PreparedPull<'a> {
         self
     }
 
-    /// Sets how many bytes of messages to return at most, up to 16 MiB; one message is returned even if it is larger.
-    /// Brokers obey from 5.0 on, and have a limit of their own: 256 KiB from memory and 64 KiB from disk by default.
+    /// Asks for so many bytes of messages at most, up to 16 MiB, where a server heeds it.
+    ///
+    /// The field belongs to the protocol since 5.0, but Apache's brokers do not look at it, 5.5.0 included; they have a
+    /// limit of their own: 256 KiB from memory and 64 KiB from disk by default.
     pub fn max_bytes(mut self, bytes: usize) -> PreparedPull<'a> {
         self.max_bytes = Some(bytes);
         self

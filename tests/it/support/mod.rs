@@ -2,11 +2,13 @@
 
 mod cluster;
 mod scene;
+mod silent;
 mod version;
 mod wait;
 
 pub(crate) use cluster::{Cluster, cluster};
 pub(crate) use scene::{Scene, scene, unique};
+pub(crate) use silent::SilentServer;
 pub(crate) use version::{Feature, supports};
 pub(crate) use wait::{PATIENCE, eventually};
 

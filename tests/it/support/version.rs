@@ -7,8 +7,6 @@ use super::cluster;
 pub(crate) enum Feature {
     /// Messages delivered after a time or at a time, to the second.
     TimerMessages,
-    /// A limit in bytes on what a pull returns.
-    PullBytes,
     /// "No offset committed" is told from offset 0 as long as the topic is young.
     NoOffsetIsTold,
     /// The unique id comes back as transaction id of a send.
@@ -22,7 +20,6 @@ pub(crate) fn supports(feature: Feature) -> bool {
     let old = version.starts_with("4.");
     let why = match feature {
         Feature::TimerMessages if old => "timer messages came with 5.0: an older server delivers at once",
-        Feature::PullBytes if old => "maxMsgBytes came with 5.0: an older server ignores it",
         Feature::NoOffsetIsTold if old => "setZeroIfNotFound came with 5.0: an older server says 0 for a young topic",
         Feature::TransactionId if old => "the transaction id of every send came with 5.0",
         _ => return true,
