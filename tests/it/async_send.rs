@@ -198,7 +198,7 @@ fn full_window(silent: &SilentServer, messages: usize, bytes: usize) -> (Produce
     let client = rocketmq_blocking::Client::builder().name_servers(silent.addr()).build().unwrap();
     let producer = client.producer(unique("window")).async_window(messages, bytes).start().unwrap();
     let (done, called_back) = mpsc::channel();
-    let fill = producer.prepare(Message::new("T", vec![1; 100])).timeout(Duration::from_secs(2));
+    let fill = producer.prepare(Message::new("T", vec![1; 100])).timeout(Duration::from_secs(1));
     fill.send_async(move |result| done.send(result).unwrap()).unwrap();
     (producer, called_back)
 }
@@ -220,7 +220,7 @@ fn a_full_window_is_busy_at_once_for_those_who_try_and_a_wait_for_others() {
         assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
         // The first one's end makes room.
         let began = Instant::now();
-        let waits = producer.prepare(Message::new("T", "x")).timeout(PATIENCE).submit().unwrap();
+        let waits = producer.prepare(Message::new("T", "x")).timeout(Duration::from_secs(2)).submit().unwrap();
         assert!(called_back.recv_timeout(PATIENCE).unwrap().is_err());
         assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
         drop(waits);

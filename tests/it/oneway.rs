@@ -1,5 +1,7 @@
 //! Sending without an answer: what arrives, and what is still an error.
 
+use std::time::{Duration, Instant};
+
 use rocketmq_blocking::{Error, Message, Outcome};
 
 use crate::support::{NOWHERE, Scene, client_to_nowhere, scene, sorted_bodies};
@@ -75,7 +77,10 @@ fn what_is_known_locally_is_an_error() {
 fn a_broker_that_cannot_be_reached_is_an_error() {
     let mut scene = Scene::with_queues(1);
     scene.client = scene.cluster.builder().address_map(|_| NOWHERE.to_owned()).build().unwrap();
-    let failed = scene.producer().send_oneway(scene.message("x")).unwrap_err();
+    let producer = scene.producer();
+    let began = Instant::now();
+    let failed = producer.send_oneway(scene.message("x")).unwrap_err();
+    assert!(began.elapsed() < Duration::from_secs(2), "a refused connection is known at once: {:?}", began.elapsed());
     assert!(matches!(&failed.error, Error::Connect { addr, .. } if **addr == *NOWHERE), "{failed}");
     assert_eq!(failed.error.outcome(), Outcome::NotSent);
 }
