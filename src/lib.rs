@@ -8,6 +8,8 @@ pub mod bench;
 mod client;
 mod code;
 mod consumer;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 mod error;
 mod message;
 mod producer;

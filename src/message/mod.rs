@@ -10,6 +10,8 @@ pub use id::OffsetMessageId;
 pub(crate) use id::UniqueIds;
 pub use outgoing::{Message, MessageBuilder};
 pub use properties::Properties;
+#[cfg(feature = "embedded")]
+pub(crate) use properties::find_in_wire;
 pub(crate) use properties::{key, write_property};
 pub use queue::MessageQueue;
 pub use view::MessageView;

@@ -228,6 +228,16 @@ impl Frame {
         &self.data[self.body..]
     }
 
+    /// Returns a copy that does not keep a large body alive, for whoever keeps frames.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn header_only(&self) -> Frame {
+        const SMALL: usize = 1024;
+        if self.data.len() <= SMALL {
+            return self.clone();
+        }
+        Frame { data: Bytes::copy_from_slice(&self.data[..self.body]), ..self.clone() }
+    }
+
     /// Returns the body, sharing the frame's memory.
     pub(crate) fn body_bytes(&self) -> Bytes {
         self.data.slice(self.body..)

@@ -1,0 +1,230 @@
+//! A broker: what a master and its slaves share, and which request is whose.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::call::{Call, Handled};
+use super::clock::{Clock, earlier};
+use super::delay::Delayed;
+use super::groups::Groups;
+use super::hold::Holds;
+use super::link::Link;
+use super::offsets::Offsets;
+use super::records::{NewRecord, now_millis};
+use super::server::Service;
+use super::store::{Place, Store};
+use super::topics::{Topic, Topics};
+use crate::code::{RequestCode, ResponseCode};
+use crate::message::{find_in_wire, key};
+use crate::protocol::filter::java_hash;
+use crate::protocol::rpc::topic::perm;
+
+/// The id of a master.
+pub(super) const MASTER: i64 = 0;
+
+/// What a cluster's brokers have in common.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) cluster: Arc<str>,
+    pub(super) auto_create: bool,
+    pub(super) topics: Vec<Topic>,
+    pub(super) message_limit: usize,
+    pub(super) store_limit: usize,
+    pub(super) delay_scale: f64,
+    pub(super) slave_read: bool,
+    pub(super) credentials: Option<(String, String)>,
+}
+
+/// One server of a set: the master or a slave.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) id: i64,
+    pub(super) addr: SocketAddr,
+    /// Whether the name server tells clients about it.
+    pub(super) registered: AtomicBool,
+    pub(super) holds: Holds,
+}
+
+/// What a master and its slaves share: name, topics, messages, offsets.
+#[derive(Debug)]
+pub(super) struct BrokerSet {
+    pub(super) name: Arc<str>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) topics: Topics,
+    pub(super) offsets: Offsets,
+    pub(super) delayed: Mutex<Delayed>,
+    pub(super) members: Vec<Member>,
+    /// What the broker allows as a whole.
+    pub(super) perm: AtomicI32,
+    /// Which broker id pulls are told to ask next, 0 unless a test says otherwise.
+    pub(super) suggested: AtomicI64,
+    pub(super) clock: Arc<Clock>,
+    store: Mutex<Store>,
+    /// The first half of this broker's offset message ids: address and port.
+    id_prefix: String,
+}
+
+impl BrokerSet {
+    pub(super) fn new(
+        name: Arc<str>,
+        settings: Arc<Settings>,
+        members: Vec<(i64, SocketAddr)>,
+        clock: Arc<Clock>,
+    ) -> Arc<BrokerSet> {
+        let host = members.first().map_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)), |(_, addr)| *addr);
+        let id = crate::message::OffsetMessageId { store_host: host, commit_log_offset: 0 }.to_string();
+        let member = |(id, addr)| Member { id, addr, registered: AtomicBool::new(false), holds: Holds::default() };
+        Arc::new(BrokerSet {
+            topics: Topics::new(&settings.cluster, &name, settings.auto_create, &settings.topics),
+            offsets: Offsets::new(),
+            delayed: Mutex::default(),
+            members: members.into_iter().map(member).collect(),
+            perm: AtomicI32::new(perm::READ | perm::WRITE),
+            suggested: AtomicI64::new(MASTER),
+            clock,
+            store: Mutex::new(Store::new(settings.store_limit)),
+            id_prefix: id[..id.len() - 16].to_owned(),
+            name,
+            settings,
+        })
+    }
+
+    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn store_host(&self) -> SocketAddr {
+        self.members.first().map_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)), |member| member.addr)
+    }
+
+    pub(super) fn message_id(&self, commit_log_offset: i64) -> String {
+        format!("{}{commit_log_offset:016X}", self.id_prefix)
+    }
+
+    pub(super) fn has_master(&self) -> bool {
+        self.members.iter().any(|member| member.id == MASTER && member.registered.load(Ordering::SeqCst))
+    }
+
+    /// Stores a message and answers the pulls that waited for it.
+    pub(super) fn put(&self, new: &NewRecord) -> Place {
+        let record = new.encode();
+        let properties = new.properties();
+        let tag_code = find_in_wire(properties, key::TAGS).map_or(0, java_hash);
+        let keys = find_in_wire(properties, key::KEYS).unwrap_or_default().split(' ').filter(|key| !key.is_empty());
+        let keys = keys.chain(find_in_wire(properties, key::UNIQUE_ID));
+        let place = self.store().append(&new.topic, new.queue_id, record, tag_code, now_millis(), keys);
+        self.arrived(&new.topic, new.queue_id, &place);
+        place
+    }
+
+    fn arrived(&self, topic: &str, queue_id: i32, place: &Place) {
+        if self.members.iter().all(|member| member.holds.is_empty()) {
+            return;
+        }
+        let Some(entry) = self.store().entry(place.sequence).cloned() else { return };
+        for member in &self.members {
+            for held in member.holds.take_matching(topic, queue_id, &entry) {
+                held.answer(self, member.id);
+            }
+        }
+    }
+
+    /// Forgets everything but the topics of the start.
+    pub(super) fn clear(&self) {
+        self.store().clear();
+        self.topics.reset();
+        self.offsets.clear();
+        self.delayed.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    pub(super) fn remove_topic(&self, topic: &str) {
+        self.topics.remove(topic);
+        self.offsets.remove_topic(topic);
+        self.store().remove_topic(topic);
+    }
+}
+
+/// A master or a slave, as the service of a server.
+pub(super) struct Broker {
+    pub(super) set: Arc<BrokerSet>,
+    /// The place among the members.
+    pub(super) at: usize,
+    pub(super) groups: Groups,
+}
+
+impl Broker {
+    pub(super) fn new(set: Arc<BrokerSet>, at: usize) -> Broker {
+        Broker { set, at, groups: Groups::default() }
+    }
+
+    pub(super) fn member(&self) -> &Member {
+        &self.set.members[self.at]
+    }
+
+    pub(super) fn is_slave(&self) -> bool {
+        self.member().id != MASTER
+    }
+
+    fn refusal(&self, call: &Call<'_>) -> Option<String> {
+        let _ = &call;
+        #[cfg(feature = "acl")]
+        if let Some((access_key, secret_key)) = &self.set.settings.credentials {
+            return super::auth::check(call.frame, access_key, secret_key).err();
+        }
+        None
+    }
+}
+
+impl Service for Broker {
+    fn serve(&self, call: &mut Call<'_>) -> Handled {
+        if let Some(remark) = self.refusal(call) {
+            return call.error(ResponseCode::NO_PERMISSION, &remark);
+        }
+        match call.frame.request_code() {
+            RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE => {
+                self.send(call)
+            }
+            RequestCode::PULL_MESSAGE | RequestCode::LITE_PULL_MESSAGE => self.pull(call),
+            RequestCode::QUERY_MESSAGE => self.find(call),
+            RequestCode::VIEW_MESSAGE_BY_ID => self.view(call),
+            RequestCode::QUERY_CONSUMER_OFFSET => self.query_offset(call),
+            RequestCode::UPDATE_CONSUMER_OFFSET => self.update_offset(call),
+            RequestCode::SEARCH_OFFSET_BY_TIMESTAMP => self.search_offset(call),
+            RequestCode::GET_MAX_OFFSET => self.max_offset(call),
+            RequestCode::GET_MIN_OFFSET => self.min_offset(call),
+            RequestCode::GET_EARLIEST_MSG_STORETIME => self.earliest_time(call),
+            RequestCode::HEART_BEAT => self.heartbeat(call),
+            RequestCode::UNREGISTER_CLIENT => self.unregister(call),
+            RequestCode::GET_CONSUMER_LIST_BY_GROUP => self.consumer_list(call),
+            RequestCode::CHECK_CLIENT_CONFIG => self.check_client(call),
+            RequestCode::UPDATE_AND_CREATE_TOPIC => self.create_topic(call),
+            RequestCode::DELETE_TOPIC_IN_BROKER => self.delete_topic(call),
+            RequestCode::CONSUMER_SEND_MSG_BACK => self.send_back(call),
+            _ => call.unsupported(),
+        }
+    }
+
+    fn left(&self, link: &Arc<Link>) {
+        self.member().holds.forget(link.id);
+        self.groups.disconnected(link.id);
+    }
+
+    fn up(&self, up: bool) {
+        self.member().registered.store(up, Ordering::SeqCst);
+        if up {
+            self.set.clock.wake();
+        }
+    }
+
+    fn tick(&self, now: Instant) -> Option<Instant> {
+        let (due, next) = self.member().holds.take_due(now);
+        for held in due {
+            held.answer(&self.set, self.member().id);
+        }
+        // What is due while the master is down is delivered when it is up again.
+        let delivers = !self.is_slave() && self.set.has_master();
+        earlier(next, if delivers { self.set.deliver_due(now) } else { None })
+    }
+}

@@ -1,0 +1,273 @@
+//! Settings of a cluster, and how it is put together.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use super::broker::{Broker, BrokerSet, MASTER, Settings};
+use super::clock::Clock;
+use super::cluster::{Cluster, Inner};
+use super::listen;
+use super::name_server::NameServer;
+use super::recorder::Recorder;
+use super::server::{Limits, Server, Service};
+use super::topics::{self, Topic};
+use crate::error::{Error, Result};
+use crate::protocol::frame::MAX_FRAME;
+use crate::thread::Thread;
+
+const MAX_BROKERS: usize = 26;
+const MAX_SLAVES: usize = 8;
+
+/// The settings of a [`Cluster`]. Each has a default; [`start`](ClusterBuilder::start) checks them all.
+///
+/// ```
+/// use rocketmq_blocking::embedded::Cluster;
+///
+/// let cluster = Cluster::builder().brokers(2).slaves(1).auto_create_topics(false).topic("OrderTopic", 8).start()?;
+/// assert_eq!(cluster.stored_count("OrderTopic"), 0);
+/// # Ok::<(), rocketmq_blocking::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "nothing runs before start()"]
+pub struct ClusterBuilder {
+    brokers: usize,
+    slaves: usize,
+    name_servers: Vec<String>,
+    broker_ip: IpAddr,
+    broker_port: u16,
+    recorded: usize,
+    limits: Limits,
+    settings: Settings,
+}
+
+impl Default for ClusterBuilder {
+    fn default() -> ClusterBuilder {
+        ClusterBuilder {
+            brokers: 1,
+            slaves: 0,
+            name_servers: vec!["127.0.0.1:0".to_owned()],
+            broker_ip: Ipv4Addr::LOCALHOST.into(),
+            broker_port: 0,
+            recorded: 10_000,
+            limits: Limits { frame: MAX_FRAME, connections: 1024 },
+            settings: Settings {
+                cluster: "DefaultCluster".into(),
+                auto_create: true,
+                topics: Vec::new(),
+                message_limit: 4 << 20,
+                store_limit: 256 << 20,
+                delay_scale: 1.0,
+                slave_read: true,
+                credentials: None,
+            },
+        }
+    }
+}
+
+impl ClusterBuilder {
+    /// Number of brokers, 1 to 26: `broker-a`, `broker-b`, …. Default 1.
+    pub fn brokers(mut self, count: usize) -> ClusterBuilder {
+        self.brokers = count;
+        self
+    }
+
+    /// Number of slaves of each broker, 0 to 8. Default 0.
+    pub fn slaves(mut self, count: usize) -> ClusterBuilder {
+        self.slaves = count;
+        self
+    }
+
+    /// The cluster's name. Default `DefaultCluster`.
+    pub fn cluster_name(mut self, name: impl Into<Arc<str>>) -> ClusterBuilder {
+        self.settings.cluster = name.into();
+        self
+    }
+
+    /// Address of the name server, `ip:port`; port 0 chooses a free one. Default `127.0.0.1:0`.
+    pub fn name_server(mut self, addr: impl Into<String>) -> ClusterBuilder {
+        self.name_servers = vec![addr.into()];
+        self
+    }
+
+    /// Number of name servers, at least 1, all but the first on free ports. Default 1.
+    pub fn name_servers(mut self, count: usize) -> ClusterBuilder {
+        let first = self.name_servers.swap_remove(0);
+        let ip = first.rsplit_once(':').map_or("127.0.0.1", |(ip, _)| ip).to_owned();
+        self.name_servers = vec![first];
+        self.name_servers.resize(count.max(1), format!("{ip}:0"));
+        self
+    }
+
+    /// The address brokers listen on and are known by. Default 127.0.0.1.
+    pub fn broker_ip(mut self, ip: impl Into<IpAddr>) -> ClusterBuilder {
+        self.broker_ip = ip.into();
+        self
+    }
+
+    /// Port of the first broker's master; other servers take the ports behind it. Default 0: free ones.
+    pub fn broker_port(mut self, port: u16) -> ClusterBuilder {
+        self.broker_port = port;
+        self
+    }
+
+    /// Whether sending to an unknown topic creates it. Default true.
+    pub fn auto_create_topics(mut self, enabled: bool) -> ClusterBuilder {
+        self.settings.auto_create = enabled;
+        self
+    }
+
+    /// Creates a topic with so many queues on each broker. May be given several times.
+    pub fn topic(mut self, name: impl Into<Arc<str>>, queues: u16) -> ClusterBuilder {
+        self.settings.topics.push(Topic::new(name, i32::from(queues)));
+        self
+    }
+
+    /// Makes brokers demand signed requests, and answer others with code 16 as Apache 5.x does. Needs the feature `acl`.
+    pub fn credentials(mut self, access_key: impl Into<String>, secret_key: impl Into<String>) -> ClusterBuilder {
+        self.settings.credentials = Some((access_key.into(), secret_key.into()));
+        self
+    }
+
+    /// Largest body of a message or batch in bytes. Default 4 MiB.
+    pub fn message_limit(mut self, bytes: usize) -> ClusterBuilder {
+        self.settings.message_limit = bytes;
+        self
+    }
+
+    /// Bytes of messages each broker keeps; beyond, the oldest are dropped and minimum offsets rise. Default 256 MiB.
+    pub fn store_limit(mut self, bytes: usize) -> ClusterBuilder {
+        self.settings.store_limit = bytes;
+        self
+    }
+
+    /// Multiplies the delays of delay levels: 0.01 makes level 3 (10 s) a tenth of a second. Default 1. Timers, which
+    /// name their time themselves, are not affected.
+    pub fn delay_level_scale(mut self, factor: f64) -> ClusterBuilder {
+        self.settings.delay_scale = factor;
+        self
+    }
+
+    /// Whether slaves answer pulls (`slaveReadEnable`). Default true, unlike Apache's.
+    pub fn slave_read(mut self, enabled: bool) -> ClusterBuilder {
+        self.settings.slave_read = enabled;
+        self
+    }
+
+    /// How many of the latest requests are kept for [`Cluster::requests`]; 0 keeps none. Default 10 000.
+    pub fn recorded_requests(mut self, count: usize) -> ClusterBuilder {
+        self.recorded = count;
+        self
+    }
+
+    /// Most connections each server accepts; more are closed at once. Default 1 024.
+    pub fn connection_limit(mut self, count: usize) -> ClusterBuilder {
+        self.limits.connections = count;
+        self
+    }
+
+    /// Largest request in bytes, at most and by default the protocol's 16 777 212; a larger one ends its connection.
+    pub fn frame_limit(mut self, bytes: usize) -> ClusterBuilder {
+        self.limits.frame = bytes;
+        self
+    }
+
+    /// Starts the cluster. Returns at once: everything is listening then.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a setting that makes no sense or an address that cannot be listened on,
+    /// or credentials without the feature `acl`; [`Error::Thread`].
+    pub fn start(self) -> Result<Cluster> {
+        self.check()?;
+        let name_servers = self.name_server_listeners()?;
+        let listeners = self.broker_listeners()?;
+        let (clock, woken) = Clock::new();
+        let clock = Arc::new(clock);
+        let recorder = Arc::new(Recorder::new(self.recorded));
+        let settings = Arc::new(self.settings.clone());
+        let server = |label: String, addr, service: Arc<dyn Service>| {
+            Server::new(label.into(), addr, service, recorder.clone(), clock.clone(), self.limits)
+        };
+        let mut sets = Vec::new();
+        let mut brokers = Vec::new();
+        let mut listening = Vec::new();
+        for (number, listeners) in listeners.into_iter().enumerate() {
+            let name = broker_name(number);
+            let members: Vec<(i64, SocketAddr)> =
+                (MASTER..).zip(listeners.iter()).map(|(id, (_, addr))| (id, *addr)).collect();
+            let set = BrokerSet::new(name.as_str().into(), settings.clone(), members, clock.clone());
+            for (at, (listener, addr)) in listeners.into_iter().enumerate() {
+                let label = if at == 0 { name.clone() } else { format!("{name}/{at}") };
+                let broker = Arc::new(Broker::new(set.clone(), at));
+                let server = server(label, addr, broker.clone());
+                brokers.push((broker, server.clone()));
+                listening.push((server, listener));
+            }
+            sets.push(set);
+        }
+        let sets: Arc<[Arc<BrokerSet>]> = sets.into();
+        let service: Arc<dyn Service> = Arc::new(NameServer::new(sets.clone()));
+        let mut servers = Vec::new();
+        for (number, (listener, addr)) in name_servers.into_iter().enumerate() {
+            let label = if number == 0 { "name-server".to_owned() } else { format!("name-server/{number}") };
+            servers.push(server(label, addr, service.clone()));
+            listening.push((servers[number].clone(), listener));
+        }
+        let inner = Arc::new(Inner { sets, brokers, name_servers: servers, recorder, clock });
+        let cluster = Cluster::new(inner.clone());
+        // From here on dropping the cluster undoes what has been started.
+        for (server, listener) in listening {
+            server.accept_on(listener)?;
+        }
+        cluster.keep(Thread::spawn("mq-clock".into(), move || inner.run(&woken))?);
+        Ok(cluster)
+    }
+
+    fn check(&self) -> Result<()> {
+        if !(1..=MAX_BROKERS).contains(&self.brokers) {
+            return Err(Error::invalid(format!("{} brokers; 1 to {MAX_BROKERS} are possible", self.brokers)));
+        }
+        if self.slaves > MAX_SLAVES {
+            return Err(Error::invalid(format!("{} slaves; 0 to {MAX_SLAVES} are possible", self.slaves)));
+        }
+        if !self.settings.delay_scale.is_finite() || !(0.0..=1e6).contains(&self.settings.delay_scale) {
+            return Err(Error::invalid("delay_level_scale: a number from 0 to 1000000 is possible"));
+        }
+        for topic in &self.settings.topics {
+            topics::check_topic(&topic.name).map_err(Error::invalid)?;
+        }
+        if cfg!(not(feature = "acl")) && self.settings.credentials.is_some() {
+            return Err(Error::invalid("credentials need the feature acl"));
+        }
+        Ok(())
+    }
+
+    fn name_server_listeners(&self) -> Result<Vec<(TcpListener, SocketAddr)>> {
+        let listen = |addr: &String| {
+            let wrong = || Error::invalid(format!("name server address {addr:?}: ip:port is expected"));
+            let addr: SocketAddr = addr.parse().map_err(|_| wrong())?;
+            with_addr(listen::first(addr.ip(), addr.port())?)
+        };
+        self.name_servers.iter().map(listen).collect()
+    }
+
+    fn broker_listeners(&self) -> Result<Vec<Vec<(TcpListener, SocketAddr)>>> {
+        let mut next = self.broker_port;
+        let mut listen = || {
+            let listener = listen::first(self.broker_ip, next)?;
+            next = if next == 0 { 0 } else { next.saturating_add(1) };
+            with_addr(listener)
+        };
+        (0..self.brokers).map(|_| (0..=self.slaves).map(|_| listen()).collect()).collect()
+    }
+}
+
+fn with_addr(listener: TcpListener) -> Result<(TcpListener, SocketAddr)> {
+    let addr =
+        listener.local_addr().map_err(|error| Error::invalid(format!("a listener without an address: {error}")))?;
+    Ok((listener, addr))
+}
+
+fn broker_name(number: usize) -> String {
+    let letter = u8::try_from(number).map_or('?', |number| char::from(b'a' + number));
+    format!("broker-{letter}")
+}

@@ -1,0 +1,292 @@
+//! Who is connected: producer and consumer groups, their members and subscriptions.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Deserialize;
+
+use super::broker::Broker;
+use super::call::{Call, Handled};
+use super::filter::Filter;
+use super::link::Link;
+use super::name_server::FAQ;
+use super::topics::{RETRY_PREFIX, Topic};
+use crate::code::{RequestCode, ResponseCode};
+use crate::protocol::frame::{self, Head, HeaderKind, Language};
+use crate::protocol::json;
+use crate::protocol::request::headers;
+use crate::protocol::rpc::heartbeat::{
+    ConsumerBody, ConsumerList, ConsumerListBody, HeartbeatBody, SubscriptionBody, UnregisterClient,
+};
+
+headers! {
+    /// The answer to a heartbeat.
+    pub(crate) struct HeartbeatReply {
+        "IS_SUB_CHANGE" => subscriptions_changed: bool,
+        "IS_SUPPORT_HEART_BEAT_V2" => fingerprints: bool,
+    }
+}
+
+/// The groups of one broker's connections.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    consumers: HashMap<Arc<str>, Group>,
+    producers: HashMap<Arc<str>, Vec<Client>>,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    model: String,
+    fingerprint: i32,
+    clients: Vec<Client>,
+    subscriptions: HashMap<Arc<str>, Subscription>,
+}
+
+#[derive(Debug)]
+struct Client {
+    id: Arc<str>,
+    link: Arc<Link>,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    version: i64,
+    /// An expression that does not parse is told to whoever pulls.
+    filter: Result<Filter, String>,
+}
+
+impl Subscription {
+    fn new(body: &SubscriptionBody) -> Subscription {
+        Subscription { version: body.sub_version, filter: Filter::subscribed(body) }
+    }
+}
+
+impl Group {
+    /// Adds a client or takes its new connection; true when that changes who is a member.
+    fn join(&mut self, id: &Arc<str>, link: &Arc<Link>) -> bool {
+        if let Some(client) = self.clients.iter_mut().find(|client| client.link.id == link.id) {
+            client.id = id.clone();
+            return false;
+        }
+        self.clients.push(Client { id: id.clone(), link: link.clone() });
+        true
+    }
+
+    /// Takes over subscriptions that are new or newer, and drops those that are gone; true when topics came or went.
+    fn subscribe(&mut self, bodies: &[SubscriptionBody]) -> bool {
+        let mut changed = false;
+        for body in bodies {
+            match self.subscriptions.get(&body.topic) {
+                Some(old) if body.sub_version <= old.version => {}
+                old => {
+                    changed |= old.is_none();
+                    self.subscriptions.insert(body.topic.clone(), Subscription::new(body));
+                }
+            }
+        }
+        let before = self.subscriptions.len();
+        self.subscriptions.retain(|topic, _| bodies.iter().any(|body| body.topic == *topic));
+        changed || self.subscriptions.len() < before
+    }
+
+    /// Who is to be told of a change.
+    fn audience(&self) -> Vec<Arc<Link>> {
+        if self.model == "BROADCASTING" {
+            return Vec::new();
+        }
+        self.clients.iter().map(|client| client.link.clone()).collect()
+    }
+}
+
+impl Groups {
+    /// Returns a group's filter for a topic, or Java's code and remark.
+    pub(super) fn subscription(
+        &self,
+        group: &str,
+        topic: &str,
+        version: i64,
+    ) -> Result<Filter, (ResponseCode, String)> {
+        let table = self.lock();
+        let Some(group) = table.consumers.get(group) else {
+            let remark = format!("the consumer's group info not exist{FAQ}");
+            return Err((ResponseCode::SUBSCRIPTION_NOT_EXIST, remark));
+        };
+        let Some(subscription) = group.subscriptions.get(topic) else {
+            let remark = format!("the consumer's subscription not exist{FAQ}");
+            return Err((ResponseCode::SUBSCRIPTION_NOT_EXIST, remark));
+        };
+        if subscription.version < version {
+            let remark = "the consumer's subscription not latest".to_owned();
+            return Err((ResponseCode::SUBSCRIPTION_NOT_LATEST, remark));
+        }
+        subscription.filter.clone().map_err(|_| {
+            let remark = "The broker's consumer filter data is not exist!Your expression may be wrong!".to_owned();
+            (ResponseCode::FILTER_DATA_NOT_EXIST, remark)
+        })
+    }
+
+    /// Takes a consumer's heartbeat over; returns whether its fingerprint was another one, and whom to tell.
+    fn heartbeat(&self, heartbeat: &HeartbeatBody, body: &ConsumerBody, link: &Arc<Link>) -> (bool, Vec<Arc<Link>>) {
+        let mut table = self.lock();
+        let known = table.consumers.contains_key(&body.group_name);
+        let group = table.consumers.entry(body.group_name.clone()).or_default();
+        group.model.clone_from(&body.message_model);
+        let moved = known && group.fingerprint != heartbeat.heartbeat_fingerprint;
+        group.fingerprint = heartbeat.heartbeat_fingerprint;
+        let mut changed = group.join(&heartbeat.client_id, link);
+        if !heartbeat.without_sub {
+            changed |= group.subscribe(&body.subscription_data_set);
+        }
+        (moved, if changed { group.audience() } else { Vec::new() })
+    }
+
+    fn produce(&self, group: &Arc<str>, id: &Arc<str>, link: &Arc<Link>) {
+        let mut table = self.lock();
+        let clients = table.producers.entry(group.clone()).or_default();
+        if !clients.iter().any(|client| client.link.id == link.id) {
+            clients.push(Client { id: id.clone(), link: link.clone() });
+        }
+    }
+
+    /// The clients of a consumer group.
+    pub(super) fn members(&self, group: &str) -> Vec<String> {
+        let table = self.lock();
+        let clients = table.consumers.get(group).map(|group| group.clients.as_slice()).unwrap_or_default();
+        clients.iter().map(|client| client.id.to_string()).collect()
+    }
+
+    /// The clients of a producer group.
+    pub(super) fn producers(&self, group: &str) -> Vec<String> {
+        let table = self.lock();
+        let clients = table.producers.get(group).map(Vec::as_slice).unwrap_or_default();
+        clients.iter().map(|client| client.id.to_string()).collect()
+    }
+
+    /// Forgets a connection and tells the groups it was in.
+    pub(super) fn disconnected(&self, link: u64) {
+        for (group, audience) in self.remove(link, None) {
+            notify(&group, &audience);
+        }
+        let mut table = self.lock();
+        for clients in table.producers.values_mut() {
+            clients.retain(|client| client.link.id != link);
+        }
+        table.producers.retain(|_, clients| !clients.is_empty());
+    }
+
+    /// Takes a connection out of a group, or of all, and returns whom to tell.
+    fn remove(&self, link: u64, only: Option<&str>) -> Vec<(Arc<str>, Vec<Arc<Link>>)> {
+        let mut table = self.lock();
+        let mut changed = Vec::new();
+        for (name, group) in &mut table.consumers {
+            let before = group.clients.len();
+            if only.is_none_or(|only| only == &**name) {
+                group.clients.retain(|client| client.link.id != link);
+            }
+            if group.clients.len() < before {
+                changed.push((name.clone(), group.audience()));
+            }
+        }
+        table.consumers.retain(|_, group| !group.clients.is_empty());
+        changed
+    }
+
+    fn stop_producing(&self, group: &str, link: u64) {
+        if let Some(clients) = self.lock().producers.get_mut(group) {
+            clients.retain(|client| client.link.id != link);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells members that their group has changed.
+fn notify(group: &Arc<str>, audience: &[Arc<Link>]) {
+    let mut out = Vec::new();
+    let head = Head::request(HeaderKind::Json, RequestCode::NOTIFY_CONSUMER_IDS_CHANGED, 0).oneway();
+    let head = Head { language: Language::JAVA, ..head };
+    let header = ConsumerList { consumer_group: group.clone() };
+    // A header that small always fits.
+    if frame::encode_request(&mut out, &head, &header, &[]).is_ok() {
+        for link in audience {
+            link.push(&out);
+        }
+    }
+}
+
+/// The body of a client's check of its expression.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CheckBody {
+    subscription_data: Option<SubscriptionBody>,
+}
+
+impl Broker {
+    pub(super) fn heartbeat(&self, call: &mut Call<'_>) -> Handled {
+        let body: HeartbeatBody = match json::decode("heartbeat", call.frame.body()) {
+            Ok(body) => body,
+            Err(error) => return call.unreadable(&error),
+        };
+        let mut moved = body.heartbeat_fingerprint == 0;
+        for consumer in &body.consumer_data_set {
+            if !self.set.offsets.ensure_group(&consumer.group_name) {
+                continue;
+            }
+            self.set.topics.create(Topic::new(format!("{RETRY_PREFIX}{}", consumer.group_name), 1));
+            let (other, audience) = self.groups.heartbeat(&body, consumer, call.link);
+            moved |= other;
+            notify(&consumer.group_name, &audience);
+        }
+        for producer in &body.producer_data_set {
+            self.groups.produce(&producer.group_name, &body.client_id, call.link);
+        }
+        call.fields(&HeartbeatReply { subscriptions_changed: moved, fingerprints: true })
+    }
+
+    pub(super) fn unregister(&self, call: &mut Call<'_>) -> Handled {
+        let asked: UnregisterClient = match call.frame.header() {
+            Ok(asked) => asked,
+            Err(error) => return call.unreadable(&error),
+        };
+        if let Some(group) = &asked.producer_group {
+            self.groups.stop_producing(group, call.link.id);
+        }
+        if let Some(group) = &asked.consumer_group {
+            for (group, audience) in self.groups.remove(call.link.id, Some(group)) {
+                notify(&group, &audience);
+            }
+        }
+        call.done()
+    }
+
+    pub(super) fn consumer_list(&self, call: &mut Call<'_>) -> Handled {
+        let asked: ConsumerList = match call.frame.header() {
+            Ok(asked) => asked,
+            Err(error) => return call.unreadable(&error),
+        };
+        let members = self.groups.members(&asked.consumer_group);
+        if members.is_empty() {
+            let remark = format!("no consumer for this group, {}", asked.consumer_group);
+            return call.error(ResponseCode::SYSTEM_ERROR, &remark);
+        }
+        call.body(&json::encode(&ConsumerListBody { consumer_id_list: members }))
+    }
+
+    pub(super) fn check_client(&self, call: &mut Call<'_>) -> Handled {
+        let body: CheckBody = match json::decode("client check", call.frame.body()) {
+            Ok(body) => body,
+            Err(error) => return call.unreadable(&error),
+        };
+        match body.subscription_data.as_ref().map(Filter::subscribed) {
+            Some(Err(remark)) => call.error(ResponseCode::SUBSCRIPTION_PARSE_FAILED, &remark),
+            _ => call.done(),
+        }
+    }
+}

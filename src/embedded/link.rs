@@ -1,0 +1,188 @@
+//! One connection, seen from the server: its socket and what waits to be written to it.
+
+use std::io::Write;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::thread::Thread;
+
+/// Above this the connection's own thread stops reading until the peer has read some of its answers.
+const PAUSE_ABOVE: usize = 8 << 20;
+/// Above this a connection whose peer does not read is closed: other threads cannot wait for it.
+const CLOSE_ABOVE: usize = 64 << 20;
+/// A buffer larger than this is not kept for the next answer.
+const KEEP_BELOW: usize = 1 << 20;
+
+/// A connection. Its own thread reads and answers; other threads leave what they have, and a writer thread, made when
+/// it is first needed, takes it from there. So nobody ever waits for a peer that is not its own.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) id: u64,
+    pub(super) peer: SocketAddr,
+    label: Arc<str>,
+    stream: TcpStream,
+    outbox: Mutex<Outbox>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Outbox {
+    bytes: Vec<u8>,
+    /// Someone is writing, and will write what is added meanwhile.
+    busy: bool,
+    closed: bool,
+    close_when_written: bool,
+    /// One byte a write.
+    slow: bool,
+    writer: Option<Thread>,
+}
+
+impl Link {
+    pub(super) fn new(id: u64, label: Arc<str>, stream: TcpStream, peer: SocketAddr) -> Link {
+        Link { id, peer, label, stream, outbox: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// The socket, for the thread that reads.
+    pub(super) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        !self.lock().closed
+    }
+
+    /// Writes `bytes` on the connection's own thread and leaves the vector empty.
+    pub(super) fn answer(&self, bytes: &mut Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        let mut outbox = self.lock();
+        while outbox.busy && outbox.bytes.len() > PAUSE_ABOVE && !outbox.closed {
+            outbox = self.changed.wait(outbox).unwrap_or_else(PoisonError::into_inner);
+        }
+        if !outbox.closed {
+            if outbox.bytes.is_empty() {
+                std::mem::swap(&mut outbox.bytes, bytes);
+            } else {
+                outbox.bytes.extend_from_slice(bytes);
+            }
+            if !outbox.busy {
+                self.drain(outbox);
+            }
+        }
+        bytes.clear();
+    }
+
+    /// Adds `bytes` from another thread; never waits.
+    pub(super) fn push(self: &Arc<Link>, bytes: &[u8]) {
+        let mut outbox = self.lock();
+        if outbox.closed {
+            return;
+        }
+        if outbox.bytes.len() + bytes.len() > CLOSE_ABOVE {
+            drop(outbox);
+            log::warn!("{}: {} does not read; closing its connection", self.label, self.peer);
+            return self.close();
+        }
+        outbox.bytes.extend_from_slice(bytes);
+        if outbox.busy {
+            return;
+        }
+        if outbox.writer.is_none() {
+            let link = self.clone();
+            match Thread::spawn(format!("mq-write {} {}", self.label, self.id), move || link.write_for_others()) {
+                Ok(writer) => outbox.writer = Some(writer),
+                Err(error) => {
+                    drop(outbox);
+                    log::warn!("{}: {error}", self.label);
+                    return self.close();
+                }
+            }
+        }
+        drop(outbox);
+        self.changed.notify_all();
+    }
+
+    /// Makes what waits leave one byte a write.
+    pub(super) fn slow_down(&self) {
+        self.lock().slow = true;
+    }
+
+    /// Closes the connection once everything handed over so far has been written.
+    pub(super) fn close_when_written(&self) {
+        let mut outbox = self.lock();
+        outbox.close_when_written = true;
+        let idle = !outbox.busy && outbox.bytes.is_empty();
+        drop(outbox);
+        if idle {
+            self.close();
+        }
+    }
+
+    /// Closes the connection at once; both threads notice.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        // The peer may have gone already.
+        let _ = self.stream.shutdown(Shutdown::Both);
+        self.changed.notify_all();
+    }
+
+    /// Closes the connection and joins its writer; called by the connection's own thread as the last thing.
+    pub(super) fn finish(&self) {
+        self.close();
+        let writer = self.lock().writer.take();
+        if let Some(writer) = writer {
+            writer.join();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_for_others(&self) {
+        loop {
+            let mut outbox = self.lock();
+            while !outbox.closed && (outbox.busy || outbox.bytes.is_empty()) {
+                outbox = self.changed.wait(outbox).unwrap_or_else(PoisonError::into_inner);
+            }
+            if outbox.closed {
+                return;
+            }
+            self.drain(outbox);
+        }
+    }
+
+    /// Writes until nothing is left. The lock is free during each write, and what is added meanwhile is written too.
+    fn drain<'a>(&'a self, mut outbox: MutexGuard<'a, Outbox>) {
+        outbox.busy = true;
+        let mut bytes = Vec::new();
+        while !outbox.bytes.is_empty() && !outbox.closed {
+            bytes.clear();
+            std::mem::swap(&mut bytes, &mut outbox.bytes);
+            let slow = std::mem::take(&mut outbox.slow);
+            drop(outbox);
+            let written = write(&self.stream, &bytes, slow);
+            outbox = self.lock();
+            outbox.closed |= written.is_err();
+        }
+        outbox.busy = false;
+        if outbox.bytes.capacity() == 0 && bytes.capacity() <= KEEP_BELOW {
+            bytes.clear();
+            outbox.bytes = bytes;
+        }
+        let close = outbox.closed || outbox.close_when_written;
+        drop(outbox);
+        if close {
+            self.close();
+        }
+        self.changed.notify_all();
+    }
+}
+
+fn write(mut stream: &TcpStream, bytes: &[u8], slow: bool) -> std::io::Result<()> {
+    if slow {
+        return bytes.chunks(1).try_for_each(|byte| stream.write_all(byte));
+    }
+    stream.write_all(bytes)
+}

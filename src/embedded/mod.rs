@@ -1,0 +1,60 @@
+//! A RocketMQ cluster in this process's memory, for examples, tests and fault injection.
+//!
+//! [`Cluster::start`] starts a name server and a broker on loopback in a few milliseconds. They speak the remoting
+//! protocol to any client, of any language, and answer as Apache's servers 5.5.0 do. So a program under test needs nothing
+//! but an address:
+//!
+//! ```
+//! use rocketmq_blocking::embedded::Cluster;
+//!
+//! let cluster = Cluster::start()?;
+//! let address = cluster.name_server(); // what a client is given, also through NAMESRV_ADDR
+//! assert!(address.starts_with("127.0.0.1:"));
+//! # Ok::<(), rocketmq_blocking::Error>(())
+//! ```
+//!
+//! A test can make each server fail in many ways ([`Fault`], [`Broker`], [`NameServer`]), see what was asked
+//! ([`Cluster::requests`]) and what has been stored ([`Cluster::stored`]).
+//!
+//! **It is for development and tests.** It keeps everything in memory and nothing beyond its own life; its slaves read the
+//! memory of their master. It is bounded: in connections, in frames, in the bytes of messages it keeps (the oldest are
+//! dropped first), in recorded requests; see [`ClusterBuilder`].
+
+#[cfg(feature = "acl")]
+mod auth;
+mod broker;
+mod builder;
+mod call;
+mod clock;
+mod cluster;
+mod delay;
+mod faults;
+mod filter;
+mod groups;
+mod handles;
+mod hold;
+mod index;
+mod link;
+mod listen;
+mod name_server;
+mod offsets;
+mod pull;
+mod queries;
+mod recorder;
+mod records;
+mod send;
+mod send_back;
+mod server;
+mod sql;
+mod store;
+mod topic_requests;
+mod topics;
+
+#[cfg(test)]
+mod tests;
+
+pub use builder::ClusterBuilder;
+pub use cluster::Cluster;
+pub use faults::{Fault, Injected};
+pub use handles::{Broker, NameServer};
+pub use recorder::Recorded;

@@ -1,0 +1,194 @@
+//! How far each group has consumed each queue, and the questions about a queue's offsets.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::broker::Broker;
+use super::call::{Call, Handled};
+use super::topics::is_group_name;
+use crate::code::ResponseCode;
+use crate::protocol::rpc::offset::{
+    ConsumerOffset, ConsumerOffsetReply, EarliestStoreTime, MaxOffset, MinOffset, OffsetReply, SearchOffset,
+    TimestampReply, UpdateConsumerOffset,
+};
+
+/// The groups a broker knows from the start.
+const SYSTEM_GROUPS: [&str; 8] = [
+    "TOOLS_CONSUMER",
+    "FILTERSRV_CONSUMER",
+    "SELF_TEST_C_GROUP",
+    "CID_ONS-HTTP-PROXY",
+    "CID_ONSAPI_PULL",
+    "CID_ONSAPI_PERMISSION",
+    "CID_ONSAPI_OWNER",
+    "CID_RMQ_SYS_TRANS",
+];
+
+/// The offsets of a topic's queues.
+type ByQueue = HashMap<i32, i64>;
+
+/// The consumer groups of a broker and their offsets.
+#[derive(Debug)]
+pub(super) struct Offsets {
+    table: Mutex<Table>,
+}
+
+#[derive(Debug)]
+struct Table {
+    groups: HashSet<Arc<str>>,
+    /// Groups that may not consume.
+    disabled: HashSet<Arc<str>>,
+    offsets: HashMap<Arc<str>, HashMap<Arc<str>, ByQueue>>,
+}
+
+impl Table {
+    fn new() -> Table {
+        let groups = SYSTEM_GROUPS.into_iter().map(Arc::from).collect();
+        Table { groups, disabled: HashSet::new(), offsets: HashMap::new() }
+    }
+}
+
+impl Offsets {
+    pub(super) fn new() -> Offsets {
+        Offsets { table: Mutex::new(Table::new()) }
+    }
+
+    pub(super) fn clear(&self) {
+        *self.lock() = Table::new();
+    }
+
+    /// Knows the group or makes it, as brokers do by default; false when its name is illegal.
+    pub(super) fn ensure_group(&self, group: &Arc<str>) -> bool {
+        let mut table = self.lock();
+        if table.groups.contains(group) {
+            return true;
+        }
+        let legal = is_group_name(group);
+        if legal {
+            table.groups.insert(group.clone());
+        }
+        legal
+    }
+
+    fn has_group(&self, group: &str) -> bool {
+        self.lock().groups.contains(group)
+    }
+
+    pub(super) fn is_disabled(&self, group: &str) -> bool {
+        self.lock().disabled.contains(group)
+    }
+
+    pub(super) fn disable(&self, group: &str, disabled: bool) {
+        let mut table = self.lock();
+        if disabled {
+            table.disabled.insert(group.into());
+        } else {
+            table.disabled.remove(group);
+        }
+    }
+
+    /// Stores blindly: a smaller offset replaces a larger one.
+    pub(super) fn commit(&self, group: &Arc<str>, topic: &Arc<str>, queue_id: i32, offset: i64) {
+        let mut table = self.lock();
+        let topics = table.offsets.entry(group.clone()).or_default();
+        topics.entry(topic.clone()).or_default().insert(queue_id, offset);
+    }
+
+    pub(super) fn committed(&self, group: &str, topic: &str, queue_id: i32) -> Option<i64> {
+        self.lock().offsets.get(group)?.get(topic)?.get(&queue_id).copied()
+    }
+
+    /// Forgets what groups have consumed of a deleted topic.
+    pub(super) fn remove_topic(&self, topic: &str) {
+        for topics in self.lock().offsets.values_mut() {
+            topics.remove(topic);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Broker {
+    pub(super) fn query_offset(&self, call: &mut Call<'_>) -> Handled {
+        let asked: ConsumerOffset = match call.frame.header() {
+            Ok(asked) => asked,
+            Err(error) => return call.unreadable(&error),
+        };
+        let committed = self.set.offsets.committed(&asked.consumer_group, &asked.topic, asked.queue_id);
+        if let Some(offset) = committed.filter(|offset| *offset >= 0) {
+            return call.fields(&ConsumerOffsetReply { offset: Some(offset) });
+        }
+        if asked.zero_if_not_found == Some(false) {
+            let remark = "Not found, do not set to zero, maybe this group boot first";
+            return call.error(ResponseCode::QUERY_NOT_FOUND, remark);
+        }
+        let store = self.set.store();
+        let young = store.min_offset(&asked.topic, asked.queue_id) <= 0;
+        let begun = store.max_offset(&asked.topic, asked.queue_id) > 0;
+        drop(store);
+        if young && begun {
+            return call.fields(&ConsumerOffsetReply { offset: Some(0) });
+        }
+        let remark = "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first";
+        call.error(ResponseCode::QUERY_NOT_FOUND, remark)
+    }
+
+    pub(super) fn update_offset(&self, call: &mut Call<'_>) -> Handled {
+        let asked: UpdateConsumerOffset = match call.frame.header() {
+            Ok(asked) => asked,
+            Err(error) => return call.unreadable(&error),
+        };
+        if !self.set.offsets.has_group(&asked.consumer_group) {
+            let remark = format!("Group {} not exist!", asked.consumer_group);
+            return call.error(ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST, &remark);
+        }
+        if self.set.topics.get(&asked.topic).is_none() {
+            return call.error(ResponseCode::TOPIC_NOT_EXIST, &format!("Topic {} not exist!", asked.topic));
+        }
+        self.set.offsets.commit(&asked.consumer_group, &asked.topic, asked.queue_id, asked.commit_offset);
+        call.done()
+    }
+
+    pub(super) fn max_offset(&self, call: &mut Call<'_>) -> Handled {
+        match call.frame.header::<MaxOffset>() {
+            Ok(asked) => {
+                let offset = self.set.store().max_offset(&asked.topic, asked.queue_id);
+                call.fields(&OffsetReply { offset })
+            }
+            Err(error) => call.unreadable(&error),
+        }
+    }
+
+    pub(super) fn min_offset(&self, call: &mut Call<'_>) -> Handled {
+        match call.frame.header::<MinOffset>() {
+            Ok(asked) => {
+                let offset = self.set.store().min_offset(&asked.topic, asked.queue_id);
+                call.fields(&OffsetReply { offset })
+            }
+            Err(error) => call.unreadable(&error),
+        }
+    }
+
+    pub(super) fn search_offset(&self, call: &mut Call<'_>) -> Handled {
+        match call.frame.header::<SearchOffset>() {
+            Ok(asked) => {
+                let upper = asked.boundary.is_some_and(|boundary| boundary.eq_ignore_ascii_case("UPPER"));
+                let offset = self.set.store().offset_by_time(&asked.topic, asked.queue_id, asked.timestamp, upper);
+                call.fields(&OffsetReply { offset })
+            }
+            Err(error) => call.unreadable(&error),
+        }
+    }
+
+    pub(super) fn earliest_time(&self, call: &mut Call<'_>) -> Handled {
+        match call.frame.header::<EarliestStoreTime>() {
+            Ok(asked) => {
+                let timestamp = self.set.store().earliest_time(&asked.topic, asked.queue_id);
+                call.fields(&TimestampReply { timestamp })
+            }
+            Err(error) => call.unreadable(&error),
+        }
+    }
+}

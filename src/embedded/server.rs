@@ -1,0 +1,458 @@
+//! One listening server: its socket, its connections and their threads. What it answers is its [`Service`]'s matter.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::io::{self, Read};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use byteorder::{BigEndian, ByteOrder};
+
+use super::call::{self, Call, Handled};
+use super::clock::{Clock, earlier};
+use super::faults::{Faults, Kind};
+use super::link::Link;
+use super::listen;
+use super::recorder::Recorder;
+use crate::error::{Error, Outcome, Result};
+use crate::protocol::fields::NoFields;
+use crate::protocol::frame::{Frame, FrameReader};
+use crate::thread::Thread;
+
+/// Answers are collected up to this size before they are written, however much was read at once.
+const WRITE_ABOVE: usize = 256 << 10;
+/// What the fault of a wrong number adds to it: far from any number in use.
+const STRAY: i32 = 1_000_000;
+/// How long to wait for the acceptor to take the connection that tells it to end.
+const WAKE_WITHIN: Duration = Duration::from_secs(1);
+
+/// What a server answers.
+pub(super) trait Service: Send + Sync {
+    fn serve(&self, call: &mut Call<'_>) -> Handled;
+
+    /// A connection has ended.
+    fn left(&self, link: &Arc<Link>);
+
+    /// The server is up and can be reached, or no longer.
+    fn up(&self, up: bool);
+
+    /// Does what is due and says when the next thing is.
+    fn tick(&self, now: Instant) -> Option<Instant>;
+}
+
+/// Bounds of one server.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) frame: usize,
+    pub(super) connections: usize,
+}
+
+/// A name server or a broker, up or down. It keeps its address over restarts.
+pub(super) struct Server {
+    pub(super) label: Arc<str>,
+    pub(super) addr: SocketAddr,
+    pub(super) faults: Faults,
+    service: Arc<dyn Service>,
+    recorder: Arc<Recorder>,
+    clock: Arc<Clock>,
+    limits: Limits,
+    state: Mutex<State>,
+    paused: Mutex<bool>,
+    resumed: Condvar,
+    late: Mutex<BinaryHeap<Reverse<Late>>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// A listener that nobody accepts from, and the connections that fill its backlog.
+    silent: Option<(TcpListener, Vec<TcpStream>)>,
+    acceptor: Option<(Thread, Arc<AtomicBool>)>,
+    links: HashMap<u64, (Arc<Link>, Option<Thread>)>,
+    /// Connections whose thread has nothing more to do than to end.
+    ended: Vec<u64>,
+    next_id: u64,
+    closed: bool,
+}
+
+/// An answer that a fault delays.
+struct Late {
+    due: Instant,
+    number: usize,
+    link: Arc<Link>,
+    bytes: Vec<u8>,
+}
+
+impl PartialEq for Late {
+    fn eq(&self, other: &Late) -> bool {
+        (self.due, self.number) == (other.due, other.number)
+    }
+}
+
+impl Eq for Late {}
+
+impl PartialOrd for Late {
+    fn partial_cmp(&self, other: &Late) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Late {
+    fn cmp(&self, other: &Late) -> std::cmp::Ordering {
+        (self.due, self.number).cmp(&(other.due, other.number))
+    }
+}
+
+impl Server {
+    pub(super) fn new(
+        label: Arc<str>,
+        addr: SocketAddr,
+        service: Arc<dyn Service>,
+        recorder: Arc<Recorder>,
+        clock: Arc<Clock>,
+        limits: Limits,
+    ) -> Arc<Server> {
+        Arc::new(Server {
+            label,
+            addr,
+            faults: Faults::default(),
+            service,
+            recorder,
+            clock,
+            limits,
+            state: Mutex::default(),
+            paused: Mutex::default(),
+            resumed: Condvar::new(),
+            late: Mutex::default(),
+        })
+    }
+
+    /// Starts to accept on a listener; those of earlier connections that still live go on.
+    pub(super) fn accept_on(self: &Arc<Server>, listener: TcpListener) -> Result<()> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (server, stopped) = (self.clone(), stop.clone());
+        let acceptor = Thread::spawn(format!("mq-accept {}", self.label), move || server.accept(&listener, &stopped))?;
+        self.state().acceptor = Some((acceptor, stop));
+        self.service.up(true);
+        Ok(())
+    }
+
+    /// Binds the address again and accepts; nothing to do when it accepts already.
+    pub(super) fn start(self: &Arc<Server>) -> Result<()> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(Error::Closed { outcome: Outcome::NotSent });
+        }
+        if state.acceptor.is_some() {
+            return Ok(());
+        }
+        let silent = state.silent.take();
+        drop(state);
+        let listener = match silent {
+            Some((listener, _filling)) => listener,
+            None => listen::again(self.addr)?,
+        };
+        self.accept_on(listener)
+    }
+
+    /// Closes the listener: connecting is refused, connections go on.
+    pub(super) fn refuse(&self) {
+        self.state().silent = None;
+        self.stop_accepting();
+    }
+
+    /// Listens without accepting; with `full` also connecting hangs, because the backlog is filled.
+    pub(super) fn silence(&self, full: bool) -> Result<()> {
+        self.refuse();
+        let listener = listen::again(self.addr)?;
+        let filling = if full { listen::fill_backlog(self.addr) } else { Vec::new() };
+        self.state().silent = Some((listener, filling));
+        Ok(())
+    }
+
+    fn stop_accepting(&self) {
+        let acceptor = self.state().acceptor.take();
+        let Some((thread, stop)) = acceptor else { return };
+        stop.store(true, Ordering::SeqCst);
+        let mut wake = self.addr;
+        if wake.ip().is_unspecified() {
+            wake.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        }
+        // Accepting cannot be cancelled, only satisfied.
+        if let Err(error) = TcpStream::connect_timeout(&wake, WAKE_WITHIN) {
+            log::warn!("{}: cannot wake its acceptor: {error}", self.label);
+        }
+        if !thread.join_by(Instant::now() + WAKE_WITHIN) {
+            log::warn!("{}: its acceptor has not ended", self.label);
+        }
+    }
+
+    /// Goes down: no listener, no connection, no thread. A server that is down stays so until [`start`](Server::start).
+    pub(super) fn stop(&self) {
+        self.refuse();
+        self.service.up(false);
+        self.disconnect();
+        self.lock_late().clear();
+    }
+
+    /// Closes all connections and joins their threads.
+    pub(super) fn disconnect(&self) {
+        let links = std::mem::take(&mut self.state().links);
+        for (link, _) in links.values() {
+            link.close();
+        }
+        // Under the lock, so that nobody falls asleep between looking and waiting.
+        drop(self.paused.lock());
+        self.resumed.notify_all();
+        for (_, (_, thread)) in links {
+            if let Some(thread) = thread {
+                thread.join();
+            }
+        }
+        self.state().ended.clear();
+    }
+
+    /// Goes down for ever.
+    pub(super) fn close(&self) {
+        self.state().closed = true;
+        self.stop();
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.state().acceptor.is_some()
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        let state = self.state();
+        state.links.len() - state.ended.len()
+    }
+
+    /// Stops or resumes to process what arrives; what is not processed stays in the sockets' buffers.
+    pub(super) fn pause(&self, paused: bool) {
+        *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = paused;
+        self.resumed.notify_all();
+    }
+
+    /// Sends the delayed answers that are due and lets the service do its part.
+    pub(super) fn tick(&self, now: Instant) -> Option<Instant> {
+        let mut due = Vec::new();
+        let next = {
+            let mut late = self.lock_late();
+            while late.peek().is_some_and(|Reverse(first)| first.due <= now) {
+                due.extend(late.pop());
+            }
+            late.peek().map(|Reverse(first)| first.due)
+        };
+        for Reverse(late) in due {
+            late.link.push(&late.bytes);
+        }
+        earlier(next, self.service.tick(now))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_late(&self) -> MutexGuard<'_, BinaryHeap<Reverse<Late>>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn accept(self: &Arc<Server>, listener: &TcpListener, stop: &AtomicBool) {
+        loop {
+            let accepted = listener.accept();
+            if stop.load(Ordering::SeqCst) {
+                return;
+            }
+            self.reap();
+            match accepted {
+                Ok((stream, peer)) => self.admit(stream, peer),
+                // A connection that was given up before it was accepted; or too many files, which a moment may end.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    log::warn!("{}: accepting failed: {error}", self.label);
+                    std::thread::yield_now();
+                }
+            }
+        }
+    }
+
+    /// Joins the threads of connections that have ended.
+    fn reap(&self) {
+        let mut state = self.state();
+        let ended = std::mem::take(&mut state.ended);
+        let threads: Vec<Thread> =
+            ended.iter().filter_map(|id| state.links.remove(id)).filter_map(|(_, thread)| thread).collect();
+        drop(state);
+        for thread in threads {
+            thread.join();
+        }
+    }
+
+    fn admit(self: &Arc<Server>, stream: TcpStream, peer: SocketAddr) {
+        // Without it answers wait for the peer's acknowledgements; a socket that refuses it is already dead.
+        let _ = stream.set_nodelay(true);
+        let mut state = self.state();
+        if state.links.len() >= self.limits.connections {
+            log::warn!("{}: more than {} connections; refusing {peer}", self.label, self.limits.connections);
+            return;
+        }
+        let id = state.next_id;
+        state.next_id += 1;
+        let link = Arc::new(Link::new(id, self.label.clone(), stream, peer));
+        state.links.insert(id, (link.clone(), None));
+        drop(state);
+        let (server, own) = (self.clone(), link.clone());
+        let thread = Thread::spawn(format!("mq-serve {} {id}", self.label), move || server.run(&own));
+        let mut state = self.state();
+        match thread {
+            Ok(thread) => {
+                if let Some(entry) = state.links.get_mut(&id) {
+                    entry.1 = Some(thread);
+                }
+            }
+            Err(error) => {
+                log::warn!("{}: {error}", self.label);
+                state.links.remove(&id);
+            }
+        }
+    }
+
+    /// The life of a connection.
+    fn run(self: &Arc<Server>, link: &Arc<Link>) {
+        if let Err(error) = self.read(link) {
+            log::debug!("{}: connection from {}: {error}", self.label, link.peer);
+        }
+        link.finish();
+        self.service.left(link);
+        self.state().ended.push(link.id);
+    }
+
+    fn read(&self, link: &Arc<Link>) -> Result<()> {
+        let mut reader = FrameReader::new(self.limits.frame);
+        let mut out = Vec::new();
+        while link.is_open() {
+            match link.stream().read(reader.space()) {
+                Ok(0) => break,
+                Ok(count) => reader.filled(count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // The peer is gone, or this server has closed the socket.
+                Err(_) => break,
+            }
+            self.wait_while_paused(link);
+            while let Some(frame) = reader.next()? {
+                self.serve(link, &frame, &mut out);
+                if out.len() > WRITE_ABOVE {
+                    link.answer(&mut out);
+                }
+            }
+            link.answer(&mut out);
+        }
+        Ok(())
+    }
+
+    fn wait_while_paused(&self, link: &Link) {
+        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        while *paused && link.is_open() {
+            paused = self.resumed.wait(paused).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn serve(&self, link: &Arc<Link>, frame: &Frame, out: &mut Vec<u8>) {
+        if frame.is_response() || !link.is_open() {
+            return;
+        }
+        self.recorder.add(&self.label, link.peer, frame);
+        let fault = self.faults.pick(frame.request_code(), |name, value| frame.field(name).is_some_and(|f| f == value));
+        let start = out.len();
+        match fault {
+            None => {
+                self.service.serve(&mut Call { frame, link, out, may_hold: true });
+                if frame.is_oneway() {
+                    out.truncate(start);
+                }
+            }
+            Some(kind) => self.fail(kind, link, frame, out),
+        }
+    }
+
+    /// Serves a request that a fault has picked.
+    fn fail(&self, kind: Kind, link: &Arc<Link>, frame: &Frame, out: &mut Vec<u8>) {
+        match &kind {
+            Kind::Ignore => return,
+            Kind::Disconnect => {
+                // What was answered before leaves first.
+                link.answer(out);
+                return link.close_when_written();
+            }
+            Kind::Error(code, remark) => {
+                if !frame.is_oneway() {
+                    call::reply(out, frame.opaque, *code, Some(remark), &NoFields, &[[]]);
+                }
+                return;
+            }
+            _ => {}
+        }
+        let strayed;
+        let served = if kind == Kind::WrongOpaque {
+            strayed = {
+                let mut copy = frame.clone();
+                copy.opaque = copy.opaque.wrapping_add(STRAY);
+                copy
+            };
+            &strayed
+        } else {
+            frame
+        };
+        let mut reply = Vec::new();
+        self.service.serve(&mut Call { frame: served, link, out: &mut reply, may_hold: false });
+        if frame.is_oneway() {
+            reply.clear();
+        }
+        match kind {
+            Kind::ErrorAfter(code, remark) if !frame.is_oneway() => {
+                call::reply(out, frame.opaque, code, Some(&remark), &NoFields, &[[]]);
+            }
+            Kind::Delay(by) => self.answer_later(Instant::now() + by, link, reply),
+            Kind::Duplicate => {
+                out.extend_from_slice(&reply);
+                out.extend_from_slice(&reply);
+            }
+            Kind::Cut(bytes) => {
+                out.extend_from_slice(&reply[..bytes.min(reply.len())]);
+                link.answer(out);
+                link.close_when_written();
+            }
+            Kind::HalfReply => out.extend_from_slice(&reply[..reply.len() / 2]),
+            Kind::ByteByByte => {
+                link.answer(out);
+                link.slow_down();
+                link.answer(&mut reply);
+            }
+            Kind::Garbage(bytes) => out.extend_from_slice(&bytes),
+            Kind::Oversized => {
+                if reply.len() >= 4 {
+                    BigEndian::write_i32(&mut reply, i32::MAX);
+                }
+                out.extend_from_slice(&reply);
+            }
+            Kind::WrongOpaque => out.extend_from_slice(&reply),
+            Kind::OtherConnection => {
+                let other =
+                    self.state().links.values().map(|(other, _)| other).find(|other| other.id != link.id).cloned();
+                if let Some(other) = other {
+                    other.push(&reply);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn answer_later(&self, due: Instant, link: &Arc<Link>, bytes: Vec<u8>) {
+        let mut late = self.lock_late();
+        let number = late.len();
+        late.push(Reverse(Late { due, number, link: link.clone(), bytes }));
+        drop(late);
+        self.clock.look_at(due);
+    }
+}
