@@ -59,7 +59,8 @@ impl Filter {
     ///
     /// Brokers evaluate it, from 4.1 on and only with `enablePropertyFilter=true`, which is not the default. They refuse
     /// it with code 1 (`The broker does not support consumer to filter message by SQL92`), and a wrong condition with
-    /// [`SUBSCRIPTION_PARSE_FAILED`](crate::ResponseCode::SUBSCRIPTION_PARSE_FAILED).
+    /// [`SUBSCRIPTION_PARSE_FAILED`](crate::ResponseCode::SUBSCRIPTION_PARSE_FAILED). Each broker is asked before it is
+    /// first given a condition, because it would take a wrong one for none and hand out everything.
     pub fn sql(condition: impl Into<Arc<str>>) -> Filter {
         Filter(Kind::Sql(condition.into()))
     }

@@ -1,6 +1,7 @@
 //! The pull consumer: the caller names queue and offset, and keeps the offset.
 
 mod builder;
+mod condition;
 mod prepare;
 mod result;
 mod shared;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::condition::{self, Understood};
 use super::prepare::Pull;
 use super::result::{Asked, PullResult};
 use super::source::{Source, Suggestions};
@@ -13,6 +14,7 @@ use super::{PullOptions, PullStatus};
 use crate::client::{Core, Membership, Route};
 use crate::error::{Error, Outcome, Result, Stage};
 use crate::protocol::request::Answer;
+use crate::protocol::rpc::heartbeat::CheckClient;
 use crate::protocol::rpc::pull::PullMessage;
 use crate::remoting::Deadline;
 
@@ -27,6 +29,7 @@ pub(super) struct Shared {
     group: Arc<str>,
     options: PullOptions,
     suggestions: Suggestions,
+    understood: Understood,
     window: Window,
     /// Dropped by closing, which wakes the pulls that wait for a message.
     open: Mutex<Option<Sender<()>>>,
@@ -41,6 +44,7 @@ impl Shared {
             core: core.clone(),
             group: group.clone(),
             suggestions: Suggestions::default(),
+            understood: Understood::default(),
             window: Window::new(options.window),
             options,
             open: Mutex::new(Some(open)),
@@ -116,6 +120,10 @@ impl Shared {
     fn ask(&self, pull: &Pull, source: &Source) -> Result<Answer<PullMessage>> {
         let request = pull.request(&self.group);
         let (remoting, addr, deadline) = (self.core.remoting(), &source.addr, pull.deadline);
+        if self.understood.lacks(addr, pull) {
+            let answer = remoting.call(addr, &CheckClient, &self.question(pull), deadline);
+            self.understood.learn(addr, pull, answer)?;
+        }
         let Some(hold) = pull.hold else {
             return remoting.call(addr, &request, &[], deadline);
         };
@@ -131,6 +139,10 @@ impl Shared {
             recv(self.closing) -> _ => Err(Error::Closed { outcome: Outcome::Unknown }),
             recv(crossbeam_channel::at(deadline.at() + GRACE)) -> _ => Err(late()),
         }
+    }
+
+    fn question(&self, pull: &Pull) -> Vec<u8> {
+        condition::question(self.core.client_id(), &self.group, pull)
     }
 
     /// Reads what a source answered, and remembers from where to read next.
@@ -173,24 +185,44 @@ impl Shared {
     fn submit(self: Arc<Self>, pull: Pull, ticket: u64, source: Source, route: Option<Arc<Route>>) {
         let (core, request, deadline, hold) = (self.core.clone(), pull.request(&self.group), pull.deadline, pull.hold);
         let addr = source.addr.clone();
-        let done = move |answer: Result<Answer<PullMessage>>| {
-            let name = pull.queue.broker_name();
-            let other = match (&answer, route) {
-                (Err(error), Some(route)) if source.is_worth_leaving(error) => source.next(error, &route, name),
-                _ => None,
-            };
-            match other {
-                Some(other) => {
-                    self.suggestions.forget(&pull.queue);
-                    self.submit(pull, ticket, other, None);
+        if self.understood.lacks(&addr, &pull) {
+            let question = self.question(&pull);
+            core.remoting().submit(&addr, &CheckClient, &question, deadline, move |answer| {
+                match self.understood.learn(&source.addr, &pull, answer) {
+                    Ok(()) => self.submit(pull, ticket, source, route),
+                    Err(error) => self.answered(pull, ticket, source, route, Err(error)),
                 }
-                // Reading the answer can take long: messages may have to be inflated.
-                None => self.complete(ticket, move |shared| shared.take_in(&pull, &source, answer)),
-            }
-        };
+            });
+            return;
+        }
+        let done = move |answer| self.answered(pull, ticket, source, route, answer);
         match hold {
             None => core.remoting().submit(&addr, &request, &[], deadline, done),
             Some(hold) => core.remoting().submit_held(&addr, &request, &[], hold, deadline, done),
+        }
+    }
+
+    /// Goes on to another source, or ends the pull.
+    fn answered(
+        self: Arc<Self>,
+        pull: Pull,
+        ticket: u64,
+        source: Source,
+        route: Option<Arc<Route>>,
+        answer: Result<Answer<PullMessage>>,
+    ) {
+        let name = pull.queue.broker_name();
+        let other = match (&answer, route) {
+            (Err(error), Some(route)) if source.is_worth_leaving(error) => source.next(error, &route, name),
+            _ => None,
+        };
+        match other {
+            Some(other) => {
+                self.suggestions.forget(&pull.queue);
+                self.submit(pull, ticket, other, None);
+            }
+            // Reading the answer can take long: messages may have to be inflated.
+            None => self.complete(ticket, move |shared| shared.take_in(&pull, &source, answer)),
         }
     }
 
