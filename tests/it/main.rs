@@ -3,6 +3,8 @@
 
 mod support;
 
+#[cfg(feature = "acl")]
+mod acl;
 mod async_send;
 mod basic;
 mod batch;
@@ -12,11 +14,14 @@ mod exceptions;
 mod groups;
 mod headers;
 mod hooks;
+mod layers;
 mod offsets;
 mod oneway;
 mod order;
 mod pull;
 mod query;
+mod retries;
+mod slaves;
 mod sql;
 mod tags;
 mod topics;

@@ -6,7 +6,7 @@ mod silent;
 mod version;
 mod wait;
 
-pub(crate) use cluster::{Cluster, cluster};
+pub(crate) use cluster::{Cluster, cluster, live_variable};
 pub(crate) use scene::{Scene, scene, unique};
 pub(crate) use silent::SilentServer;
 pub(crate) use version::{Feature, supports};
