@@ -12,12 +12,11 @@ use super::groups::Groups;
 use super::hold::Holds;
 use super::link::Link;
 use super::offsets::Offsets;
-use super::records::{NewRecord, now_millis};
+use super::records::{Known, NewRecord, now_millis};
 use super::server::Service;
 use super::store::{Place, Store};
 use super::topics::{Topic, Topics};
 use crate::code::{RequestCode, ResponseCode};
-use crate::message::{find_in_wire, key};
 use crate::protocol::filter::java_hash;
 use crate::protocol::rpc::topic::perm;
 
@@ -110,10 +109,9 @@ impl BrokerSet {
     /// Stores a message and answers the pulls that waited for it.
     pub(super) fn put(&self, new: &NewRecord) -> Place {
         let record = new.encode();
-        let properties = new.properties();
-        let tag_code = find_in_wire(properties, key::TAGS).map_or(0, java_hash);
-        let keys = find_in_wire(properties, key::KEYS).unwrap_or_default().split(' ').filter(|key| !key.is_empty());
-        let keys = keys.chain(find_in_wire(properties, key::UNIQUE_ID));
+        let known = Known::new(new.properties());
+        let tag_code = known.tags.map_or(0, java_hash);
+        let keys = known.keys.unwrap_or_default().split(' ').filter(|key| !key.is_empty()).chain(known.unique_id);
         let place = self.store().append(&new.topic, new.queue_id, record, tag_code, now_millis(), keys);
         self.arrived(&new.topic, new.queue_id, &place);
         place

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::broker::BrokerSet;
-use super::records::{NewRecord, now_millis};
+use super::records::{Known, NewRecord, now_millis};
 use super::send::Refusal;
 use super::topics::{SCHEDULE, TIMER};
 use crate::code::ResponseCode;
@@ -39,8 +39,8 @@ pub(super) enum Delay {
 }
 
 /// Reads the delay from a message's properties: a level wins over a timer.
-pub(super) fn requested(properties: &str) -> Result<Delay, Refusal> {
-    let level = match find_in_wire(properties, key::DELAY) {
+pub(super) fn requested(known: &Known<'_>) -> Result<Delay, Refusal> {
+    let level = match known.delay {
         Some(level) => level.parse::<i32>().map_err(|_| {
             let remark = format!("java.lang.NumberFormatException: For input string: {level:?}");
             Refusal(ResponseCode::SYSTEM_ERROR, remark)
@@ -59,11 +59,11 @@ pub(super) fn requested(properties: &str) -> Result<Delay, Refusal> {
     };
     let parse = |text: &str| text.parse::<i64>().map_err(|_| illegal());
     let now = now_millis();
-    let at = if let Some(seconds) = find_in_wire(properties, key::TIMER_DELAY_SECONDS) {
+    let at = if let Some(seconds) = known.timer_seconds {
         now.saturating_add(parse(seconds)?.saturating_mul(1000))
-    } else if let Some(millis) = find_in_wire(properties, key::TIMER_DELAY_MILLIS) {
+    } else if let Some(millis) = known.timer_millis {
         now.saturating_add(parse(millis)?)
-    } else if let Some(time) = find_in_wire(properties, key::TIMER_DELIVER_MILLIS) {
+    } else if let Some(time) = known.timer_time {
         parse(time)?
     } else {
         return Ok(Delay::None);
@@ -166,7 +166,7 @@ mod tests {
         for (key, value) in pairs {
             write_property(&mut properties, key, value);
         }
-        requested(&properties).map_err(|Refusal(code, _)| code)
+        requested(&Known::new(&properties)).map_err(|Refusal(code, _)| code)
     }
 
     #[test]

@@ -169,14 +169,16 @@ impl Groups {
 
     /// Forgets a connection and tells the groups it was in.
     pub(super) fn disconnected(&self, link: u64) {
+        {
+            let mut table = self.lock();
+            for clients in table.producers.values_mut() {
+                clients.retain(|client| client.link.id != link);
+            }
+            table.producers.retain(|_, clients| !clients.is_empty());
+        }
         for (group, audience) in self.remove(link, None) {
             notify(&group, &audience);
         }
-        let mut table = self.lock();
-        for clients in table.producers.values_mut() {
-            clients.retain(|client| client.link.id != link);
-        }
-        table.producers.retain(|_, clients| !clients.is_empty());
     }
 
     /// Takes a connection out of a group, or of all, and returns whom to tell.

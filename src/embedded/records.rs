@@ -6,7 +6,7 @@ use std::sync::Arc;
 use byteorder::{BigEndian, ByteOrder};
 use bytes::Bytes;
 
-use crate::message::{Stored, sys_flag};
+use crate::message::{Stored, key, sys_flag, wire_pairs};
 use crate::protocol::record;
 
 /// Everything of a record that a sender decides; offsets and times come when it is stored.
@@ -87,6 +87,40 @@ pub(super) fn properties(stored: &[u8]) -> Option<&str> {
         topic + 1 + usize::from(*stored.get(topic)?)
     };
     std::str::from_utf8(stored.get(after_topic + 2..)?).ok()
+}
+
+/// The properties a broker looks at in every message, found in one pass. As everywhere the last of two wins.
+#[derive(Debug, Default)]
+pub(super) struct Known<'a> {
+    pub(super) tags: Option<&'a str>,
+    pub(super) keys: Option<&'a str>,
+    pub(super) unique_id: Option<&'a str>,
+    pub(super) prepared: Option<&'a str>,
+    pub(super) delay: Option<&'a str>,
+    pub(super) timer_seconds: Option<&'a str>,
+    pub(super) timer_millis: Option<&'a str>,
+    pub(super) timer_time: Option<&'a str>,
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn new(properties: &'a str) -> Known<'a> {
+        let mut known = Known::default();
+        for (name, value) in wire_pairs(properties) {
+            let place = match name {
+                key::TAGS => &mut known.tags,
+                key::KEYS => &mut known.keys,
+                key::UNIQUE_ID => &mut known.unique_id,
+                key::TRANSACTION_PREPARED => &mut known.prepared,
+                key::DELAY => &mut known.delay,
+                key::TIMER_DELAY_SECONDS => &mut known.timer_seconds,
+                key::TIMER_DELAY_MILLIS => &mut known.timer_millis,
+                key::TIMER_DELIVER_MILLIS => &mut known.timer_time,
+                _ => continue,
+            };
+            *place = Some(value);
+        }
+        known
+    }
 }
 
 /// Milliseconds since 1970.

@@ -10,7 +10,7 @@ use super::broker::Broker;
 use super::call::{Call, Handled};
 use super::delay::{self, Delay};
 use super::name_server::FAQ;
-use super::records::{NewRecord, plain};
+use super::records::{Known, NewRecord, plain};
 use super::topics::{self, DEAD_LETTER_PREFIX, RETRY_PREFIX, Topic};
 use crate::code::{RequestCode, ResponseCode};
 use crate::error::{Error, Result};
@@ -206,15 +206,13 @@ impl Broker {
     ) -> Result<SendReply, Refusal> {
         let (target, target_queue, dead) = self.target(fields, &topic.name, queue_id)?;
         let mut properties = complete(&fields.properties, &self.set.settings.cluster);
-        let unique_id = match find_in_wire(&properties, key::UNIQUE_ID) {
-            Some(id) => id.to_owned(),
-            None => {
-                let id = format!("{:032X}", fastrand::u128(..));
-                write_property(&mut properties, key::UNIQUE_ID, &id);
-                id
-            }
-        };
-        if find_in_wire(&properties, key::TRANSACTION_PREPARED).is_some_and(|flag| flag.eq_ignore_ascii_case("true")) {
+        let known = Known::new(&fields.properties);
+        let unique_id = known.unique_id.map(str::to_owned).unwrap_or_else(|| {
+            let id = format!("{:032X}", fastrand::u128(..));
+            write_property(&mut properties, key::UNIQUE_ID, &id);
+            id
+        });
+        if known.prepared.is_some_and(|flag| flag.eq_ignore_ascii_case("true")) {
             let ip = self.member().addr.ip();
             let remark = format!("the broker[{ip}] sending transaction message is forbidden");
             return refuse(ResponseCode::NO_PERMISSION, remark);
@@ -227,7 +225,7 @@ impl Broker {
             properties: Bytes::new(),
             ..self.blank(fields, call)
         };
-        let delay = if dead { Delay::None } else { delay::requested(&properties)? };
+        let delay = if dead { Delay::None } else { delay::requested(&known)? };
         let parked = delay.park(&mut new, &mut properties);
         if new.body.len() > self.set.settings.message_limit || properties.len() > MAX_PROPERTIES {
             return Err(self.too_large());

@@ -7,7 +7,7 @@ use super::broker::Broker;
 use super::call::{Call, Handled};
 use super::delay;
 use super::name_server::FAQ;
-use super::records::NewRecord;
+use super::records::{Known, NewRecord};
 use super::send::Refusal;
 use super::topics::{DEAD_LETTER_PREFIX, RETRY_PREFIX, Topic};
 use crate::code::ResponseCode;
@@ -82,7 +82,7 @@ impl Broker {
         new.queue_id = 0;
         new.reconsume_times += 1;
         new.store_host = self.set.store_host();
-        let delay = delay::requested(&properties)?;
+        let delay = delay::requested(&Known::new(&properties))?;
         let parked = delay.park(&mut new, &mut properties);
         new.properties = properties.into();
         let place = self.set.put(&new);

@@ -1,30 +1,27 @@
 //! One listening server: its socket, its connections and their threads. What it answers is its [`Service`]'s matter.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use byteorder::{BigEndian, ByteOrder};
-
-use super::call::{self, Call, Handled};
+use super::call::{Call, Handled};
 use super::clock::{Clock, earlier};
-use super::faults::{Faults, Kind};
+use super::faults::Faults;
+use super::late::LateAnswers;
 use super::link::Link;
 use super::listen;
 use super::recorder::Recorder;
 use crate::error::{Error, Outcome, Result};
-use crate::protocol::fields::NoFields;
 use crate::protocol::frame::{Frame, FrameReader};
 use crate::thread::Thread;
 
 /// Answers are collected up to this size before they are written, however much was read at once.
 const WRITE_ABOVE: usize = 256 << 10;
-/// What the fault of a wrong number adds to it: far from any number in use.
-const STRAY: i32 = 1_000_000;
+/// How long to wait when accepting fails, for lack of files for example.
+const FAILED_PAUSE: Duration = Duration::from_millis(10);
 /// How long to wait for the acceptor to take the connection that tells it to end.
 const WAKE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -54,14 +51,14 @@ pub(super) struct Server {
     pub(super) label: Arc<str>,
     pub(super) addr: SocketAddr,
     pub(super) faults: Faults,
-    service: Arc<dyn Service>,
+    pub(super) service: Arc<dyn Service>,
     recorder: Arc<Recorder>,
-    clock: Arc<Clock>,
+    pub(super) clock: Arc<Clock>,
     limits: Limits,
     state: Mutex<State>,
     paused: Mutex<bool>,
     resumed: Condvar,
-    late: Mutex<BinaryHeap<Reverse<Late>>>,
+    pub(super) late: LateAnswers,
 }
 
 #[derive(Default)]
@@ -74,34 +71,6 @@ struct State {
     ended: Vec<u64>,
     next_id: u64,
     closed: bool,
-}
-
-/// An answer that a fault delays.
-struct Late {
-    due: Instant,
-    number: usize,
-    link: Arc<Link>,
-    bytes: Vec<u8>,
-}
-
-impl PartialEq for Late {
-    fn eq(&self, other: &Late) -> bool {
-        (self.due, self.number) == (other.due, other.number)
-    }
-}
-
-impl Eq for Late {}
-
-impl PartialOrd for Late {
-    fn partial_cmp(&self, other: &Late) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Late {
-    fn cmp(&self, other: &Late) -> std::cmp::Ordering {
-        (self.due, self.number).cmp(&(other.due, other.number))
-    }
 }
 
 impl Server {
@@ -124,7 +93,7 @@ impl Server {
             state: Mutex::default(),
             paused: Mutex::default(),
             resumed: Condvar::new(),
-            late: Mutex::default(),
+            late: LateAnswers::default(),
         })
     }
 
@@ -164,6 +133,9 @@ impl Server {
 
     /// Listens without accepting; with `full` also connecting hangs, because the backlog is filled.
     pub(super) fn silence(&self, full: bool) -> Result<()> {
+        if self.state().closed {
+            return Err(Error::Closed { outcome: Outcome::NotSent });
+        }
         self.refuse();
         let listener = listen::again(self.addr)?;
         let filling = if full { listen::fill_backlog(self.addr) } else { Vec::new() };
@@ -193,7 +165,7 @@ impl Server {
         self.refuse();
         self.service.up(false);
         self.disconnect();
-        self.lock_late().clear();
+        self.late.clear();
     }
 
     /// Closes all connections and joins their threads.
@@ -228,6 +200,12 @@ impl Server {
         state.links.len() - state.ended.len()
     }
 
+    /// Another connection than this one.
+    pub(super) fn other_link(&self, link: &Link) -> Option<Arc<Link>> {
+        let state = self.state();
+        state.links.values().map(|(other, _)| other).find(|other| other.id != link.id && other.is_open()).cloned()
+    }
+
     /// Stops or resumes to process what arrives; what is not processed stays in the sockets' buffers.
     pub(super) fn pause(&self, paused: bool) {
         *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = paused;
@@ -236,26 +214,11 @@ impl Server {
 
     /// Sends the delayed answers that are due and lets the service do its part.
     pub(super) fn tick(&self, now: Instant) -> Option<Instant> {
-        let mut due = Vec::new();
-        let next = {
-            let mut late = self.lock_late();
-            while late.peek().is_some_and(|Reverse(first)| first.due <= now) {
-                due.extend(late.pop());
-            }
-            late.peek().map(|Reverse(first)| first.due)
-        };
-        for Reverse(late) in due {
-            late.link.push(&late.bytes);
-        }
-        earlier(next, self.service.tick(now))
+        earlier(self.late.send_due(now), self.service.tick(now))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_late(&self) -> MutexGuard<'_, BinaryHeap<Reverse<Late>>> {
-        self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn accept(self: &Arc<Server>, listener: &TcpListener, stop: &AtomicBool) {
@@ -271,7 +234,7 @@ impl Server {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     log::warn!("{}: accepting failed: {error}", self.label);
-                    std::thread::yield_now();
+                    std::thread::park_timeout(FAILED_PAUSE);
                 }
             }
         }
@@ -374,85 +337,5 @@ impl Server {
             }
             Some(kind) => self.fail(kind, link, frame, out),
         }
-    }
-
-    /// Serves a request that a fault has picked.
-    fn fail(&self, kind: Kind, link: &Arc<Link>, frame: &Frame, out: &mut Vec<u8>) {
-        match &kind {
-            Kind::Ignore => return,
-            Kind::Disconnect => {
-                // What was answered before leaves first.
-                link.answer(out);
-                return link.close_when_written();
-            }
-            Kind::Error(code, remark) => {
-                if !frame.is_oneway() {
-                    call::reply(out, frame.opaque, *code, Some(remark), &NoFields, &[[]]);
-                }
-                return;
-            }
-            _ => {}
-        }
-        let strayed;
-        let served = if kind == Kind::WrongOpaque {
-            strayed = {
-                let mut copy = frame.clone();
-                copy.opaque = copy.opaque.wrapping_add(STRAY);
-                copy
-            };
-            &strayed
-        } else {
-            frame
-        };
-        let mut reply = Vec::new();
-        self.service.serve(&mut Call { frame: served, link, out: &mut reply, may_hold: false });
-        if frame.is_oneway() {
-            reply.clear();
-        }
-        match kind {
-            Kind::ErrorAfter(code, remark) if !frame.is_oneway() => {
-                call::reply(out, frame.opaque, code, Some(&remark), &NoFields, &[[]]);
-            }
-            Kind::Delay(by) => self.answer_later(Instant::now() + by, link, reply),
-            Kind::Duplicate => {
-                out.extend_from_slice(&reply);
-                out.extend_from_slice(&reply);
-            }
-            Kind::Cut(bytes) => {
-                out.extend_from_slice(&reply[..bytes.min(reply.len())]);
-                link.answer(out);
-                link.close_when_written();
-            }
-            Kind::HalfReply => out.extend_from_slice(&reply[..reply.len() / 2]),
-            Kind::ByteByByte => {
-                link.answer(out);
-                link.slow_down();
-                link.answer(&mut reply);
-            }
-            Kind::Garbage(bytes) => out.extend_from_slice(&bytes),
-            Kind::Oversized => {
-                if reply.len() >= 4 {
-                    BigEndian::write_i32(&mut reply, i32::MAX);
-                }
-                out.extend_from_slice(&reply);
-            }
-            Kind::WrongOpaque => out.extend_from_slice(&reply),
-            Kind::OtherConnection => {
-                let other =
-                    self.state().links.values().map(|(other, _)| other).find(|other| other.id != link.id).cloned();
-                if let Some(other) = other {
-                    other.push(&reply);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn answer_later(&self, due: Instant, link: &Arc<Link>, bytes: Vec<u8>) {
-        let mut late = self.lock_late();
-        let number = late.len();
-        late.push(Reverse(Late { due, number, link: link.clone(), bytes }));
-        drop(late);
-        self.clock.look_at(due);
     }
 }
