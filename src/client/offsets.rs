@@ -35,7 +35,7 @@ impl Client {
     }
 
     /// Returns the offset of the first message of a queue that was stored at `time` or later, by the broker's clock; the
-    /// maximum offset when there is none.
+    /// maximum offset when there is none (brokers before 5.0: that of the last message).
     ///
     /// # Errors
     /// As [`min_offset`](Client::min_offset).

@@ -25,3 +25,4 @@ mod slaves;
 mod sql;
 mod tags;
 mod topics;
+mod upkeep;

@@ -2,7 +2,7 @@
 
 use rocketmq_blocking::{Error, MessageQueue};
 
-use crate::support::{PATIENCE, Scene, eventually, scene};
+use crate::support::{PATIENCE, REGISTRATION, Scene, eventually, scene};
 
 #[test]
 fn a_topic_is_created_with_so_many_queues_on_each_broker() {
@@ -38,7 +38,7 @@ fn any_topic_serves_as_key_and_creating_again_changes_the_number() {
     scene.client.create_topic(&scene.topic, &other, 5).unwrap();
     let count = || scene.client.publish_queues(&other).map(|queues| queues.len()).map_err(|error| error.to_string());
     let becomes = |expected| {
-        eventually(PATIENCE, || {
+        eventually(REGISTRATION, || {
             count().and_then(|found| if found == expected { Ok(()) } else { Err(format!("{found} queues")) })
         })
     };

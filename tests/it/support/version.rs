@@ -9,6 +9,8 @@ pub(crate) enum Feature {
     TimerMessages,
     /// "No offset committed" is told from offset 0 as long as the topic is young.
     NoOffsetIsTold,
+    /// Looking for a time behind the last message finds the end of the queue.
+    SearchFindsTheEnd,
     /// The unique id comes back as transaction id of a send.
     TransactionId,
 }
@@ -21,6 +23,7 @@ pub(crate) fn supports(feature: Feature) -> bool {
     let why = match feature {
         Feature::TimerMessages if old => "timer messages came with 5.0: an older server delivers at once",
         Feature::NoOffsetIsTold if old => "setZeroIfNotFound came with 5.0: an older server says 0 for a young topic",
+        Feature::SearchFindsTheEnd if old => "an older server finds the last message for a time behind it",
         Feature::TransactionId if old => "the transaction id of every send came with 5.0",
         _ => return true,
     };
