@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rocketmq_blocking::{Client, Error, Message, Outcome};
 
-use crate::support::{NOWHERE, Scene, SilentServer, cluster, scene, sorted_bodies, unique};
+use crate::support::{NOWHERE, PATIENCE, Scene, SilentServer, cluster, eventually, scene, sorted_bodies, unique};
 
 /// Says in a child process which part of a test it is to play.
 const CHILD: &str = "IT_CHILD";
@@ -104,6 +104,20 @@ fn the_place_of_discovery_can_be_set() {
         return;
     }
     run_again("client::the_place_of_discovery_can_be_set", &[("IT_NAME_SERVER", &cluster().name_server)]);
+}
+
+#[test]
+fn the_name_servers_are_discovered_again_and_again() {
+    if is_child() {
+        let (domain, asked) = address_server(NOWHERE);
+        let builder = Client::builder().discovery_domain(domain).discovery_interval(Duration::from_millis(200));
+        let _client = builder.build().unwrap();
+        return eventually(PATIENCE, || match asked.lock().unwrap().len() {
+            3.. => Ok(()),
+            count => Err(format!("asked {count} times")),
+        });
+    }
+    run_again("client::the_name_servers_are_discovered_again_and_again", &[]);
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod oneway;
 mod order;
 mod pull;
 mod query;
+mod requirements;
 mod retries;
 mod slaves;
 mod sql;
