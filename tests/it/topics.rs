@@ -1,8 +1,10 @@
 //! Topics and their queues.
 
+use std::time::{Duration, Instant};
+
 use rocketmq_blocking::{Error, MessageQueue};
 
-use crate::support::{PATIENCE, REGISTRATION, Scene, eventually, scene};
+use crate::support::{PATIENCE, Scene, eventually, scene};
 
 #[test]
 fn a_topic_is_created_with_so_many_queues_on_each_broker() {
@@ -36,15 +38,30 @@ fn any_topic_serves_as_key_and_creating_again_changes_the_number() {
     let scene = Scene::with_queues(2);
     let other = format!("{}_other", scene.topic);
     scene.client.create_topic(&scene.topic, &other, 5).unwrap();
-    let count = || scene.client.publish_queues(&other).map(|queues| queues.len()).map_err(|error| error.to_string());
-    let becomes = |expected| {
-        eventually(REGISTRATION, || {
-            count().and_then(|found| if found == expected { Ok(()) } else { Err(format!("{found} queues")) })
-        })
-    };
-    becomes(10);
-    scene.client.create_topic("TBW102", &other, 1).unwrap();
-    becomes(2);
+    eventually(PATIENCE, || match scene.client.publish_queues(&other) {
+        Ok(queues) if queues.len() == 10 => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    // Apache's name server can miss a change that meets that of another topic of the broker, for good; the next is seen.
+    let mut sizes = [1, 3, 2, 4].into_iter();
+    eventually(PATIENCE, || {
+        let size = sizes.next().expect("one of four changes is seen");
+        scene.client.create_topic("TBW102", &other, size).unwrap();
+        becomes(&scene, &other, 2 * size as usize)
+    });
+}
+
+/// Whether the topic soon has so many queues.
+fn becomes(scene: &Scene, topic: &str, expected: usize) -> Result<(), String> {
+    let end = Instant::now() + Duration::from_secs(3);
+    loop {
+        let found = scene.client.publish_queues(topic).map(|queues| queues.len());
+        match found {
+            Ok(count) if count == expected => return Ok(()),
+            _ if Instant::now() >= end => return Err(format!("{found:?} instead of {expected} queues")),
+            _ => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rocketmq_blocking::{Client, Message, MessageQueue, MessageView, Producer, PullConsumer, PullStatus};
 
-use super::{Cluster, PATIENCE, REGISTRATION, cluster, eventually};
+use super::{Cluster, PATIENCE, cluster, eventually};
 
 /// One test's own client, topic and group, so that tests run in parallel and against a server others use too.
 pub(crate) struct Scene {
@@ -40,7 +40,7 @@ impl Scene {
     /// Creates the topic and waits until the name server knows it on both brokers.
     pub(crate) fn create_topic(&self, queues: i32) {
         self.client.create_topic("TBW102", &self.topic, queues).expect("the topic is created");
-        eventually(REGISTRATION, || match self.client.publish_queues(&self.topic) {
+        eventually(PATIENCE, || match self.client.publish_queues(&self.topic) {
             Ok(all) if all.len() == 2 * queues as usize => Ok(()),
             other => Err(format!("{other:?}")),
         });

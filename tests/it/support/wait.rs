@@ -5,10 +5,6 @@ use std::time::{Duration, Instant};
 /// How long a test waits for what must happen soon. Far more than it takes: only a failing test waits so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Brokers tell the name server of a new topic at once; when Apache's lose that to a race, their next report is due within
-/// 30 s.
-pub(crate) const REGISTRATION: Duration = Duration::from_secs(45);
-
 /// Asks again and again until the answer is `Ok`, and panics with the last reason when `limit` is over.
 #[track_caller]
 pub(crate) fn eventually<T, E: Display>(limit: Duration, mut probe: impl FnMut() -> Result<T, E>) -> T {
