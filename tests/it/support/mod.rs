@@ -9,7 +9,7 @@ mod wait;
 pub(crate) use cluster::{Cluster, cluster, live_variable};
 pub(crate) use scene::{Scene, scene, unique};
 pub(crate) use silent::SilentServer;
-pub(crate) use version::{Feature, supports};
+pub(crate) use version::{Feature, say, supports};
 pub(crate) use wait::{PATIENCE, eventually};
 
 use rocketmq_blocking::{Client, MessageView};

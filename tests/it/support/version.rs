@@ -27,6 +27,11 @@ pub(crate) fn supports(feature: Feature) -> bool {
         Feature::TransactionId if old => "the transaction id of every send came with 5.0",
         _ => return true,
     };
-    let _ = writeln!(std::io::stderr(), "server {version} lacks {feature:?}: {why}");
+    say(&format!("server {version} lacks {feature:?}: {why}"));
     false
+}
+
+/// Says on standard error, past the capture of test output, what cannot be tested here.
+pub(crate) fn say(what: &str) {
+    let _ = writeln!(std::io::stderr(), "{what}");
 }
