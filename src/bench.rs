@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::client::Client;
 use crate::code::{RequestCode, ResponseCode};
 use crate::error::Result;
 use crate::message::{Stored, UniqueIds};
 use crate::protocol::fields::NoFields;
-use crate::protocol::frame::{self, Frame, FrameReader, Head, HeaderKind, MAX_FRAME};
+use crate::protocol::frame::{self, Frame, FrameReader, Head, HeaderKind, Language, MAX_FRAME};
 use crate::protocol::record;
 use crate::protocol::rpc::pull::{PullMessage, PullReply, pull_flag};
 use crate::protocol::rpc::send::{DEFAULT_REGION, SendMessage, SendReply};
+use crate::remoting::Deadline;
 
 /// The two forms of a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,12 +93,35 @@ impl Codec {
             region_id: DEFAULT_REGION.into(),
             trace_on: true,
         };
-        frame::encode_request(out, &Head::response(self.kind, ResponseCode::SUCCESS, opaque, None), &reply, &[])
+        let head = Head { language: Language::JAVA, ..Head::response(self.kind, ResponseCode::SUCCESS, opaque, None) };
+        frame::encode_response(out, &head, &reply, &[])
     }
 
     /// Reads the fields of the answer to a send and returns the message's place in its queue.
     pub fn decode_send_reply(&self, frame: &Received) -> Result<i64> {
         frame.0.header::<SendReply>().map(|reply| reply.queue_offset)
+    }
+
+    /// Appends a send without its body: the header, and the eight bytes before it.
+    pub fn encode_send_header(&self, out: &mut Vec<u8>, opaque: i32, body_len: usize) -> Result<()> {
+        frame::encode(out, &Head::request(self.kind, RequestCode::SEND_MESSAGE_V2, opaque), &self.send, &[], body_len)
+    }
+
+    /// Reads the header of the answer to a send, copying nothing: opaque, place in the queue, and the bytes of the ids.
+    pub fn read_send_reply_header(&self, header: &Bytes) -> Result<(i32, i64, usize)> {
+        let frame = Frame::decode(self.kind, header.clone(), header.len())?;
+        let (mut queue_offset, mut ids, mut fields) = (-1, 0, frame.fields());
+        while let Some((name, value)) = fields.next_raw()? {
+            match &*name.unescaped() {
+                b"msgId" | b"transactionId" => ids += value.unescaped().len(),
+                b"queueId" => drop(value.number::<i32>("queueId")?),
+                b"queueOffset" => queue_offset = value.number("queueOffset")?,
+                b"MSG_REGION" if !value.is(DEFAULT_REGION) => ids += value.unescaped().len(),
+                b"TRACE_ON" => ids += usize::from(value.is("false")),
+                _ => {}
+            }
+        }
+        Ok((frame.opaque, queue_offset, ids))
     }
 
     /// Appends a pull; a held one may wait for messages at the broker.
@@ -155,6 +180,13 @@ impl Codec {
         Ok(views.iter().map(|view| view.body().len()).sum())
     }
 
+    /// Sends over a client's connection to `addr`, without what a producer does around it.
+    pub fn call(&self, client: &Client, addr: &Arc<str>, body: &[u8]) -> Result<i64> {
+        let deadline = Deadline::after(Duration::from_secs(3));
+        let answer = client.core().remoting().call(addr, &self.send, body, deadline)?;
+        answer.header().map(|reply| reply.queue_offset)
+    }
+
     /// Appends an answer without fields.
     pub fn encode_answer(&self, out: &mut Vec<u8>, code: i32, opaque: i32, body: &[u8]) -> Result<()> {
         frame::encode_response(out, &Head::response(self.kind, ResponseCode(code), opaque, None), &NoFields, body)
@@ -190,6 +222,12 @@ impl Received {
     pub fn field(&self, name: &str) -> Option<String> {
         self.0.field(name).map(|value| value.into_owned())
     }
+}
+
+/// Returns how many requests a client has handed to its connections, and with how many writes they left.
+pub fn requests_and_writes(client: &Client) -> (u64, u64) {
+    let (requests, writes, _) = client.core().remoting().counts();
+    (requests, writes)
 }
 
 /// Cuts frames out of a stream.

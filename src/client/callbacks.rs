@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender};
-
+use super::job_queue::JobQueue;
 use super::timers::Job;
 use crate::error::Result;
 use crate::thread::Thread;
@@ -22,10 +21,8 @@ pub(crate) struct Callbacks {
 struct Shared {
     /// Tells the callback threads of one client from those of another.
     number: u64,
-    /// Not bounded by itself: whoever adds to it holds a permit, and the number of permits is the bound. `None` ends one
-    /// thread.
-    queue: Sender<Option<Job>>,
-    jobs: Receiver<Option<Job>>,
+    /// Not bounded by itself: whoever adds to it holds a permit, and the number of permits is the bound.
+    jobs: JobQueue,
     limit: usize,
     overflowed: AtomicBool,
     stopped: AtomicBool,
@@ -42,11 +39,9 @@ impl Callbacks {
     /// Starts `count` threads. `limit` is the number of callbacks that admission lets wait at most.
     pub(super) fn start(count: usize, limit: usize) -> Result<Callbacks> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
-        let (queue, jobs) = crossbeam_channel::unbounded();
         let shared = Arc::new(Shared {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
-            queue,
-            jobs,
+            jobs: JobQueue::default(),
             limit,
             overflowed: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
@@ -83,10 +78,7 @@ impl Callbacks {
     /// Lets the threads finish what is queued, until `deadline`.
     pub(super) fn stop(&self, deadline: Instant) -> Stopped {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for _ in &threads {
-            // Cannot fail: both ends of the channel live in `shared`.
-            let _ = self.shared.queue.send(None);
-        }
+        self.shared.jobs.end();
         let mut ended = true;
         for thread in threads {
             ended &= thread.join_by(deadline);
@@ -123,28 +115,25 @@ impl Shared {
             self.perform(job);
             return;
         }
-        let _ = self.queue.send(Some(job));
-        if self.jobs.len() > self.limit && !self.overflowed.swap(true, Ordering::Relaxed) {
+        if self.jobs.push(job) > self.limit && !self.overflowed.swap(true, Ordering::Relaxed) {
             log::error!("more than {} callbacks wait; this is a bug in rocketmq-blocking", self.limit);
         }
         if self.stopped.load(Ordering::SeqCst) {
-            // The threads may have gone between the look and the send.
+            // The threads may have gone between the look and the push.
             self.run_left();
         }
     }
 
     fn work(&self) {
         RUNS_FOR.set(self.number);
-        while let Ok(Some(job)) = self.jobs.recv() {
+        while let Some(job) = self.jobs.next() {
             self.perform(job);
         }
     }
 
     fn run_left(&self) {
-        while let Ok(job) = self.jobs.try_recv() {
-            if let Some(job) = job {
-                self.perform(job);
-            }
+        while let Some(job) = self.jobs.try_next() {
+            self.perform(job);
         }
     }
 

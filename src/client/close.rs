@@ -107,7 +107,9 @@ pub(super) fn close(core: &Arc<Core>, grace: Duration) -> CloseReport {
         }
         let closing = core.clone();
         let name = format!("mq-close {}", core.client_id());
-        match Thread::spawn(name, move || drop(run(&closing, deadline))) {
+        match Thread::spawn(name, move || {
+            run(&closing, deadline);
+        }) {
             Ok(closer) => lifecycle.lock().closer = Some(closer),
             Err(error) => {
                 log::warn!("{error}; closing on the calling thread");

@@ -122,6 +122,7 @@ impl Core {
     }
 
     /// The version a broker reported in its answer to a heartbeat.
+    #[allow(dead_code, reason = "part of the interface for what only newer brokers can do")]
     pub(crate) fn broker_version(&self, addr: &str) -> Option<i32> {
         self.heartbeats.version(addr)
     }

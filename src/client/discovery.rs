@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::core::Core;
@@ -212,7 +212,7 @@ impl Core {
         let Some(discovery) = self.options().discovery.clone() else {
             return done(Err(Error::NoNameServer { reason: "none was given".into() }));
         };
-        let done = OnceDone::new(done);
+        let done = Completion::new(done);
         let (core, by_job) = (self.me(), done.clone());
         let job = move || {
             let Some(core) = core else { return };
@@ -250,33 +250,27 @@ impl Core {
     }
 }
 
-/// A completion that one of two places calls, and that says `Closed` when neither does.
-struct OnceDone(Arc<std::sync::Mutex<Option<Box<dyn FnOnce(Result<()>) + Send>>>>);
+type Done = Box<dyn FnOnce(Result<()>) + Send>;
 
-impl OnceDone {
-    fn new(done: impl FnOnce(Result<()>) + Send + 'static) -> OnceDone {
-        OnceDone(Arc::new(std::sync::Mutex::new(Some(Box::new(done)))))
+/// A completion that one of two places calls, and that says `Closed` when both drop it.
+struct Completion(Mutex<Option<Done>>);
+
+impl Completion {
+    fn new(done: impl FnOnce(Result<()>) + Send + 'static) -> Arc<Completion> {
+        Arc::new(Completion(Mutex::new(Some(Box::new(done)))))
     }
 
     fn call(&self, result: Result<()>) {
-        let done = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let done = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(done) = done {
             done(result);
         }
     }
 }
 
-impl Clone for OnceDone {
-    fn clone(&self) -> OnceDone {
-        OnceDone(self.0.clone())
-    }
-}
-
-impl Drop for OnceDone {
+impl Drop for Completion {
     fn drop(&mut self) {
-        if Arc::strong_count(&self.0) == 1 {
-            self.call(Err(Error::Closed { outcome: Outcome::NotSent }));
-        }
+        self.call(Err(Error::Closed { outcome: Outcome::NotSent }));
     }
 }
 
@@ -286,14 +280,14 @@ mod tests {
 
     #[test]
     fn the_url_is_javas_with_its_overrides() {
-        let cases: &[(Option<&str>, Option<&str>, Option<&str>, &str)] = &[
+        let cases = [
             (None, None, None, "http://jmenv.tbsite.net:8080/rocketmq/nsaddr"),
             (Some("addr.example"), Some("mine"), None, "http://addr.example:8080/rocketmq/mine"),
             (Some("addr.example:80"), None, Some("u1"), "http://addr.example:80/rocketmq/nsaddr-u1?nofix=1"),
             (Some(" "), Some(""), None, "http://jmenv.tbsite.net:8080/rocketmq/nsaddr"),
         ];
         for (domain, subgroup, unit, url) in cases {
-            assert_eq!(Discovery::new(*domain, *subgroup, *unit).unwrap().to_string(), *url);
+            assert_eq!(Discovery::new(domain, subgroup, unit).unwrap().to_string(), url);
         }
         for (domain, subgroup) in [("a:b", "s"), ("a b", "s"), ("http://a", "s"), (":80", "s"), ("a", "s\r\nX: y")] {
             assert!(Discovery::new(Some(domain), Some(subgroup), None).is_err(), "{domain} {subgroup:?}");

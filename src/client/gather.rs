@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
+use super::offsets::is_connection_over;
 use crate::error::{Attempt, Error, Outcome, Result, Stage};
 use crate::protocol::request::{Answer, Request};
 use crate::remoting::Deadline;
@@ -64,7 +65,7 @@ where
     while gathered.len() < servers.len() {
         let Ok((number, answer)) = answers.recv_deadline(deadline.at() + GRACE) else { break };
         tried[number] += 1;
-        if matches!(answer, Err(Error::Disconnected { .. })) && tried[number] == 1 {
+        if answer.as_ref().is_err_and(is_connection_over) && tried[number] == 1 {
             ask(number);
             continue;
         }

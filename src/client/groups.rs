@@ -142,10 +142,6 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
-    pub(crate) fn group(&self) -> &Arc<str> {
-        &self.group
-    }
-
     /// Leaves and tells all brokers in parallel, waiting for their answers until `deadline`. A second call does nothing.
     pub(crate) fn leave(&self, deadline: Deadline) {
         if !self.left.swap(true, Ordering::AcqRel) && self.core.groups().remove(self.number) {

@@ -28,6 +28,7 @@ struct Brokers {
 }
 
 impl Heartbeats {
+    #[allow(dead_code, reason = "see `Core::broker_version`")]
     pub(super) fn version(&self, addr: &str) -> Option<i32> {
         self.lock().versions.get(addr).copied()
     }

@@ -15,11 +15,14 @@ mod handle;
 mod heartbeat;
 pub(crate) mod hooks;
 mod identity;
+mod job_queue;
 mod name_server;
 pub(crate) mod names;
 mod offsets;
 mod options;
 mod owner;
+#[cfg(test)]
+pub(crate) mod peer;
 mod queries;
 mod resolver;
 mod route;
@@ -34,19 +37,16 @@ mod validation;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use address_map::AddressMap;
 pub use builder::ClientBuilder;
-pub(crate) use callbacks::Callbacks;
 pub use close::CloseReport;
 pub(crate) use core::Core;
 pub use credentials::Credentials;
-pub(crate) use groups::{GroupKind, Groups, Member, Membership};
+pub(crate) use groups::{GroupKind, Member, Membership};
 pub use handle::Client;
 pub use hooks::{SendContext, SendHook, SendMode};
+pub(crate) use offsets::{check_offset, check_queue, is_connection_over, may_have_moved, to_millis};
 pub(crate) use offsets::{check_offset, check_queue, may_have_moved, to_millis};
 pub(crate) use options::ClientOptions;
 pub use queries::QueryResult;
 pub(crate) use route::Route;
-pub(crate) use routes::Routes;
 pub use send::{SendResult, SendStatus};
-pub(crate) use timers::Timers;

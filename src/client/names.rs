@@ -1,5 +1,5 @@
-//! What topics and groups may be called. The rules are Java's (`Validators`, `TopicValidator`); brokers apply them too, but
-//! answer only after a round trip, and old ones with code 1.
+//! What topics and groups may be called. The rules are Java's (`Validators`, `TopicValidator`); brokers apply them
+//! too, but answer only after a round trip, and old ones with code 1.
 
 use crate::error::{Error, Result};
 

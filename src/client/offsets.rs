@@ -14,8 +14,8 @@ use crate::protocol::rpc::offset::{
 };
 use crate::remoting::Deadline;
 
-/// All of these ask the queue's master and block until it answered, at most for the request timeout (3 s by default). When
-/// the broker is unknown, or cannot be reached where it was, the route is asked for once more.
+/// All of these ask the queue's master and block until it answered, at most for the request timeout (3 s by default).
+/// When the broker is unknown, or cannot be reached where it was, the route is asked for once more.
 impl Client {
     /// Returns the smallest offset a queue still has.
     ///
@@ -34,8 +34,9 @@ impl Client {
         self.core().max_offset(queue, self.core().request_deadline())
     }
 
-    /// Returns the offset of the first message of a queue that was stored at `time` or later, by the broker's clock; the
-    /// maximum offset when there is none (brokers before 5.0: that of the last message).
+    /// Returns the offset of the first message of a queue that was stored at `time` or later, by the broker's clock.
+    ///
+    /// When there is none, brokers 5.x answer the maximum offset, those before (4.9.7) the offset of the last message.
     ///
     /// # Errors
     /// As [`min_offset`](Client::min_offset).
@@ -157,7 +158,7 @@ impl Core {
         let Ok(route) = self.routes().refresh(self, queue.shared_topic(), deadline) else { return Err(error) };
         match route.master(queue.broker_name()) {
             // Repeating is harmless: these requests read, or write what they wrote before.
-            Some(now) if *now != addr || matches!(error, Error::Disconnected { .. }) => {
+            Some(now) if *now != addr || is_connection_over(&error) => {
                 self.remoting().call(now, request, &[], deadline)
             }
             _ => Err(error),
@@ -211,11 +212,14 @@ fn update(group: &Arc<str>, queue: &MessageQueue, offset: i64) -> UpdateConsumer
 
 /// Whether the server asked may not be the queue's master any more.
 pub(crate) fn may_have_moved(error: &Error) -> bool {
-    match error {
-        Error::Connect { .. } | Error::Disconnected { .. } => true,
-        Error::Rejected { code, .. } => *code == ResponseCode::NOT_LEADER_FOR_QUEUE,
-        _ => false,
-    }
+    let elsewhere = matches!(error, Error::Rejected { code: ResponseCode::NOT_LEADER_FOR_QUEUE, .. });
+    elsewhere || matches!(error, Error::Connect { .. }) || is_connection_over(error)
+}
+
+/// Whether the same server is worth asking again, on a new connection: this one broke, or the server is about to
+/// leave.
+pub(crate) fn is_connection_over(error: &Error) -> bool {
+    matches!(error, Error::Disconnected { .. } | Error::Rejected { code: ResponseCode::GO_AWAY, .. })
 }
 
 /// Milliseconds since 1970, rounded down as brokers round the times of messages; 0 for a time before.

@@ -30,7 +30,8 @@ const NOTHING_THERE: &str = "can not find message by the offset";
 pub struct QueryResult {
     /// The messages, the one stored first at the front.
     pub messages: Vec<MessageView>,
-    /// The brokers that could not be asked, or whose answer could not be read to its end. Messages they hold are missing.
+    /// The brokers that could not be asked, or whose answer could not be read to its end. Messages they hold are
+    /// missing.
     pub failures: Vec<Attempt>,
 }
 
@@ -50,8 +51,8 @@ impl Client {
     /// The address is translated by the client's address map. Blocks at most for the request timeout (3 s by default).
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an id of another kind: [`find_message`](Client::find_message) takes unique ids as well. Else
-    /// what asking the broker failed with, [`Error::Connect`] when its address cannot be reached from here.
+    /// [`Error::Invalid`] for an id of another kind: [`find_message`](Client::find_message) takes unique ids as well.
+    /// Else what asking the broker failed with, [`Error::Connect`] when its address cannot be reached from here.
     ///
     /// ```no_run
     /// # fn main() -> rocketmq_blocking::Result<()> {
@@ -75,8 +76,8 @@ impl Client {
     /// was repeated), the one stored first is returned. Blocks at most for the request timeout (3 s by default).
     ///
     /// # Errors
-    /// [`Error::NoRoute`] when the topic does not exist. [`Error::Exhausted`] when the message was not found and a broker
-    /// that could not be asked may have it.
+    /// [`Error::NoRoute`] when the topic does not exist. [`Error::Exhausted`] when the message was not found and a
+    /// broker that could not be asked may have it.
     pub fn find_message(&self, topic: &str, id: &str) -> Result<Option<MessageView>> {
         let core = self.core();
         core.check_open()?;
@@ -84,17 +85,17 @@ impl Client {
         core.find_message(&topic.into(), id.trim(), core.request_deadline())
     }
 
-    /// Returns messages of a topic that carry a key and were stored within a period, at most `max`, the newest of them,
-    /// sorted by store time.
+    /// Returns messages of a topic that carry a key and were stored within a period, at most `max`, the newest of
+    /// them, sorted by store time.
     ///
-    /// All brokers of the topic are asked in parallel, and what they answer is compared again, because their index only
-    /// has hashes. It follows storing by up to a second. Blocks until all have answered, at most for the request timeout
-    /// (3 s by default). Brokers return 64 messages at most unless configured otherwise.
+    /// All brokers of the topic are asked in parallel, and what they answer is compared again, because their index
+    /// only has hashes. It follows storing by up to a second. Blocks until all have answered, at most for the request
+    /// timeout (3 s by default). Brokers return 64 messages at most unless configured otherwise.
     ///
     /// # Errors
     /// A broker that fails is named in [`QueryResult::failures`]; only when none answered the call fails, with
-    /// [`Error::Exhausted`]. [`Error::Invalid`] for a blank key or a `max` of 0, [`Error::NoRoute`] when the topic does
-    /// not exist.
+    /// [`Error::Exhausted`]. [`Error::Invalid`] for a blank key or a `max` of 0, [`Error::NoRoute`] when the topic
+    /// does not exist.
     ///
     /// ```no_run
     /// # fn main() -> rocketmq_blocking::Result<()> {
@@ -274,25 +275,4 @@ fn is_whole(time: SystemTime) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(micros: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_micros(micros)
-    }
-
-    #[test]
-    fn a_period_has_whole_milliseconds_and_honours_its_bounds() {
-        let cases = [
-            (Period::new(&(..)), (0, i64::MAX)),
-            (Period::new(&(at(2_000)..)), (2, i64::MAX)),
-            (Period::new(&(at(2_500)..at(4_000))), (2, 3)),
-            (Period::new(&(at(2_000)..at(4_500))), (2, 4)),
-            (Period::new(&(at(2_000)..=at(4_000))), (2, 4)),
-            (Period::new(&(UNIX_EPOCH - Duration::from_secs(9)..at(1_000))), (0, 0)),
-        ];
-        for (period, (begin, end)) in cases {
-            assert_eq!(period, Period { begin, end });
-        }
-    }
-}
+mod tests;

@@ -130,6 +130,7 @@ impl Route {
     }
 
     /// The cluster a broker belongs to.
+    #[allow(dead_code, reason = "part of the interface for administration")]
     pub(crate) fn cluster_of(&self, broker_name: &str) -> Option<&Arc<str>> {
         self.brokers.get(broker_name).map(|broker| &broker.cluster)
     }

@@ -82,12 +82,14 @@ pub(super) type Done = Box<dyn FnOnce(Found) + Send>;
 #[derive(Clone)]
 pub(super) struct Waiter {
     pub(super) deadline: Deadline,
+    /// Wants an answer to a question asked from now on, not to one that is under way already.
+    pub(super) wants_newer: bool,
     done: Arc<Mutex<Option<Done>>>,
 }
 
 impl Waiter {
     pub(super) fn new(deadline: Deadline, done: Done) -> Waiter {
-        Waiter { deadline, done: Arc::new(Mutex::new(Some(done))) }
+        Waiter { deadline, wants_newer: false, done: Arc::new(Mutex::new(Some(done))) }
     }
 
     pub(super) fn finish(&self, found: Found) {

@@ -31,13 +31,13 @@ impl Routes {
     pub(crate) fn get(&self, core: &Arc<Core>, topic: &Arc<str>, deadline: Deadline) -> Result<Arc<Route>> {
         match self.cached(topic) {
             Some(route) => Ok(route),
-            None => self.refresh(core, topic, deadline),
+            None => self.wait(core, topic, deadline, false).map_err(|miss| miss.into_error(topic)),
         }
     }
 
-    /// Asks, whatever is cached.
+    /// Asks, whatever is cached and whatever question is under way: the answer is never older than this call.
     pub(crate) fn refresh(&self, core: &Arc<Core>, topic: &Arc<str>, deadline: Deadline) -> Result<Arc<Route>> {
-        self.wait(core, topic, deadline).map_err(|miss| miss.into_error(topic))
+        self.wait(core, topic, deadline, true).map_err(|miss| miss.into_error(topic))
     }
 
     /// As [`refresh`](Routes::refresh), without waiting. `done` must only forward: it may run on a reader's thread.
@@ -84,7 +84,7 @@ impl Routes {
         if let Some(route) = self.to_publish(topic) {
             return Ok(route);
         }
-        match self.wait(core, topic, deadline) {
+        match self.wait(core, topic, deadline, false) {
             Ok(route) => Ok(route),
             Err(Miss::Unknown(reason)) => {
                 let base = self.get(core, template, deadline);
@@ -122,6 +122,7 @@ impl Routes {
     }
 
     /// Keeps a topic in the periodic refresh, even while name servers do not know it.
+    #[allow(dead_code, reason = "part of the interface for consumers that subscribe")]
     pub(crate) fn watch(&self, topic: &Arc<str>) {
         self.write().entry(topic.clone()).or_default().watched = true;
     }
@@ -168,9 +169,10 @@ impl Routes {
     }
 
     /// Asks and waits on the calling thread.
-    fn wait(&self, core: &Arc<Core>, topic: &Arc<str>, deadline: Deadline) -> Found {
+    fn wait(&self, core: &Arc<Core>, topic: &Arc<str>, deadline: Deadline, wants_newer: bool) -> Found {
         let (done, found) = crossbeam_channel::bounded(1);
-        let waiter = Waiter::new(deadline, Box::new(move |found| drop(done.try_send(found))));
+        let mut waiter = Waiter::new(deadline, Box::new(move |found| drop(done.try_send(found))));
+        waiter.wants_newer = wants_newer;
         self.fly(core, topic, waiter.clone());
         match found.recv_deadline(deadline.at()) {
             Ok(found) => found,
@@ -187,13 +189,14 @@ impl Routes {
     }
 
     /// Joins the request that is under way, or makes one.
-    fn fly(&self, core: &Arc<Core>, topic: &Arc<str>, waiter: Waiter) {
+    fn fly(&self, core: &Arc<Core>, topic: &Arc<str>, mut waiter: Waiter) {
         let deadline = waiter.deadline;
         let mut table = self.write();
         let entry = table.entry(topic.clone()).or_default();
         match &mut entry.flight {
             Some(waiters) => waiters.push(waiter),
             None => {
+                waiter.wants_newer = false;
                 entry.flight = Some(vec![waiter]);
                 drop(table);
                 launch(core, topic, deadline);
@@ -206,13 +209,13 @@ impl Routes {
         let now = Instant::now();
         let mut table = self.write();
         let Some(entry) = table.get_mut(topic) else { return };
-        let mut waiters = entry.flight.take().unwrap_or_default();
-        // The one whose request it was ran out of time; others may have some left.
-        let mut again = Vec::new();
-        if matches!(&found, Err(Miss::Failed(error)) if error.is_timeout()) {
-            let has_time = |waiter: &Waiter| waiter.deadline.left(now) > WORTH_ASKING;
-            (again, waiters) = waiters.into_iter().partition(has_time);
-        }
+        let timed_out = matches!(&found, Err(Miss::Failed(error)) if error.is_timeout());
+        // When the one whose question it was ran out of time, others may have some left.
+        let asks_again =
+            |waiter: &Waiter| (timed_out || waiter.wants_newer) && waiter.deadline.left(now) > WORTH_ASKING;
+        let waiters = entry.flight.take().unwrap_or_default();
+        let (mut again, waiters): (Vec<_>, Vec<_>) = waiters.into_iter().partition(asks_again);
+        again.iter_mut().for_each(|waiter| waiter.wants_newer = false);
         let latest = again.iter().map(|waiter| waiter.deadline).max_by_key(|deadline| deadline.at());
         if latest.is_some() {
             entry.flight = Some(again);

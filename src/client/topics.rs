@@ -23,11 +23,11 @@ impl Client {
     /// parallel. The name servers know the topic when this returns, producers and consumers at their next look.
     ///
     /// # Errors
-    /// The topic was created everywhere or an error is returned, where Java is content with one broker and forgets what
-    /// the others said. With several brokers it is [`Error::Exhausted`], which lists those that failed; on all others the
-    /// topic was created. Calling again is harmless.
-    /// [`Error::Invalid`] for a name that is not allowed or a number of queues below 1 or above 65 536,
-    /// [`Error::NoRoute`] for a key topic that does not exist, and [`Error::NoBroker`] for one without a master.
+    /// The topic was created everywhere or an error is returned, where Java is content with one broker and forgets
+    /// what the others said. With several brokers it is [`Error::Exhausted`], which lists those that failed; on all
+    /// others the topic was created. Calling again is harmless. [`Error::Invalid`] for a name that is not allowed or a
+    /// number of queues below 1 or above 65 536, [`Error::NoRoute`] for a key topic that does not exist, and
+    /// [`Error::NoBroker`] for one without a master.
     ///
     /// ```no_run
     /// # fn main() -> rocketmq_blocking::Result<()> {
@@ -118,8 +118,8 @@ impl Core {
         };
         let mut failures: Vec<_> =
             gather(self, &masters, &request, deadline).into_iter().filter_map(|asked| asked.split().err()).collect();
-        // What is known of the topic may be an older number of queues, or that it does not exist. Should this fail, the
-        // next look finds out.
+        // What is known of the topic may be an older number of queues, or that it does not exist. Should this fail,
+        // the next look finds out.
         let _ = self.routes().refresh(self, name, deadline);
         match failures.pop() {
             None => Ok(()),
@@ -137,4 +137,73 @@ fn some(topic: &str, queues: &[MessageQueue], reason: &str) -> Result<Vec<Messag
         return Err(Error::NoBroker { what: format!("topic {topic}").into(), reason: reason.into() });
     }
     Ok(queues.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::peer::{Peer, Reply, nobody, refuse};
+    use crate::code::{RequestCode, ResponseCode};
+
+    const CREATE: RequestCode = RequestCode::UPDATE_AND_CREATE_TOPIC;
+
+    fn willing() -> Peer {
+        Peer::start(|request| refuse(request, ResponseCode::SUCCESS, ""))
+    }
+
+    /// Creates a topic on masters `a` and `b`, which has a slave.
+    fn create_on(a: String, b: String) -> Result<()> {
+        let slave = willing();
+        let brokers = vec![("a", vec![(0, a)]), ("b", vec![(0, b), (1, slave.addr.clone())])];
+        let created = Peer::name_server(move || brokers.clone()).client().create_topic("TBW102", "New", 8);
+        assert_eq!(slave.count(CREATE), 0, "slaves take no topics");
+        created
+    }
+
+    #[test]
+    fn every_master_creates_the_topic() {
+        let (a, b) = (willing(), willing());
+        create_on(a.addr.clone(), b.addr.clone()).unwrap();
+        assert_eq!((a.count(CREATE), b.count(CREATE)), (1, 1));
+    }
+
+    #[test]
+    fn masters_that_fail_are_listed_and_the_others_still_create_it() {
+        let (a, b) = (willing(), Peer::start(|request| refuse(request, ResponseCode::NO_PERMISSION, "no")));
+        let Err(Error::Exhausted { attempts, .. }) = create_on(a.addr.clone(), b.addr.clone()) else { panic!() };
+        let names: Vec<_> = attempts.iter().map(|attempt| &*attempt.broker_name).collect();
+        assert_eq!((names, a.count(CREATE)), (vec!["b"], 1));
+        assert_eq!(attempts[0].error.code(), Some(ResponseCode::NO_PERMISSION));
+        let Err(Error::Exhausted { attempts, .. }) = create_on(nobody(), a.addr.clone()) else { panic!() };
+        assert!(matches!(attempts[..], [ref only] if matches!(only.error, Error::Connect { .. })));
+    }
+
+    #[test]
+    fn a_connection_that_breaks_is_tried_once_more_and_silence_ends_with_the_request_timeout() {
+        let (cutting, silent) = (Peer::start(|_| Reply::Cut), Peer::start(|_| Reply::Silence));
+        let Err(Error::Exhausted { attempts, .. }) = create_on(cutting.addr.clone(), silent.addr) else { panic!() };
+        assert_eq!(cutting.count(CREATE), 2);
+        assert!(attempts[1].error.is_timeout() && attempts[1].error.outcome() == crate::Outcome::Unknown);
+    }
+
+    #[test]
+    fn names_and_numbers_are_checked_before_anything_is_sent() {
+        let name_server = Peer::name_server(Vec::new);
+        let client = name_server.client();
+        for (key_topic, name, queues) in
+            [("TBW102", "a b", 8), ("", "New", 8), ("TBW102", "TBW102", 8), ("TBW102", "New", 0)]
+        {
+            assert!(matches!(client.create_topic(key_topic, name, queues), Err(Error::Invalid { .. })));
+        }
+        assert!(matches!(client.publish_queues("a b"), Err(Error::Invalid { .. })));
+        assert_eq!(name_server.count(RequestCode::GET_ROUTEINFO_BY_TOPIC), 0);
+    }
+
+    #[test]
+    fn a_topic_without_queues_or_masters_is_an_error_of_its_own() {
+        let client = Peer::name_server(Vec::new).client();
+        assert!(matches!(client.publish_queues("T"), Err(Error::NoBroker { .. })));
+        assert!(matches!(client.subscribe_queues("T"), Err(Error::NoBroker { .. })));
+        assert!(matches!(client.create_topic("T", "New", 1), Err(Error::NoBroker { .. })));
+    }
 }

@@ -9,9 +9,9 @@ const ALL: &str = "*";
 
 /// Chooses the messages of a topic that a consumer wants: by tag, or by an SQL condition over properties.
 ///
-/// A string is a tag expression: `"*"` and `""` mean all messages, `"paid"` one tag, `"paid || refunded"` either of two.
-/// Brokers compare hashes of tags, so the client compares the tags themselves again: messages tagged `BB` never come out
-/// of the filter `"Aa"`, although both have the same hash.
+/// A string is a tag expression: `"*"` and `""` mean all messages, `"paid"` one tag, `"paid || refunded"` either of
+/// two. Brokers compare hashes of tags, so the client compares the tags themselves again: messages tagged `BB` never
+/// come out of the filter `"Aa"`, although both have the same hash.
 ///
 /// ```
 /// use rocketmq_blocking::Filter;
@@ -43,8 +43,8 @@ impl Filter {
 
     /// Wants messages that carry one of the tags of an expression such as `"paid || refunded"`.
     ///
-    /// Blank parts are ignored, as Java does. An expression of blanks only, one without any tag (`"||"`), and `*` among
-    /// tags are wrong: Java takes the first for no message at all and the last for a tag named `*`.
+    /// Blank parts are ignored, as Java does. An expression of blanks only, one without any tag (`"||"`), and `*`
+    /// among tags are wrong: Java takes the first for no message at all and the last for a tag named `*`.
     pub fn tag(expression: &str) -> Filter {
         let tags = tags_of(expression);
         Filter(match expression.trim() {
@@ -57,10 +57,11 @@ impl Filter {
 
     /// Wants messages whose properties satisfy an SQL-92 condition, such as `"amount > 10 AND region IS NOT NULL"`.
     ///
-    /// Brokers evaluate it, from 4.1 on and only with `enablePropertyFilter=true`, which is not the default. They refuse
-    /// it with code 1 (`The broker does not support consumer to filter message by SQL92`), and a wrong condition with
-    /// [`SUBSCRIPTION_PARSE_FAILED`](crate::ResponseCode::SUBSCRIPTION_PARSE_FAILED). Each broker is asked before it is
-    /// first given a condition, because it would take a wrong one for none and hand out everything.
+    /// Brokers evaluate it, from 4.1 on and only with `enablePropertyFilter=true`, which is not the default. They
+    /// refuse it with code 1 when that is switched off (`The broker does not support consumer to filter message by
+    /// SQL92`), and a wrong condition with
+    /// [`SUBSCRIPTION_PARSE_FAILED`](crate::ResponseCode::SUBSCRIPTION_PARSE_FAILED): a consumer has each condition
+    /// checked once, because brokers return all messages to a pull with a wrong one.
     pub fn sql(condition: impl Into<Arc<str>>) -> Filter {
         Filter(Kind::Sql(condition.into()))
     }

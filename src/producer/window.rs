@@ -12,7 +12,10 @@ pub(super) struct Window {
     max_count: usize,
     max_bytes: usize,
     state: Mutex<State>,
+    /// Senders wait on it for a place.
     freed: Condvar,
+    /// Who closes waits on it.
+    emptied: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -32,7 +35,7 @@ pub(super) struct Permit {
 
 impl Window {
     pub(super) fn new(max_count: usize, max_bytes: usize) -> Window {
-        Window { max_count, max_bytes, state: Mutex::default(), freed: Condvar::new() }
+        Window { max_count, max_bytes, state: Mutex::default(), freed: Condvar::new(), emptied: Condvar::new() }
     }
 
     /// Takes a place for `bytes`. A full window makes it wait until `deadline`, or is an error at once without one.
@@ -78,9 +81,7 @@ impl Window {
             if left.is_zero() {
                 break;
             }
-            state.waiting += 1;
-            state = self.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-            state.waiting -= 1;
+            state = self.emptied.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         state.count
     }
@@ -95,11 +96,18 @@ impl Drop for Permit {
         let mut state = self.window.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.count -= 1;
         state.bytes -= self.bytes;
-        let wake = state.waiting > 0;
+        let empty = state.count == 0;
+        // Waiters are woken when there is room for a good many: a change of threads for each place costs more than the send.
+        let quarter = (self.window.max_count / 4, self.window.max_bytes / 4);
+        let roomy =
+            state.count + quarter.0 <= self.window.max_count && state.bytes + quarter.1 <= self.window.max_bytes;
+        let wake = state.waiting > 0 && (roomy || empty);
         drop(state);
         if wake {
-            // All, because whoever waits for the window to drain waits here too.
             self.window.freed.notify_all();
+        }
+        if empty {
+            self.window.emptied.notify_all();
         }
     }
 }

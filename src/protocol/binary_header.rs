@@ -8,7 +8,6 @@ use byteorder::{BigEndian, ByteOrder};
 use super::fields::{FieldSink, Raw};
 use super::frame::{Head, Language};
 use super::json_header::Parsed;
-use super::members::Index;
 use crate::error::{Error, Result};
 
 /// Everything before the remark's bytes.
@@ -64,7 +63,6 @@ pub(crate) fn read(header: &[u8]) -> Result<Parsed> {
         flag: BigEndian::read_i32(&header[9..]),
         remark,
         fields,
-        index: Index::default(),
     })
 }
 

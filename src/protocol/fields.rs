@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::frame::HeaderKind;
-use super::members::Index;
 use super::{binary_header, json_header, scan};
 use crate::error::{Error, Result};
 
@@ -125,12 +124,6 @@ impl<T: Field> Field for Option<T> {
 #[derive(Debug, Clone)]
 pub(crate) enum FieldSource<'a> {
     Json(json_header::Fields<'a>),
-    /// Of a JSON header, with the number of the next field.
-    Indexed {
-        header: &'a [u8],
-        index: &'a Index,
-        next: usize,
-    },
     Binary(binary_header::Fields<'a>),
 }
 
@@ -142,19 +135,10 @@ impl<'a> FieldSource<'a> {
         }
     }
 
-    pub(crate) fn indexed(header: &'a [u8], index: &'a Index) -> FieldSource<'a> {
-        FieldSource::Indexed { header, index, next: 0 }
-    }
-
     /// Returns the next field without looking at its value, for those who want few of them. After an error there is none.
     pub(crate) fn next_raw(&mut self) -> Result<Option<(Raw<'a>, Raw<'a>)>> {
         match self {
             FieldSource::Json(fields) => fields.next_raw(),
-            FieldSource::Indexed { header, index, next } => {
-                let field = index.field(header, *next);
-                *next += 1;
-                Ok(field)
-            }
             FieldSource::Binary(fields) => fields.next_raw(),
         }
     }

@@ -9,7 +9,6 @@ use byteorder::{BigEndian, ByteOrder};
 use bytes::Bytes;
 
 use super::fields::{FieldSink, FieldSource, Header, NoFields};
-use super::members::Index;
 use super::{binary_header, json_header};
 use crate::code::{RequestCode, ResponseCode};
 use crate::error::{Error, Result};
@@ -151,10 +150,26 @@ pub(crate) struct Frame {
     pub(crate) kind: HeaderKind,
     /// Header and body.
     data: Bytes,
-    remark: Range<usize>,
-    fields: Range<usize>,
-    index: Index,
-    body: usize,
+    remark: Part,
+    fields: Part,
+    body: u32,
+}
+
+/// A range of a frame, in as few bytes as frames need: they are handed on from thread to thread.
+#[derive(Debug, Clone, Copy)]
+struct Part(u32, u32);
+
+impl From<Range<usize>> for Part {
+    fn from(range: Range<usize>) -> Part {
+        // A frame is below 2^24 bytes.
+        Part(range.start as u32, range.end as u32)
+    }
+}
+
+impl Part {
+    fn of(self, data: &[u8]) -> &[u8] {
+        &data[self.0 as usize..self.1 as usize]
+    }
 }
 
 impl Frame {
@@ -172,10 +187,9 @@ impl Frame {
             opaque: parsed.opaque,
             flag: parsed.flag,
             kind,
-            remark: parsed.remark,
-            fields: parsed.fields,
-            index: parsed.index,
-            body: header_len,
+            remark: parsed.remark.into(),
+            fields: parsed.fields.into(),
+            body: header_len as u32,
             data,
         })
     }
@@ -198,7 +212,7 @@ impl Frame {
 
     /// Returns the remark, empty when there is none.
     pub(crate) fn remark(&self) -> Cow<'_, str> {
-        let raw = &self.data[self.remark.clone()];
+        let raw = self.remark.of(&self.data);
         match self.kind {
             HeaderKind::Json => json_header::unescape(raw),
             HeaderKind::Binary => String::from_utf8_lossy(raw),
@@ -207,11 +221,7 @@ impl Frame {
 
     /// Iterates over the fields (`extFields`) in the order they stand in the frame.
     pub(crate) fn fields(&self) -> FieldSource<'_> {
-        if self.index.is_empty() {
-            FieldSource::new(self.kind, &self.data[self.fields.clone()])
-        } else {
-            FieldSource::indexed(&self.data, &self.index)
-        }
+        FieldSource::new(self.kind, self.fields.of(&self.data))
     }
 
     /// Decodes the fields into a header.
@@ -225,7 +235,7 @@ impl Frame {
     }
 
     pub(crate) fn body(&self) -> &[u8] {
-        &self.data[self.body..]
+        &self.data[self.body as usize..]
     }
 
     /// Returns a copy that does not keep a large body alive, for whoever keeps frames.
@@ -240,7 +250,7 @@ impl Frame {
 
     /// Returns the body, sharing the frame's memory.
     pub(crate) fn body_bytes(&self) -> Bytes {
-        self.data.slice(self.body..)
+        self.data.slice(self.body as usize..)
     }
 }
 

@@ -64,10 +64,10 @@ const LATER: &[&str] = &[
 ];
 
 /// One entry of the file.
-pub(super) struct Vector {
-    pub(super) name: String,
-    pub(super) bytes: Vec<u8>,
-    decoded: Value,
+pub(crate) struct Vector {
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) decoded: Value,
 }
 
 impl Vector {
@@ -100,7 +100,7 @@ fn sorted(properties: &Properties) -> Vec<(&str, &str)> {
     sorted
 }
 
-pub(super) fn vectors() -> Vec<Vector> {
+pub(crate) fn vectors() -> Vec<Vector> {
     let list: Vec<Value> = serde_json::from_str(VECTORS).unwrap();
     let vector = |value: Value| Vector {
         name: value["name"].as_str().unwrap().to_owned(),
@@ -110,7 +110,7 @@ pub(super) fn vectors() -> Vec<Vector> {
     list.into_iter().map(vector).collect()
 }
 
-pub(super) fn vector(name: &str) -> Vector {
+pub(crate) fn vector(name: &str) -> Vector {
     vectors().into_iter().find(|vector| vector.name == name).unwrap_or_else(|| panic!("no vector {name}"))
 }
 
@@ -228,7 +228,7 @@ fn the_tables_write_the_frames_that_java_writes() {
     assert_eq!(written(end, &group, b""), vector("frame_json_request_oneway").bytes);
 }
 
-fn send_of_the_vectors() -> SendMessage {
+pub(crate) fn send_of_the_vectors() -> SendMessage {
     let properties = "UNIQ_KEY\u{1}AC1100017D2C18B4AAC2018C0A5E0000\u{2}WAIT\u{1}true\u{2}TAGS\u{1}TagA\u{2}";
     SendMessage {
         producer_group: "PG".into(),

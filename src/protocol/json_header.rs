@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::fields::{FieldSink, Raw};
 use super::frame::{Head, Language};
-use super::members::{Index, Kind, Literal, Members, Value};
+use super::members::{Kind, Members, Value};
 use super::scan;
 use crate::error::Result;
 
@@ -22,7 +22,6 @@ pub(crate) struct Parsed {
     pub(crate) flag: i32,
     pub(crate) remark: Range<usize>,
     pub(crate) fields: Range<usize>,
-    pub(crate) index: Index,
 }
 
 /// Writes a header; `put` writes its fields.
@@ -37,11 +36,15 @@ pub(crate) fn write(out: &mut Vec<u8>, head: &Head<'_>, put: impl FnOnce(&mut Si
         Some(comma @ b',') => *comma = b'}',
         _ => out.truncate(mark),
     }
-    out.extend_from_slice(b",\"flag\":");
-    write_number(out, i64::from(head.flag));
-    out.extend_from_slice(b",\"language\":\"");
-    out.extend_from_slice(head.language.name().as_bytes());
-    out.extend_from_slice(b"\",\"opaque\":");
+    if (head.flag, head.language) == (0, Language::RUST) {
+        out.extend_from_slice(b",\"flag\":0,\"language\":\"RUST\",\"opaque\":");
+    } else {
+        out.extend_from_slice(b",\"flag\":");
+        write_number(out, i64::from(head.flag));
+        out.extend_from_slice(b",\"language\":\"");
+        out.extend_from_slice(head.language.name().as_bytes());
+        out.extend_from_slice(b"\",\"opaque\":");
+    }
     write_number(out, i64::from(head.opaque));
     if let Some(remark) = head.remark {
         out.extend_from_slice(b",\"remark\":\"");
@@ -111,6 +114,8 @@ fn write_escaped(out: &mut Vec<u8>, text: &str) {
         let Some(&byte) = bytes.get(at) else { return };
         done = at + 1;
         match byte {
+            0x01 => out.extend_from_slice(b"\\u0001"),
+            0x02 => out.extend_from_slice(b"\\u0002"),
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
             b'\n' => out.extend_from_slice(b"\\n"),
@@ -137,50 +142,72 @@ pub(crate) fn read(header: &[u8]) -> Result<Parsed> {
 
 /// Reads a header that is laid out as Java and this crate do it, which is nearly every one; `None` says nothing about the
 /// others.
+///
+/// It starts at the end, and so need not look at the fields: whatever they hold, their strings have no quote without a
+/// backslash, so what looks like the members behind them is them.
 fn read_usual(header: &[u8]) -> Option<Parsed> {
-    let mut from = Literal { bytes: header, at: 0 };
-    from.pass(b"{\"code\":")?;
-    let code = from.integer()?;
-    let (mut fields, mut index) = (0..0, Index::default());
-    if from.pass(b",\"extFields\":").is_some() {
-        let start = from.at;
-        (index, from.at) = Index::of(header, start)?;
-        fields = start..from.at;
-    }
-    from.pass(b",\"flag\":")?;
-    let flag = from.integer()?;
-    from.pass(b",\"language\":\"")?;
-    let language = Language::from_name(&header[from.string()?]);
-    from.pass(b",\"opaque\":")?;
-    let opaque = from.integer()?;
-    let remark = if from.pass(b",\"remark\":\"").is_some() { from.string()? } else { 0..0 };
-    from.pass(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":")?;
-    let version = from.integer()?;
+    let mut from = Backwards(header);
     from.pass(b"}")?;
-    Some(Parsed { code, language, version, opaque, flag, remark, fields, index })
+    let version = from.integer()?;
+    from.pass(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":")?;
+    let mut remark = 0..0;
+    if from.pass(b"\"").is_some() {
+        remark.end = from.0.len();
+        from.0 = from.0.get(..=from.0.iter().rposition(|byte| *byte == b'"')?)?;
+        remark.start = from.0.len();
+        from.pass(b",\"remark\":\"")?;
+    }
+    let opaque = from.integer()?;
+    let mut language = Language::JAVA;
+    if from.pass(b",\"language\":\"JAVA\",\"opaque\":").is_none() {
+        from.pass(b"\",\"opaque\":")?;
+        let name = from.0.iter().rposition(|byte| *byte == b'"')? + 1;
+        language = Language::from_name(from.0.get(name..)?);
+        from.0 = from.0.get(..name)?;
+        from.pass(b",\"language\":\"")?;
+    }
+    let flag = from.integer()?;
+    from.pass(b",\"flag\":")?;
+    let digits = from.0.strip_prefix(b"{\"code\":")?;
+    let digits = digits.iter().position(|byte| *byte == b',').and_then(|end| digits.get(..end)).unwrap_or(digits);
+    let code = i32::try_from(scan::decimal(digits)?).ok()?;
+    let mut fields = 0..0;
+    if let Some(rest) = from.0.get(b"{\"code\":".len() + digits.len()..).filter(|rest| !rest.is_empty()) {
+        let object =
+            rest.strip_prefix(b",\"extFields\":").filter(|rest| rest.starts_with(b"{") && rest.ends_with(b"}"))?;
+        fields = from.0.len() - object.len()..from.0.len();
+    }
+    Some(Parsed { code, language, version, opaque, flag, remark, fields })
+}
+
+/// The part of a header that is not read yet, from its end.
+struct Backwards<'a>(&'a [u8]);
+
+impl Backwards<'_> {
+    /// Passes over exactly this text, or stays.
+    #[inline]
+    fn pass<const N: usize>(&mut self, text: &[u8; N]) -> Option<()> {
+        let (rest, last) = self.0.split_last_chunk()?;
+        (last == text).then(|| self.0 = rest)
+    }
+
+    fn integer(&mut self) -> Option<i32> {
+        let start = self.0.iter().rposition(|byte| !matches!(byte, b'0'..=b'9' | b'-'))? + 1;
+        let (rest, digits) = self.0.split_at_checked(start)?;
+        self.0 = rest;
+        i32::try_from(scan::decimal(digits)?).ok()
+    }
 }
 
 fn read_members(header: &[u8], members: &mut Members<'_>) -> Option<Parsed> {
     let (mut code, mut opaque, mut flag) = (None, None, None);
-    let mut parsed = Parsed {
-        code: 0,
-        language: Language::JAVA,
-        version: 0,
-        opaque: 0,
-        flag: 0,
-        remark: 0..0,
-        fields: 0..0,
-        index: Index::default(),
-    };
+    let mut parsed =
+        Parsed { code: 0, language: Language::JAVA, version: 0, opaque: 0, flag: 0, remark: 0..0, fields: 0..0 };
     members.open()?;
     while members.another()? {
-        let name = &header[members.name()?.range];
-        if name == b"extFields" {
-            (parsed.fields, parsed.index) = read_fields(header, members)?;
-            continue;
-        }
+        let name = members.name()?;
         let value = members.value()?;
-        match name {
+        match &header[name.range] {
             b"code" => code = Some(members.integer(&value, "code is not an integer")?),
             b"opaque" => opaque = Some(members.integer(&value, "opaque is not an integer")?),
             b"flag" => flag = Some(members.integer(&value, "flag is not an integer")?),
@@ -189,6 +216,8 @@ fn read_members(header: &[u8], members: &mut Members<'_>) -> Option<Parsed> {
             }
             b"language" => parsed.language = language(header, &value),
             b"remark" => parsed.remark = value.range,
+            b"extFields" if matches!(value.kind, Kind::Object | Kind::Null) => parsed.fields = value.range,
+            b"extFields" => return members.fail("extFields is not an object"),
             _ => {}
         }
     }
@@ -196,18 +225,6 @@ fn read_members(header: &[u8], members: &mut Members<'_>) -> Option<Parsed> {
     parsed.opaque = opaque.or_else(|| members.fail("opaque is missing"))?;
     parsed.flag = flag.or_else(|| members.fail("flag is missing"))?;
     Some(parsed)
-}
-
-fn read_fields(header: &[u8], members: &mut Members<'_>) -> Option<(Range<usize>, Index)> {
-    if let Some((index, end)) = Index::of(header, members.at) {
-        let start = std::mem::replace(&mut members.at, end);
-        return Some((start..end, index));
-    }
-    let value = members.value()?;
-    match value.kind {
-        Kind::Object | Kind::Null => Some((value.range, Index::default())),
-        _ => members.fail("extFields is not an object"),
-    }
 }
 
 /// A name, or as Java also accepts, a number.
@@ -224,29 +241,29 @@ fn language(header: &[u8], value: &Value) -> Language {
 #[derive(Debug, Clone)]
 pub(crate) struct Fields<'a> {
     members: Members<'a>,
-    opened: bool,
     ended: bool,
 }
 
 impl<'a> Fields<'a> {
     pub(crate) fn new(raw: &'a [u8]) -> Fields<'a> {
-        Fields { members: Members::new(raw), opened: false, ended: raw.is_empty() }
+        Fields { members: Members::new(raw), ended: raw.is_empty() }
     }
 
+    #[inline]
     pub(crate) fn next_raw(&mut self) -> Result<Option<(Raw<'a>, Raw<'a>)>> {
         if self.ended {
             return Ok(None);
         }
-        // Whatever ends this early ends the iteration.
-        self.ended = true;
+        if let Some(member) = self.members.usual() {
+            return Ok(Some(member));
+        }
         self.step().ok_or_else(|| self.members.error())
     }
 
     fn step(&mut self) -> Option<Option<(Raw<'a>, Raw<'a>)>> {
-        if !self.opened {
-            self.opened = true;
-            self.members.open()?;
-        }
+        // Whatever ends this early ends the iteration.
+        self.ended = true;
+        self.members.open()?;
         while self.members.another()? {
             let name = self.members.name()?;
             let value = self.members.value()?;

@@ -35,7 +35,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone)]
 pub(super) struct Members<'a> {
     bytes: &'a [u8],
-    pub(super) at: usize,
+    at: usize,
     first: bool,
     problem: &'static str,
 }
@@ -74,7 +74,11 @@ impl<'a> Members<'a> {
         Some(())
     }
 
+    /// Passes over the opening brace, unless it is behind.
     pub(super) fn open(&mut self) -> Option<()> {
+        if self.at > 0 {
+            return Some(());
+        }
         self.expect(b'{', "not an object")
     }
 
@@ -97,6 +101,23 @@ impl<'a> Members<'a> {
         let name = self.string_rest()?;
         self.expect(b':', "a colon expected")?;
         Some(name)
+    }
+
+    /// Reads a member with what stands before it, if it is laid out as Java does it and a string without escapes; else
+    /// stays.
+    #[inline]
+    pub(super) fn usual(&mut self) -> Option<(Raw<'a>, Raw<'a>)> {
+        let [before, b'"', rest @ ..] = self.bytes.get(self.at..)? else { return None };
+        if *before != if self.first { b'{' } else { b',' } {
+            return None;
+        }
+        let (name, rest) = rest.split_at_checked(scan::quote_or_backslash(rest, 0))?;
+        let [b'"', b':', b'"', rest @ ..] = rest else { return None };
+        let (value, rest) = rest.split_at_checked(scan::quote_or_backslash(rest, 0))?;
+        let [b'"', rest @ ..] = rest else { return None };
+        self.at = self.bytes.len() - rest.len();
+        self.first = false;
+        Some((Raw::new(name, false), Raw::new(value, false)))
     }
 
     /// Passes over a string whose opening quote is behind, and returns what is between the quotes.
@@ -186,106 +207,5 @@ impl<'a> Members<'a> {
 
     pub(super) fn raw(&self, value: Value) -> Raw<'a> {
         Raw::new(&self.bytes[value.range], value.kind == Kind::Escaped)
-    }
-}
-
-/// Steps through text that is expected to be laid out in one way.
-#[derive(Debug)]
-pub(super) struct Literal<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) at: usize,
-}
-
-impl<'a> Literal<'a> {
-    /// Passes over exactly this text, or stays.
-    #[inline]
-    pub(super) fn pass<const N: usize>(&mut self, text: &[u8; N]) -> Option<()> {
-        if self.bytes.get(self.at..)?.first_chunk() != Some(text) {
-            return None;
-        }
-        self.at += N;
-        Some(())
-    }
-
-    /// Passes over a string without escapes, whose opening quote is behind.
-    #[inline]
-    pub(super) fn string(&mut self) -> Option<Range<usize>> {
-        let start = self.at;
-        let end = scan::quote_or_backslash(self.bytes, start);
-        if *self.bytes.get(end)? != b'"' {
-            return None;
-        }
-        self.at = end + 1;
-        Some(start..end)
-    }
-
-    /// Reads an integer.
-    #[inline]
-    pub(super) fn integer(&mut self) -> Option<i32> {
-        let negative = self.pass(b"-").is_some();
-        let start = self.at;
-        let mut value = 0i64;
-        while let Some(&digit @ b'0'..=b'9') = self.bytes.get(self.at) {
-            value = value.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
-            self.at += 1;
-        }
-        // What wrapped has more digits.
-        if !(1..=10).contains(&(self.at - start)) {
-            return None;
-        }
-        i32::try_from(if negative { -value } else { value }).ok()
-    }
-}
-
-/// Where the fields of a header stand, noted while it is read so that they need not be looked for again. Only of headers
-/// as Java and this crate write them, whose fields are a few strings without escapes and without space between them.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Index {
-    spans: [Span; Index::MOST],
-    len: usize,
-}
-
-/// Positions in the header, which is below 64 KiB if it has an index.
-#[derive(Debug, Clone, Copy, Default)]
-struct Span {
-    name: (u16, u16),
-    value: (u16, u16),
-}
-
-impl Index {
-    /// As many as the answer to a send has, and a few more.
-    const MOST: usize = 12;
-
-    /// Reads the object that starts at `at`, and returns also where it ends.
-    pub(super) fn of(bytes: &[u8], at: usize) -> Option<(Index, usize)> {
-        // So every position below fits.
-        u16::try_from(bytes.len()).ok()?;
-        let mut index = Index::default();
-        let mut from = Literal { bytes, at };
-        from.pass(b"{\"")?;
-        for span in &mut index.spans {
-            let name = from.string()?;
-            from.pass(b":\"")?;
-            let value = from.string()?;
-            let short = |range: Range<usize>| (range.start as u16, range.end as u16);
-            *span = Span { name: short(name), value: short(value) };
-            index.len += 1;
-            if from.pass(b",\"").is_none() {
-                from.pass(b"}")?;
-                return Some((index, from.at));
-            }
-        }
-        None
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Returns a field of the header that the index was made of, by its number.
-    pub(crate) fn field<'a>(&self, header: &'a [u8], number: usize) -> Option<(Raw<'a>, Raw<'a>)> {
-        let raw = |(start, end): (u16, u16)| Some(Raw::new(header.get(usize::from(start)..usize::from(end))?, false));
-        let span = self.spans.get(number).filter(|_| number < self.len)?;
-        Some((raw(span.name)?, raw(span.value)?))
     }
 }

@@ -18,6 +18,6 @@ pub(crate) mod rpc;
 mod scan;
 
 #[cfg(test)]
-mod golden;
+pub(crate) mod golden;
 #[cfg(test)]
 mod mutation;

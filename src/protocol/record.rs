@@ -162,17 +162,21 @@ fn read(record: &Bytes, topic: &mut Arc<str>) -> Result<Stored> {
     })
 }
 
+#[cold]
+fn ends_inside(what: &str) -> Error {
+    Error::malformed(format!("a stored message ends inside its {what}"))
+}
+
 struct Cursor<'a> {
     record: &'a Bytes,
     at: usize,
 }
 
 impl<'a> Cursor<'a> {
+    #[inline]
     fn take(&mut self, what: &str, count: usize) -> Result<&'a [u8]> {
-        let end = self.at.checked_add(count);
-        let Some(found) = end.and_then(|end| self.record.get(self.at..end)) else {
-            return Err(Error::malformed(format!("a stored message ends inside its {what}")));
-        };
+        let left = &self.record[self.at..];
+        let found = left.get(..count).ok_or_else(|| ends_inside(what))?;
         self.at += count;
         Ok(found)
     }
@@ -183,10 +187,12 @@ impl<'a> Cursor<'a> {
         Ok(self.record.slice(start..self.at))
     }
 
+    #[inline]
     fn u32(&mut self, what: &str) -> Result<u32> {
         self.take(what, 4).map(BigEndian::read_u32)
     }
 
+    #[inline]
     fn i64(&mut self, what: &str) -> Result<i64> {
         self.take(what, 8).map(BigEndian::read_i64)
     }
@@ -209,7 +215,11 @@ impl<'a> Cursor<'a> {
 /// A body that cannot be inflated damages its own message only. A record that cannot be read ends the answer: the
 /// messages before it are returned, and the error beside them.
 pub(crate) fn views(data: Bytes, broker_name: &Arc<str>, limit: usize) -> (Vec<MessageView>, Option<Error>) {
-    let mut views = Vec::new();
+    // No answer that this crate asks for has more messages than this.
+    const MOST: usize = 1024;
+    // Messages of one answer often are alike, so the first says how many there are.
+    let first = data.first_chunk().map_or(0, |size| u32::from_be_bytes(*size)) as usize;
+    let mut views = Vec::with_capacity((data.len() / first.max(MIN_SIZE)).min(MOST));
     for stored in Records::new(data) {
         match stored {
             Ok(stored)

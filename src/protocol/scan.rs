@@ -17,17 +17,19 @@ pub(super) fn to_escape(bytes: &[u8], at: usize) -> usize {
 
 /// `in_word` sets the high bit of the ASCII bytes it finds, and what it likes of others. A borrow may reach the bytes
 /// after the first one found, so only the first counts.
-#[inline]
-fn find(bytes: &[u8], mut at: usize, in_word: impl Fn(u64) -> u64) -> usize {
-    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-        let word = u64::from_le_bytes(*word);
+#[inline(always)]
+fn find(bytes: &[u8], at: usize, in_word: impl Fn(u64) -> u64) -> usize {
+    let mut words = bytes.get(at..).unwrap_or_default().chunks_exact(8);
+    let mut passed = at;
+    for word in &mut words {
+        let word = word.try_into().map_or(0, u64::from_le_bytes);
         let found = in_word(word) & !word & HIGHS;
         if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
+            return passed + found.trailing_zeros() as usize / 8;
         }
-        at += 8;
+        passed += 8;
     }
-    let rest = bytes.get(at..).unwrap_or_default();
+    let rest = words.remainder();
     let word = short_word(rest);
     let found = in_word(word) & !word & HIGHS;
     // With nothing found there are 64 zeros; and one may be found in what fills the word up.

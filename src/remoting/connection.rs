@@ -205,7 +205,7 @@ impl Connection {
             let error = self.refusal().unwrap_or(Error::Closed { outcome: Outcome::NotSent });
             return Err((waiting.waiter, error));
         }
-        if let Err(error) = self.hand_over(outgoing, deadline, None, patient) {
+        if let Err(error) = self.hand_over(outgoing, deadline, None, patient, true) {
             return match self.pending.remove(outgoing.opaque) {
                 Some(waiting) => Err((waiting.waiter, error)),
                 // Whoever emptied the map has told the waiter already.
@@ -218,13 +218,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Appends a frame to the outbox, and writes it too when nobody else would sooner.
+    /// Appends a frame to the outbox; one that is `urgent` is written here and now when nobody else would sooner.
     fn hand_over(
         &self,
         outgoing: &Outgoing<'_>,
         deadline: Deadline,
         written: Option<Arc<Slot>>,
         patient: bool,
+        urgent: bool,
     ) -> Result<()> {
         let len = outgoing.head.len() + outgoing.body.len();
         let mut out = self.room_for(len, deadline, patient)?;
@@ -234,7 +235,7 @@ impl Connection {
             return Ok(());
         }
         // Alone: writing it here saves a change of threads. With others under way the writer gathers their frames.
-        if self.pending.in_flight() < 2 {
+        if urgent && self.pending.in_flight() < 2 {
             out.busy = true;
             let batch = out.outbox.take();
             drop(out);
@@ -311,10 +312,10 @@ impl Connection {
     /// Sends a frame that is not answered, and waits until the kernel has it. `buffered` does not wait.
     pub(super) fn send_oneway(&self, outgoing: &Outgoing<'_>, deadline: Deadline, buffered: bool) -> Result<()> {
         if buffered {
-            return self.hand_over(outgoing, deadline, None, true);
+            return self.hand_over(outgoing, deadline, None, true, false);
         }
         let slot = Slot::mine();
-        self.hand_over(outgoing, deadline, Some(slot.clone()), true)?;
+        self.hand_over(outgoing, deadline, Some(slot.clone()), true, true)?;
         slot.park(|slot| slot.is_written() || self.is_gone(), deadline.at());
         if slot.is_written() {
             return Ok(());
@@ -406,22 +407,22 @@ impl Connection {
         self.room.notify_all();
     }
 
-    /// Takes in what was received together; says whether it ended calls of blocked callers.
-    pub(super) fn dispatch(self: &Arc<Self>, received: &mut Received) -> bool {
+    /// Takes in what was received together; says how many calls of blocked callers it ended.
+    pub(super) fn dispatch(self: &Arc<Self>, received: &mut Received) -> usize {
         if received.frames.iter().any(|frame| !frame.is_response()) {
             let (answers, requests) = received.frames.drain(..).partition(Frame::is_response);
             received.frames = answers;
             self.serve(requests);
         }
         self.pending.match_all(received.frames.drain(..), &mut received.matched);
-        let mut blocked = false;
+        let mut blocked = 0;
         for (waiting, frame) in received.matched.drain(..) {
             if frame.code == ResponseCode::GO_AWAY.0 {
                 self.leaving.store(true, Ordering::Relaxed);
             }
             match waiting {
                 Some(waiting) => {
-                    blocked |= !waiting.held && matches!(waiting.waiter, Waiter::Slot(..));
+                    blocked += usize::from(!waiting.held && matches!(waiting.waiter, Waiter::Slot(..)));
                     waiting.waiter.complete(Ok(frame));
                 }
                 None => {
@@ -451,7 +452,7 @@ impl Connection {
         let deadline = Deadline::after(self.options.probe_timeout);
         // The server's opaque is not ours: a frame that nobody will withdraw needs none.
         let outgoing = Outgoing { opaque: NOBODY, head: frame, body: &[] };
-        if let Err(error) = self.hand_over(&outgoing, deadline, None, false) {
+        if let Err(error) = self.hand_over(&outgoing, deadline, None, false, false) {
             log::debug!("an answer to {} was dropped: {error}", self.addr);
         }
     }

@@ -31,9 +31,14 @@ pub(super) struct ReadHalf {
     frames: FrameReader,
     timeout: Option<Duration>,
     received: Received,
-    /// The last read ended calls of blocked callers.
-    answered: bool,
+    /// How many calls of blocked callers the last read ended.
+    answered: usize,
+    /// How many reads in a row ended the only call there was.
+    lone: u32,
 }
+
+/// From how many such reads on the caller is taken for a lone one. With several callers the half would go to and fro.
+const LONE: u32 = 3;
 
 /// Hands the read half between the reader thread and lone callers.
 #[derive(Debug, Default)]
@@ -103,12 +108,17 @@ impl Connection {
     pub(super) fn read_until_gone(self: &Arc<Self>) {
         let _ = self.reading.thread.set(thread::current());
         let frames = FrameReader::new(self.options.frame_limit);
-        let mut half = Box::new(ReadHalf { frames, timeout: None, received: Received::default(), answered: false });
+        let mut half =
+            Box::new(ReadHalf { frames, timeout: None, received: Received::default(), answered: 0, lone: 0 });
         while !self.is_gone() {
             if self.read_once(&mut half, None).is_none() {
                 return;
             }
-            if half.answered && self.pending.in_flight() == 0 {
+            if half.answered > 0 {
+                let alone = half.answered == 1 && self.pending.in_flight() == 0;
+                half.lone = if alone { half.lone + 1 } else { 0 };
+            }
+            if half.answered > 0 && half.lone >= LONE {
                 self.reading.put(half);
                 match self.linger() {
                     Some(back) => half = back,
@@ -161,6 +171,9 @@ impl Connection {
                 Some(false) => break,
             }
         }
+        if self.pending.in_flight() > 0 {
+            half.lone = 0;
+        }
         self.reading.put(half);
         if self.pending.in_flight() > 0 || started.elapsed() > LINGER {
             self.reading.resume_if_idle();
@@ -170,7 +183,7 @@ impl Connection {
     /// Reads once and delivers. Says whether anything came within `timeout`; `None` when the connection is gone.
     fn read_once(self: &Arc<Self>, half: &mut ReadHalf, timeout: Option<Duration>) -> Option<bool> {
         let transport = self.transport.get()?;
-        half.answered = false;
+        half.answered = 0;
         if half.timeout != timeout {
             if let Err(error) = transport.read_timeout(timeout) {
                 self.lose(Loss::Lost(format!("setting the read timeout failed: {error}").into()));

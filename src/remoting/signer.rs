@@ -82,6 +82,27 @@ mod tests {
     }
 
     #[test]
+    fn signatures_are_those_of_the_golden_vectors() {
+        use crate::protocol::golden::{send_of_the_vectors, vector};
+
+        let golden = |name: &str| {
+            let vector = vector(name);
+            (String::from_utf8(vector.bytes).unwrap(), vector.decoded["Signature"].as_str().unwrap().to_owned())
+        };
+        let (text, expected) = golden("acl_hmac_primitive");
+        assert_eq!(signature("adiaushdiaushd", text.as_bytes()), expected);
+        let (text, expected) = golden("acl_signed_content_route");
+        let signer = Signer::new("rocketmq2".into(), "12345678".into(), None, None);
+        let route = GetRoute { standard_json: None, topic: "TopicTest".into() };
+        assert_eq!(signature("12345678", text.as_bytes()), expected);
+        assert_eq!(signer.sign(&route, b"").last(), Some(&("Signature", expected)));
+        let (text, expected) = golden("acl_signed_content_send_v2");
+        let signer = Signer::new("rocketmq2".into(), "12345678".into(), Some("tok-1".into()), None);
+        assert_eq!(signature("12345678", text.as_bytes()), expected);
+        assert_eq!(signer.sign(&send_of_the_vectors(), b"hello").last(), Some(&("Signature", expected)));
+    }
+
+    #[test]
     fn the_secret_is_not_in_debug_output() {
         let signer = Signer::new("access".into(), "sesame".into(), Some("sesame".into()), None);
         assert!(!format!("{signer:?}").contains("sesame"));

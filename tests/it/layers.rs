@@ -37,23 +37,41 @@ fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut paths = Vec::new();
     collect(&root, &mut paths);
+    let tests: Vec<PathBuf> = paths.iter().flat_map(|path| test_modules(path)).collect();
     let mut sources = Vec::new();
     for path in paths {
+        if tests.iter().any(|test| path == test.with_extension("rs") || path.starts_with(test)) {
+            continue;
+        }
         let relative = path.strip_prefix(&root).unwrap().to_owned();
-        let mut parts = relative.iter().map(|part| part.to_str().unwrap().trim_end_matches(".rs").to_owned());
-        let module = parts.next().unwrap();
-        // The command line uses the public interface; tests in files of their own may use what they like.
-        if module == "bin" || parts.any(|part| part == "tests") {
+        let first = relative.iter().next().unwrap();
+        let module = first.to_str().unwrap().trim_end_matches(".rs").to_owned();
+        // The command line uses the public interface.
+        if module == "bin" {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();
-        if text.trim_start().starts_with("#![cfg(test)]") {
-            continue;
-        }
         sources.push(Source { path: relative, module, code: code_of(&text) });
     }
     assert!(sources.len() > 50, "only {} sources were found", sources.len());
     sources
+}
+
+/// The files, without their ending, or folders of the modules that a file declares for tests only.
+fn test_modules(path: &Path) -> Vec<PathBuf> {
+    let text = fs::read_to_string(path).unwrap();
+    let name = path.file_stem().unwrap();
+    let folder = if ["mod", "lib", "main"].iter().any(|root| name == *root) {
+        path.parent().unwrap().to_owned()
+    } else {
+        path.with_extension("")
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    let declared = lines.windows(2).filter(|pair| pair[0].trim() == "#[cfg(test)]").filter_map(|pair| {
+        let (_, name) = pair[1].split_once("mod ")?;
+        name.strip_suffix(';')
+    });
+    declared.map(|name| folder.join(name)).collect()
 }
 
 fn collect(folder: &Path, into: &mut Vec<PathBuf>) {

@@ -35,6 +35,23 @@ fn a_waiter_with_time_left_outlives_the_one_whose_request_it_shared() {
 }
 
 #[test]
+fn a_refresh_is_not_content_with_an_answer_to_an_older_question() {
+    let server = Server::start();
+    server.route("T", "b", 1);
+    *server.script.pause.lock().unwrap() = Duration::from_millis(100);
+    let client = server.client();
+    let core = client.core();
+    std::thread::scope(|scope| {
+        let older = scope.spawn(|| core.routes().get(core, &topic("T"), within(5000)));
+        eventually("the first asked", || !server.asked(RequestCode::GET_ROUTEINFO_BY_TOPIC).is_empty());
+        core.routes().refresh(core, &topic("T"), within(5000)).unwrap();
+        older.join().unwrap().unwrap();
+    });
+    assert_eq!(server.asked(RequestCode::GET_ROUTEINFO_BY_TOPIC).len(), 2);
+    client.close().unwrap();
+}
+
+#[test]
 fn an_unknown_topic_is_published_by_the_template_until_it_exists() {
     let server = Server::start();
     server.route("TBW102", "b", 8);

@@ -75,7 +75,7 @@ impl PullConsumerBuilder {
         self
     }
 
-    /// Sets how many bytes a pull returns at most, up to 16 MiB; the broker decides by default. See
+    /// Sets how many bytes a broker is asked to return at most, up to 16 MiB; it decides by default. See
     /// [`PreparedPull::max_bytes`](super::PreparedPull::max_bytes).
     pub fn max_bytes(mut self, bytes: usize) -> PullConsumerBuilder {
         self.options.max_bytes = Some(bytes);
@@ -94,8 +94,8 @@ impl PullConsumerBuilder {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a setting out of its range, or a group whose name is blank, too long, reserved, or has
-    /// characters other than letters, digits and `% | _ -`. [`Error::GroupInUse`] when this client already has a consumer
-    /// of this group. [`Error::Closed`] when the client is closed.
+    /// characters other than letters, digits and `% | _ -`. [`Error::GroupInUse`] when this client already has a
+    /// consumer of this group. [`Error::Closed`] when the client is closed.
     pub fn start(self) -> Result<PullConsumer> {
         let PullConsumerBuilder { client, group, options } = self;
         names::check_group(&group)?;
@@ -134,9 +134,8 @@ fn check(options: &PullOptions, callback_queue: usize) -> Result<()> {
     }
     if !(1..=callback_queue).contains(&options.window) {
         let window = options.window;
-        return Err(Error::invalid(format!(
-            "a window of {window} asynchronous pulls: 1 to {callback_queue} are possible, the length of the client's callback queue"
-        )));
+        let range = format!("1 to {callback_queue}, the length of the client's callback queue, are possible");
+        return Err(Error::invalid(format!("a window of {window} asynchronous pulls: {range}")));
     }
     Ok(())
 }

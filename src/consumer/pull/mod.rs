@@ -6,6 +6,8 @@ mod prepare;
 mod result;
 mod shared;
 mod source;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::fmt;
@@ -94,8 +96,8 @@ impl PullConsumer {
         self.prepare_pull(queue, offset).fetch()
     }
 
-    /// As [`pull`](PullConsumer::pull), but when the queue has no message behind the offset the broker waits for one, for
-    /// 20 s unless the builder said otherwise (Java: `pullBlockIfNotFound`).
+    /// As [`pull`](PullConsumer::pull), but when the queue has no message behind the offset the broker waits for one,
+    /// for 20 s unless the builder said otherwise (Java: `pullBlockIfNotFound`).
     ///
     /// # Errors
     /// As [`PreparedPull::fetch`].
@@ -146,8 +148,8 @@ impl PullConsumer {
         core.committed_offset(self.shared.group(), queue, core.request_deadline())
     }
 
-    /// Commits an offset for the group: that of the next message to read. Blocks until the broker has taken it, at most
-    /// for the client's request timeout (3 s by default).
+    /// Commits an offset for the group: that of the next message to read. Blocks until the broker has taken it, at
+    /// most for the client's request timeout (3 s by default).
     ///
     /// Brokers take a smaller offset than before as well. They keep it in memory and write it to disk every 5 s.
     ///
@@ -159,8 +161,8 @@ impl PullConsumer {
         core.commit_offset(self.shared.group(), queue, offset, core.request_deadline())
     }
 
-    /// As [`commit_offset`](PullConsumer::commit_offset) without waiting for the broker's word: returns once the operating
-    /// system has taken the request.
+    /// As [`commit_offset`](PullConsumer::commit_offset) without waiting for the broker's word: returns once the
+    /// operating system has taken the request.
     ///
     /// # Errors
     /// As [`commit_offset`](PullConsumer::commit_offset), but for what the broker would have answered.
@@ -173,8 +175,8 @@ impl PullConsumer {
     /// Closes the consumer: pulls that wait for a message and asynchronous ones end with
     /// [`Error::Closed`](crate::Error::Closed), callbacks that run have five seconds, and brokers are told.
     ///
-    /// Other pulls under way end by themselves. The client stays open. A second call does nothing. In a callback it does
-    /// not wait for callbacks.
+    /// Other pulls under way end by themselves. The client stays open. A second call does nothing. In a callback it
+    /// does not wait for callbacks.
     ///
     /// # Errors
     /// None at present; [`close_within`](PullConsumer::close_within) reports what did not end in time.

@@ -57,17 +57,17 @@ impl<'a> PreparedPull<'a> {
         self
     }
 
-    /// Sets how many messages to return at most, 1 to 1024; 32 by default. Brokers have a limit of their own: 32 messages
-    /// from memory and 8 from disk unless configured otherwise.
+    /// Sets how many messages to return at most, 1 to 1024; 32 by default. Brokers have a limit of their own: 32
+    /// messages from memory and 8 from disk unless configured otherwise.
     pub fn max(mut self, messages: usize) -> PreparedPull<'a> {
         self.max = messages;
         self
     }
 
-    /// Asks for so many bytes of messages at most, up to 16 MiB, where a server heeds it.
+    /// Sets how many bytes of messages the broker is asked to return at most, up to 16 MiB.
     ///
-    /// The field belongs to the protocol since 5.0, but Apache's brokers do not look at it, 5.5.0 included; they have a
-    /// limit of their own: 256 KiB from memory and 64 KiB from disk by default.
+    /// A wish: Apache's broker 5.5.0 was seen to ignore it, and those before 5.0 do not know it. Brokers have a limit
+    /// of their own, 256 KiB from memory and 64 KiB from disk by default, and return one message even if it is larger.
     pub fn max_bytes(mut self, bytes: usize) -> PreparedPull<'a> {
         self.max_bytes = Some(bytes);
         self
@@ -76,15 +76,16 @@ impl<'a> PreparedPull<'a> {
     /// Lets the broker hold the pull for up to `hold` until a message arrives, when it has none (Java:
     /// `pullBlockIfNotFound`). Without this, or with zero, it answers at once.
     ///
-    /// A broker may answer before: with [`NoMatchedMessage`](super::PullStatus::NoMatchedMessage), or after a second when
-    /// long polling is switched off there. It looks for the end of the hold every 5 s, so that may be late by as much.
+    /// A broker may answer before: with [`NoMatchedMessage`](super::PullStatus::NoMatchedMessage), or after a second
+    /// when long polling is switched off there. It looks for the end of the hold every 5 s, so that may be late by as
+    /// much.
     pub fn wait(mut self, hold: Duration) -> PreparedPull<'a> {
         self.wait = (!hold.is_zero()).then_some(hold);
         self
     }
 
-    /// Sets by when the call ends, whatever happens. By default 10 s, and 10 s more than the broker may wait; both can be
-    /// changed for all pulls of the consumer.
+    /// Sets by when the call ends, whatever happens. By default 10 s, and 10 s more than the broker may wait; both can
+    /// be changed for all pulls of the consumer.
     pub fn timeout(mut self, timeout: Duration) -> PreparedPull<'a> {
         self.timeout = Some(timeout);
         self
@@ -92,14 +93,15 @@ impl<'a> PreparedPull<'a> {
 
     /// Pulls, and blocks until the broker answered, at most for the [`timeout`](PreparedPull::timeout).
     ///
-    /// Reads from the slave that the last answer for this queue suggested, else from the master. When that one cannot be
-    /// reached, another server of the route is tried once.
+    /// Reads from the slave that the last answer for this queue suggested, else from the master. When that one cannot
+    /// be reached, another server of the route is tried once.
     ///
     /// # Errors
     /// [`Error::Invalid`] for an argument out of its range, before anything is sent. [`Error::NoRoute`] and
-    /// [`Error::NoBroker`] for a topic or broker that does not exist. [`Error::Malformed`] when not even the first message
-    /// of the answer can be read. [`Error::Closed`] when the consumer is closed, which also ends a pull that waits.
-    /// Else what asking the broker failed with. A pull changes nothing at the broker: it can always be repeated.
+    /// [`Error::NoBroker`] for a topic or broker that does not exist. [`Error::Malformed`] when not even the first
+    /// message of the answer can be read. [`Error::Closed`] when the consumer is closed, which also ends a pull that
+    /// waits. Else what asking the broker failed with. A pull changes nothing at the broker: it can always be
+    /// repeated.
     pub fn fetch(self) -> Result<PullResult> {
         self.shared.check_open()?;
         let shared = self.shared;
@@ -112,8 +114,8 @@ impl<'a> PreparedPull<'a> {
     ///
     /// # Errors
     /// Returned at once, and then the callback is never called: [`Error::Invalid`] for an argument out of its range,
-    /// [`Error::Busy`] when the consumer's window of asynchronous pulls is full, [`Error::Closed`]. All others go to the
-    /// callback; when the consumer closes first that is [`Error::Closed`] too.
+    /// [`Error::Busy`] when the consumer's window of asynchronous pulls is full, [`Error::Closed`]. All others go to
+    /// the callback; when the consumer closes first that is [`Error::Closed`] too.
     pub fn fetch_async(self, callback: impl FnOnce(Result<PullResult>) + Send + 'static) -> Result<()> {
         self.shared.check_open()?;
         let shared = self.shared.clone();

@@ -19,11 +19,11 @@ pub enum PullStatus {
     Found,
     /// The end of the queue is reached (Java: `NO_NEW_MSG`).
     NoNewMessage,
-    /// None of the messages looked at is wanted by the filter, or a slave could not tell (Java: `NO_MATCHED_MSG`). Pull
-    /// again at once.
+    /// None of the messages looked at is wanted by the filter, or a slave could not tell (Java: `NO_MATCHED_MSG`).
+    /// Pull again at once.
     NoMatchedMessage,
-    /// The queue does not have this offset: it lies before its first message or behind its end, or the offset was reset
-    /// by an operator. The next offset is the nearest that exists, but may lie far from this one: see
+    /// The queue does not have this offset: it lies before its first message or behind its end, or the offset was
+    /// reset by an operator. The next offset is the nearest that exists, but may lie far from this one: see
     /// [`PullResult::min_offset`] and [`PullResult::max_offset`].
     OffsetIllegal,
 }
@@ -94,8 +94,8 @@ impl PullResult {
 
     /// Reads an answer to a pull of `queue` from `offset`. Bodies are inflated up to `body_limit` bytes.
     ///
-    /// An answer whose first message cannot be read is an error, because there is nothing to go on from; one whose later
-    /// message cannot be read ends before that message.
+    /// An answer whose first message cannot be read is an error, because there is nothing to go on from; one whose
+    /// later message cannot be read ends before that message.
     pub(super) fn from_reply(
         code: ResponseCode,
         reply: &PullReply,

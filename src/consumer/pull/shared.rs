@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::condition::{self, Understood};
+use super::condition::Conditions;
 use super::prepare::Pull;
 use super::result::{Asked, PullResult};
 use super::source::{Source, Suggestions};
@@ -13,8 +13,9 @@ use super::window::{Callback, Window};
 use super::{PullOptions, PullStatus};
 use crate::client::{Core, Membership, Route};
 use crate::error::{Error, Outcome, Result, Stage};
+use crate::protocol::json;
 use crate::protocol::request::Answer;
-use crate::protocol::rpc::heartbeat::CheckClient;
+use crate::protocol::rpc::check::CheckClientConfig;
 use crate::protocol::rpc::pull::PullMessage;
 use crate::remoting::Deadline;
 
@@ -29,7 +30,7 @@ pub(super) struct Shared {
     group: Arc<str>,
     options: PullOptions,
     suggestions: Suggestions,
-    understood: Understood,
+    conditions: Conditions,
     window: Window,
     /// Dropped by closing, which wakes the pulls that wait for a message.
     open: Mutex<Option<Sender<()>>>,
@@ -44,7 +45,7 @@ impl Shared {
             core: core.clone(),
             group: group.clone(),
             suggestions: Suggestions::default(),
-            understood: Understood::default(),
+            conditions: Conditions::default(),
             window: Window::new(options.window),
             options,
             open: Mutex::new(Some(open)),
@@ -120,9 +121,8 @@ impl Shared {
     fn ask(&self, pull: &Pull, source: &Source) -> Result<Answer<PullMessage>> {
         let request = pull.request(&self.group);
         let (remoting, addr, deadline) = (self.core.remoting(), &source.addr, pull.deadline);
-        if self.understood.lacks(addr, pull) {
-            let answer = remoting.call(addr, &CheckClient, &self.question(pull), deadline);
-            self.understood.learn(addr, pull, answer)?;
+        if let Some(question) = self.question(pull) {
+            self.conditions.learn(&pull.filter, remoting.call(addr, &CheckClientConfig, &question, deadline))?;
         }
         let Some(hold) = pull.hold else {
             return remoting.call(addr, &request, &[], deadline);
@@ -141,8 +141,9 @@ impl Shared {
         }
     }
 
-    fn question(&self, pull: &Pull) -> Vec<u8> {
-        condition::question(self.core.client_id(), &self.group, pull)
+    fn question(&self, pull: &Pull) -> Option<Vec<u8>> {
+        let question = self.conditions.question(pull, self.core.client_id(), &self.group);
+        question.map(|body| json::encode(&body))
     }
 
     /// Reads what a source answered, and remembers from where to read next.
@@ -183,18 +184,21 @@ impl Shared {
 
     /// `route` is where to look for another source when this one fails; `None` when this already is that other one.
     fn submit(self: Arc<Self>, pull: Pull, ticket: u64, source: Source, route: Option<Arc<Route>>) {
+        let Some(question) = self.question(&pull) else {
+            return self.submit_pull(pull, ticket, source, route);
+        };
+        let (core, addr, deadline) = (self.core.clone(), source.addr.clone(), pull.deadline);
+        core.remoting().submit(&addr, &CheckClientConfig, &question, deadline, move |answer| {
+            match self.conditions.learn(&pull.filter, answer) {
+                Ok(()) => self.submit_pull(pull, ticket, source, route),
+                Err(error) => self.answered(pull, ticket, source, route, Err(error)),
+            }
+        });
+    }
+
+    fn submit_pull(self: Arc<Self>, pull: Pull, ticket: u64, source: Source, route: Option<Arc<Route>>) {
         let (core, request, deadline, hold) = (self.core.clone(), pull.request(&self.group), pull.deadline, pull.hold);
         let addr = source.addr.clone();
-        if self.understood.lacks(&addr, &pull) {
-            let question = self.question(&pull);
-            core.remoting().submit(&addr, &CheckClient, &question, deadline, move |answer| {
-                match self.understood.learn(&source.addr, &pull, answer) {
-                    Ok(()) => self.submit(pull, ticket, source, route),
-                    Err(error) => self.answered(pull, ticket, source, route, Err(error)),
-                }
-            });
-            return;
-        }
         let done = move |answer| self.answered(pull, ticket, source, route, answer);
         match hold {
             None => core.remoting().submit(&addr, &request, &[], deadline, done),
@@ -202,7 +206,6 @@ impl Shared {
         }
     }
 
-    /// Goes on to another source, or ends the pull.
     fn answered(
         self: Arc<Self>,
         pull: Pull,
@@ -250,8 +253,8 @@ impl Shared {
         }
     }
 
-    /// Ends the pulls that wait, gives callbacks until `deadline`, and leaves the group. On a thread of the crate it does
-    /// not wait for callbacks. Returns how many callbacks got `Closed`, and how many had not ended.
+    /// Ends the pulls that wait, gives callbacks until `deadline`, and leaves the group. On a thread of the crate it
+    /// does not wait for callbacks. Returns how many callbacks got `Closed`, and how many had not ended.
     pub(super) fn close(self: &Arc<Self>, deadline: Deadline) -> (usize, usize) {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(open);

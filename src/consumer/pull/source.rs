@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::client::{Route, may_have_moved};
+use crate::client::{Route, is_connection_over, may_have_moved};
 use crate::error::Error;
 use crate::message::MessageQueue;
 
@@ -28,8 +28,8 @@ impl Source {
         self.broker_id != MASTER
     }
 
-    /// Whether another server could answer what this one failed to: any other when it was a slave that refused, which it
-    /// does when reading from it is switched off; else when it could not be reached or says it is not in charge.
+    /// Whether another server could answer what this one failed to: any other when it was a slave that refused, which
+    /// it does when reading from it is switched off; else when it could not be reached or says it is not in charge.
     pub(super) fn is_worth_leaving(&self, error: &Error) -> bool {
         may_have_moved(error) || (self.is_slave() && matches!(error, Error::Rejected { .. }))
     }
@@ -38,7 +38,7 @@ impl Source {
     /// second attempt at the same address.
     pub(super) fn next(&self, error: &Error, route: &Route, broker_name: &str) -> Option<Source> {
         let next = Source::choose(route, broker_name, MASTER)?;
-        (next.addr != self.addr || matches!(error, Error::Disconnected { .. })).then_some(next)
+        (next.addr != self.addr || is_connection_over(error)).then_some(next)
     }
 }
 

@@ -20,18 +20,6 @@ impl Header for Heartbeat {
     }
 }
 
-/// Asks a broker whether it understands a subscription; the body is a [`CheckClientBody`].
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct CheckClient;
-
-impl Header for CheckClient {
-    fn put<S: FieldSink>(&self, _sink: &mut S) {}
-
-    fn take(_fields: FieldSource<'_>) -> crate::error::Result<CheckClient> {
-        Ok(CheckClient)
-    }
-}
-
 headers! {
     /// Tells a broker that a group has left this client.
     pub(crate) struct UnregisterClient {
@@ -48,7 +36,6 @@ headers! {
 
 requests! {
     Heartbeat = HEART_BEAT -> NoFields;
-    CheckClient = CHECK_CLIENT_CONFIG -> NoFields;
     UnregisterClient = UNREGISTER_CLIENT -> NoFields;
     ConsumerList = GET_CONSUMER_LIST_BY_GROUP -> NoFields;
 }
@@ -107,15 +94,6 @@ pub(crate) struct SubscriptionBody {
     #[serde(default)]
     pub(crate) tags_set: Vec<String>,
     pub(crate) topic: Arc<str>,
-}
-
-/// The subscription a broker is asked about.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct CheckClientBody {
-    pub(crate) client_id: Arc<str>,
-    pub(crate) group: Arc<str>,
-    pub(crate) subscription_data: SubscriptionBody,
 }
 
 /// The clients of a group.

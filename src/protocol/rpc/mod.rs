@@ -1,5 +1,6 @@
 //! The requests, one table file a subject. Field names are Java's; bodies that are JSON stand beside their request.
 
+pub(crate) mod check;
 pub(crate) mod heartbeat;
 pub(crate) mod offset;
 pub(crate) mod pull;

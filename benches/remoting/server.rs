@@ -1,0 +1,177 @@
+//! The least a server has to be: it reads what is there, answers every request in it with one write, and reads again.
+//!
+//! It runs in a process of its own, so that it shares neither threads nor memory with what is measured. Name server and
+//! broker at once: every topic lies on itself.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use rocketmq_blocking::bench::{Codec, Form};
+
+/// Pulls of this topic are never answered.
+pub(crate) const HELD_TOPIC: &str = "Held";
+/// Messages per pull, and bytes in the body of each.
+pub(crate) const PULLED: u32 = 32;
+pub(crate) const SIZE: usize = 100;
+
+const SEND: &[&str] = &["310", "320"];
+const PULL: &str = "11";
+const ROUTE: &str = "105";
+
+/// The child process; it ends with this value.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) addr: SocketAddr,
+}
+
+impl Server {
+    pub(crate) fn start() -> Server {
+        let mut child = Command::new(std::env::current_exe().expect("a path to this program"))
+            .arg("--serve")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a child process");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("the server's address");
+        Server { child, addr: line.trim().parse().expect("an address") }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the child process does: serves until its standard input ends.
+pub(crate) fn serve() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let addr = listener.local_addr().expect("an address");
+    println!("{addr}");
+    let answers = Arc::new(Answers::new(addr));
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let answers = answers.clone();
+            std::thread::spawn(move || {
+                // An error is the client leaving.
+                let _ = answer_all(stream, &answers);
+            });
+        }
+    });
+    let _ = io::copy(&mut io::stdin(), &mut io::sink());
+}
+
+fn answer_all(mut stream: TcpStream, answers: &Answers) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut input = vec![0; 1 << 20];
+    let mut filled = 0;
+    let mut output = Vec::with_capacity(1 << 20);
+    loop {
+        let count = stream.read(&mut input[filled..])?;
+        if count == 0 {
+            return Ok(());
+        }
+        filled += count;
+        let mut at = 0;
+        while let Some(prefix) = input[at..filled].first_chunk::<8>() {
+            let length = u32::from_be_bytes([prefix[0], prefix[1], prefix[2], prefix[3]]) as usize + 4;
+            let header_len = u32::from_be_bytes([0, prefix[5], prefix[6], prefix[7]]) as usize;
+            let Some(frame) = input[at..filled].get(..length) else { break };
+            answers.answer(&frame[8..8 + header_len], &mut output);
+            at += length;
+        }
+        input.copy_within(at..filled, 0);
+        filled -= at;
+        if !output.is_empty() {
+            stream.write_all(&output)?;
+            output.clear();
+        }
+    }
+}
+
+/// An answer cut in two where its opaque stands.
+struct Template {
+    before: Vec<u8>,
+    after: Vec<u8>,
+}
+
+impl Template {
+    fn new(encode: impl FnOnce(&Codec, &mut Vec<u8>)) -> Template {
+        let mut frame = Vec::new();
+        encode(&Codec::new(Form::Json, "Bench"), &mut frame);
+        let name = b"\"opaque\":";
+        let at = frame.windows(name.len()).position(|window| window == name).expect("an opaque") + name.len();
+        assert_eq!(frame[at], b'0', "the opaque is 0 in a template");
+        Template { before: frame[..at].to_vec(), after: frame[at + 1..].to_vec() }
+    }
+
+    /// Appends the answer with another opaque, whose digits make header and frame longer.
+    fn write(&self, out: &mut Vec<u8>, opaque: &[u8]) {
+        let start = out.len();
+        out.extend_from_slice(&self.before);
+        out.extend_from_slice(opaque);
+        out.extend_from_slice(&self.after);
+        for at in [start, start + 4] {
+            let word: &mut [u8; 4] = out[at..].first_chunk_mut().expect("a frame has eight bytes");
+            // The type of the header is 0, so the second word is its length.
+            *word = (u32::from_be_bytes(*word) + opaque.len() as u32 - 1).to_be_bytes();
+        }
+    }
+}
+
+struct Answers {
+    sent: Template,
+    pulled: Template,
+    route: Template,
+    done: Template,
+}
+
+impl Answers {
+    fn new(addr: SocketAddr) -> Answers {
+        let route = format!(
+            r#"{{"brokerDatas":[{{"brokerAddrs":{{"0":"{addr}"}},"brokerName":"broker","cluster":"c"}}],
+            "queueDatas":[{{"brokerName":"broker","perm":6,"readQueueNums":4,"writeQueueNums":4}}]}}"#
+        );
+        Answers {
+            sent: Template::new(|codec, out| codec.encode_send_reply(out, 0).expect("it fits")),
+            pulled: Template::new(|codec, out| codec.encode_pull_reply(out, 0, PULLED, SIZE).expect("it fits")),
+            route: Template::new(|codec, out| codec.encode_answer(out, 0, 0, route.as_bytes()).expect("it fits")),
+            done: Template::new(|codec, out| codec.encode_answer(out, 0, 0, b"").expect("it fits")),
+        }
+    }
+
+    /// Looks only for what it needs, where this crate's clients write it.
+    fn answer(&self, header: &[u8], out: &mut Vec<u8>) {
+        let tail = &header[header.len().saturating_sub(120)..];
+        let (Some(code), Some(flag), Some(opaque)) =
+            (number(header, b"\"code\":"), number(tail, b"\"flag\":"), number(tail, b"\"opaque\":"))
+        else {
+            return;
+        };
+        if flag == b"2" {
+            return;
+        }
+        match std::str::from_utf8(code).unwrap_or_default() {
+            code if SEND.contains(&code) => self.sent.write(out, opaque),
+            PULL if find(header, b"\"Held\"").is_some() => {}
+            PULL => self.pulled.write(out, opaque),
+            ROUTE => self.route.write(out, opaque),
+            _ => self.done.write(out, opaque),
+        }
+    }
+}
+
+fn find(text: &[u8], name: &[u8]) -> Option<usize> {
+    text.windows(name.len()).position(|window| window == name)
+}
+
+/// The digits behind a name.
+fn number<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let rest = &text[find(text, name)? + name.len()..];
+    let end = rest.iter().position(|byte| !byte.is_ascii_digit() && *byte != b'-')?;
+    Some(&rest[..end])
+}
