@@ -1,5 +1,203 @@
-//! A synchronous, blocking client for Apache RocketMQ.
-#![cfg_attr(docsrs, feature(doc_auto_cfg))]
+//! A synchronous, blocking client for Apache RocketMQ, without an async runtime.
+//!
+//! It speaks the remoting protocol (name server 9876, broker 10911) to brokers from 4.x to the newest 5.x. This version
+//! sends ordinary messages and pulls them; push consumers, transactions, request and reply, administration and TLS are
+//! not there yet.
+//!
+//! ```no_run
+//! use rocketmq_blocking::{Client, Message};
+//!
+//! fn main() -> rocketmq_blocking::Result<()> {
+//!     let client = Client::connect("127.0.0.1:9876")?;
+//!     let producer = client.producer("orders").start()?;
+//!     let sent = producer.send(Message::new("OrderTopic", "hello"))?;
+//!     println!("{sent}");
+//!     producer.close()
+//! }
+//! ```
+//!
+//! # Connecting
+//!
+//! A [`Client`] is one identity towards a cluster and one set of connections. Clone it freely: clones share everything.
+//! [`Client::connect`] takes the name servers and makes sure that one answers; [`Client::builder`] sets everything else
+//! ([`ClientBuilder`]), such as [`Credentials`] and an address map for brokers behind Docker or NAT. Without an address
+//! the builder reads `NAMESRV_ADDR`, and without that it discovers the name servers over HTTP, as Java does. Producers
+//! and consumers are made from a client, each for a group, which a client may start once of each kind. Every handle is
+//! `Send + Sync`.
+//!
+//! # Sending
+//!
+//! A [`Message`] has a topic, a body, and through a [`MessageBuilder`] a tag, keys, properties and a delay. A
+//! [`Producer`] sends it with one of these verbs; each takes options when the message is [prepared](Producer::prepare)
+//! first ([`PreparedSend`]): a timeout, a queue, a selector (ready-made ones in [`select`]), a number of retries.
+//!
+//! | verb | blocks until | result |
+//! | --- | --- | --- |
+//! | [`send`](Producer::send) | the message is stored | [`SendResult`] with a [`SendStatus`] |
+//! | [`send_batch`](Producer::send_batch) | all messages are stored, as one unit; see [`split_batch`] | one [`SendResult`] for all |
+//! | [`send_async`](Producer::send_async) | a place among the sends under way is free | to a callback |
+//! | [`submit`](PreparedSend::submit) | a place among the sends under way is free | a [`PendingSend`] to wait on |
+//! | [`send_oneway`](Producer::send_oneway) | the operating system has the message | none: the broker does not answer |
+//!
+//! A call ends at its deadline. For a send that is 3 s unless set otherwise, for everything together: the route,
+//! connecting, all attempts, waiting for the answer.
+//!
+//! ```
+//! # use rocketmq_blocking::{Client, Message, embedded::Cluster, select};
+//! # let cluster = Cluster::start()?;
+//! # let client = Client::connect(cluster.name_server())?;
+//! use std::time::Duration;
+//!
+//! let producer = client.producer("orders").retries(2).start()?;
+//! let message = Message::builder("OrderTopic", "hello").tag("paid").key("order-17").property("region", "north");
+//! let sent = producer.prepare(message).select(select::by_hash("order-17")).timeout(Duration::from_secs(1)).send()?;
+//! assert_eq!(sent.attempts(), 1);
+//! # Ok::<(), rocketmq_blocking::Error>(())
+//! ```
+//!
+//! A [`SendHook`] is told of every send, with its [`SendContext`] and [`SendMode`], before and after
+//! ([`ProducerBuilder::hook`]); a check hook can refuse one ([`ProducerBuilder::check_hook`]).
+//!
+//! # When a send fails
+//!
+//! A failed send returns a [`SendError`]: the reason, and the message given back. `?` turns it into an [`Error`].
+//! [`Error::outcome`] says what became of the message:
+//!
+//! | [`Outcome`] | means | what to do |
+//! | --- | --- | --- |
+//! | [`NotSent`](Outcome::NotSent) | no byte of it left, or it was refused locally | send it again, it cannot be there twice |
+//! | [`Rejected`](Outcome::Rejected) | the broker said no and did not store it | later if [`Error::is_retryable`], else change what it complains about |
+//! | [`Unknown`](Outcome::Unknown) | it may be stored | send it again if consumers can bear it twice, else [look](Client::query_messages) for its key first |
+//!
+//! A send that was tried several times fails with [`Error::Exhausted`], which keeps every [`Attempt`] and why there was
+//! no further one ([`Exhaustion`]). A timeout names the [`Stage`] it happened in, a refusal the server's
+//! [`ResponseCode`]. A send that succeeded after an attempt of unknown outcome says so in
+//! [`SendResult::may_be_duplicated`].
+//!
+//! All other calls return the crate's [`Result`] with an [`Error`], which has an outcome as well.
+//!
+//! ```
+//! # use rocketmq_blocking::{Client, Message, Producer, embedded::Cluster};
+//! use rocketmq_blocking::{Outcome, SendError};
+//!
+//! # fn example(producer: &Producer) {
+//! match producer.send(Message::new("OrderTopic", "hello")) {
+//!     Ok(sent) => println!("{sent}"),
+//!     Err(SendError { error, message, .. }) => match error.outcome() {
+//!         Outcome::NotSent => println!("not sent, {} can be sent again: {error}", message.topic()),
+//!         Outcome::Rejected => println!("refused: {error}"),
+//!         Outcome::Unknown => println!("may be stored: {error}"),
+//!     },
+//! }
+//! # }
+//! # let cluster = Cluster::start()?;
+//! # let client = Client::connect(cluster.name_server())?;
+//! # example(&client.producer("orders").start()?);
+//! # Ok::<(), rocketmq_blocking::Error>(())
+//! ```
+//!
+//! # Sending asynchronously
+//!
+//! Callbacks run on the client's callback threads, exactly once, and may do what they like, closing the producer
+//! included. What is under way is bounded by number and by bytes ([`ProducerBuilder::async_window`]); a full window
+//! makes the sender wait, and the `try_` forms fail with [`Error::Busy`] instead. A [`PendingSend`] that fails gives a
+//! [`PendingError`], which `?` turns into an [`Error`].
+//!
+//! ```
+//! # use rocketmq_blocking::{Client, Message, PendingSend, SendError, embedded::Cluster};
+//! # let cluster = Cluster::start()?;
+//! # let client = Client::connect(cluster.name_server())?;
+//! # let producer = client.producer("orders").start()?;
+//! producer.send_async(Message::new("OrderTopic", "hello"), |result| match result {
+//!     Ok(sent) => println!("{sent}"),
+//!     Err(failed) => eprintln!("{failed}"),
+//! })?;
+//!
+//! let pending: Vec<PendingSend> = (0..100)
+//!     .map(|number| producer.prepare(Message::new("OrderTopic", format!("order {number}"))).submit())
+//!     .collect::<Result<_, SendError>>()?;
+//! for send in pending {
+//!     println!("{}", send.wait()?);
+//! }
+//! # Ok::<(), rocketmq_blocking::Error>(())
+//! ```
+//!
+//! # Pulling
+//!
+//! A [`PullConsumer`] reads a [`MessageQueue`] from an offset that the caller keeps. A [`PullResult`] has the messages,
+//! each a [`MessageView`] with its [`Properties`], and says where the next pull begins, whatever its [`PullStatus`].
+//! [`prepare_pull`](PullConsumer::prepare_pull) adds options ([`PreparedPull`]): a [`Filter`], how much, and how long
+//! the broker may wait for a message. The group's offsets at the broker are read and written with
+//! [`committed_offset`](PullConsumer::committed_offset) and [`commit_offset`](PullConsumer::commit_offset).
+//!
+//! ```
+//! # use rocketmq_blocking::{Client, Message, embedded::Cluster};
+//! # let cluster = Cluster::start()?;
+//! # let client = Client::connect(cluster.name_server())?;
+//! # client.producer("orders").start()?.send(Message::new("OrderTopic", "hello"))?;
+//! use std::time::Duration;
+//!
+//! let consumer = client.pull_consumer("audit").start()?;
+//! for queue in consumer.fetch_queues("OrderTopic")? {
+//!     let offset = consumer.committed_offset(&queue)?.unwrap_or(0);
+//!     let wait = Duration::from_millis(100);
+//!     let found = consumer.prepare_pull(&queue, offset).filter("paid || refunded").max(16).wait(wait).fetch()?;
+//!     for message in found.messages() {
+//!         println!("{message}");
+//!     }
+//!     consumer.commit_offset(&queue, found.next_offset())?;
+//! }
+//! # Ok::<(), rocketmq_blocking::Error>(())
+//! ```
+//!
+//! # Topics, offsets and look-ups
+//!
+//! A client creates topics ([`Client::create_topic`]), lists queues ([`Client::publish_queues`],
+//! [`Client::subscribe_queues`]), tells offsets ([`Client::min_offset`], [`Client::max_offset`],
+//! [`Client::search_offset`]) and finds messages by either id or by key ([`Client::view_message`],
+//! [`Client::find_message`], [`Client::query_messages`], which gives a [`QueryResult`]). An [`OffsetMessageId`] says
+//! where a broker stored a message.
+//!
+//! # Closing
+//!
+//! Dropping the last handle closes, and so does `close`, from any thread and as often as you like: no more work is
+//! taken, what is under way may finish, the brokers are told, threads and connections end. After it returns none is
+//! left. `close_within` sets how long work may take to finish and returns a [`CloseReport`]. Closing a client closes
+//! its producers and consumers. In a callback, which runs on one of the client's own threads, closing only signals and
+//! does not wait. Whatever is used after it was closed fails with [`Error::Closed`].
+//!
+//! # Testing without a server
+//!
+//! With the feature `embedded` the crate brings a RocketMQ cluster that lives in the memory of the process, starts in
+//! milliseconds, and can be told to fail in many ways.
+#![cfg_attr(feature = "embedded", doc = " See [`embedded`].")]
+//!
+//! ```
+//! use rocketmq_blocking::embedded::Cluster;
+//! use rocketmq_blocking::{Client, Message};
+//!
+//! let cluster = Cluster::start()?;
+//! let client = Client::connect(cluster.name_server())?;
+//! client.producer("orders").start()?.send(Message::new("OrderTopic", "hello"))?;
+//! assert_eq!(cluster.stored("OrderTopic")[0].body_text(), Some("hello"));
+//! # Ok::<(), rocketmq_blocking::Error>(())
+//! ```
+//!
+//! # Logging
+//!
+//! Trouble in the background, such as a broker that cannot be reached, goes to the `log` crate's macros: once when it
+//! begins and once when it ends. Secrets appear in no log, error or `Debug` output.
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! | --- | --- | --- |
+//! | `acl` | yes | signed requests ([`Credentials`]): the crates hmac, sha1 and base64 |
+//! | `embedded` | no | the module `embedded`; no further crates |
+//! | `cli` | no | the program `rmq`: clap, indicatif and ctrlc |
+//!
+//! The feature `bench` belongs to the crate's own benchmarks; what it opens may change at any time.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "bench")]
@@ -18,8 +216,8 @@ mod remoting;
 mod thread;
 
 pub use client::{
-    Client, ClientBuilder, CloseReport, Credentials, QueryResult, SendContext, SendHook, SendMode, SendResult,
-    SendStatus,
+    BrokerRoute, Client, ClientBuilder, CloseReport, Credentials, QueryResult, SendContext, SendHook, SendMode,
+    SendResult, SendStatus, TopicRoute,
 };
 pub use code::{RequestCode, ResponseCode};
 pub use consumer::{Filter, PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
@@ -28,3 +226,13 @@ pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMess
 pub use producer::{
     PendingError, PendingSend, PreparedSend, Producer, ProducerBuilder, SendError, Sendable, select, split_batch,
 };
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+/// Compiles the examples of the guide to testing.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/testing.md")]
+struct Testing;

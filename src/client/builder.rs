@@ -10,7 +10,8 @@ use crate::protocol::frame::HeaderKind;
 use crate::remoting::RemotingOptions;
 
 /// Settings of a [`Client`]. It is consumed and ends in [`connect`](ClientBuilder::connect) or
-/// [`build`](ClientBuilder::build), which check everything.
+/// [`build`](ClientBuilder::build), which check everything: durations are above zero, intervals at least 10 ms, sizes and
+/// counts at least 1, names at most 255 bytes without blanks, control characters and `@`.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -105,7 +106,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Names this instance; by default each client has a name of its own.
+    /// Names this instance (Java: `instanceName`); by default each client has a name of its own.
     ///
     /// Clients of one process that are built with the same name, name servers and settings are one client. The brokers
     /// tell clients apart by address and instance name, so it must be unique among the hosts that share an address.
@@ -114,7 +115,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Names the unit: it is appended to the identity and to the URL of discovery. None by default.
+    /// Names the unit: it is appended to the identity and to the URL of discovery (Java: `unitName`). None by default.
     pub fn unit_name(mut self, name: impl Into<Arc<str>>) -> ClientBuilder {
         self.unit_name = Some(name.into());
         self
@@ -144,7 +145,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how often brokers get a heartbeat. 30 s by default; brokers forget a client after 120 s without.
+    /// Sets how often brokers get a heartbeat (Java: `heartbeatBrokerInterval`). 30 s by default; brokers forget a client
+    /// after 120 s without.
     pub fn heartbeat_interval(mut self, interval: Duration) -> ClientBuilder {
         self.heartbeat_interval = interval;
         self
@@ -169,13 +171,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the largest frame that is accepted, in bytes. 16 777 212 by default, which is the protocol's own limit.
+    /// Sets the largest frame that is accepted, in bytes. 16 777 212 by default, which is the protocol's own limit and the
+    /// most that can be set. A larger one closes the connection.
     pub fn frame_limit(mut self, bytes: usize) -> ClientBuilder {
         self.remoting.frame_limit = bytes;
         self
     }
 
-    /// Sets how many bytes may wait to be written to one server. 64 MiB by default.
+    /// Sets how many bytes may wait to be written to one server. 64 MiB by default. Beyond that blocking calls wait until
+    /// their deadline, others fail with [`Error::Busy`](crate::Error::Busy).
     pub fn outbox_limit(mut self, bytes: usize) -> ClientBuilder {
         self.remoting.outbox_limit = bytes;
         self
@@ -228,13 +232,13 @@ impl ClientBuilder {
         self
     }
 
-    /// Signs every request. None by default.
+    /// Signs every request with these keys. None by default. Needs the feature `acl`, which is on by default.
     pub fn credentials(mut self, credentials: Credentials) -> ClientBuilder {
         self.credentials = Some(credentials);
         self
     }
 
-    /// Builds the client and makes sure that a name server answers, whatever it says; at most three seconds.
+    /// Builds the client and makes sure that a name server answers, whatever it says. Blocks for three seconds at most.
     ///
     /// # Errors
     ///

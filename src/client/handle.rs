@@ -15,10 +15,23 @@ use crate::remoting::Deadline;
 /// How long [`Client::connect`] looks for a name server that answers.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A connection to a cluster: one identity, one set of connections, shared by all producers and consumers made from it.
+/// A connection to a cluster: one identity, one set of connections, shared by all producers and consumers made from it
+/// (Java: `MQClientInstance`).
 ///
 /// Clones are cheap and share everything. Dropping the last one closes, and so does [`close`](Client::close); producers
 /// and consumers hold a clone. Connections are made when they are first used and replaced when they break.
+///
+/// ```no_run
+/// # fn main() -> rocketmq_blocking::Result<()> {
+/// use rocketmq_blocking::Client;
+///
+/// let client = Client::connect("10.0.0.1:9876;10.0.0.2:9876")?;
+/// let producer = client.producer("orders").start()?;
+/// let consumer = client.pull_consumer("audit").start()?;
+/// // …
+/// client.close()
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -36,7 +49,7 @@ impl Drop for Shared {
 }
 
 impl Client {
-    /// Makes a client with default settings and makes sure that a name server answers.
+    /// Makes a client with default settings and makes sure that a name server answers. Blocks for three seconds at most.
     ///
     /// `name_servers` is a list like `"10.0.0.1:9876;10.0.0.2:9876"`, see [`ClientBuilder::name_servers`].
     ///
@@ -48,7 +61,8 @@ impl Client {
         Client::builder().name_servers(name_servers).connect()
     }
 
-    /// Returns a builder for a client with settings of its own.
+    /// Returns a builder for a client with settings of its own. Nothing runs before it ends in
+    /// [`connect`](ClientBuilder::connect) or [`build`](ClientBuilder::build).
     pub fn builder() -> ClientBuilder {
         ClientBuilder::new()
     }
@@ -77,6 +91,10 @@ impl Client {
     /// As [`close`](Client::close), giving work under way at most `grace` to finish, and reports how it went.
     ///
     /// The client's own threads are given about a second beyond `grace` to end.
+    ///
+    /// # Errors
+    ///
+    /// None at present; what was left unfinished stands in the report.
     pub fn close_within(&self, grace: Duration) -> Result<CloseReport> {
         Ok(close::close(self.core(), grace))
     }

@@ -31,6 +31,7 @@ mod routes;
 mod scheduler;
 pub(crate) mod send;
 mod timers;
+mod topic_route;
 mod topics;
 mod validation;
 
@@ -50,3 +51,4 @@ pub(crate) use options::ClientOptions;
 pub use queries::QueryResult;
 pub(crate) use route::Route;
 pub use send::{SendResult, SendStatus};
+pub use topic_route::{BrokerRoute, TopicRoute};

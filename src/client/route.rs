@@ -40,6 +40,15 @@ struct Share {
     write: i32,
 }
 
+/// A topic's queues on one broker, and what may be done with them.
+#[derive(Debug)]
+pub(crate) struct QueueCounts {
+    pub(crate) read: i32,
+    pub(crate) write: i32,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+}
+
 impl Route {
     /// Reads what a name server answered, and translates the addresses.
     pub(crate) fn from_body(topic: &Arc<str>, body: RouteBody, address_map: Option<&AddressMap>) -> Result<Route> {
@@ -127,6 +136,18 @@ impl Route {
     /// All brokers by name, with their addresses by id.
     pub(crate) fn brokers(&self) -> impl Iterator<Item = (&Arc<str>, &BTreeMap<i64, Arc<str>>)> {
         self.brokers.iter().map(|(name, broker)| (name, &broker.addrs))
+    }
+
+    /// How many queues of the topic a broker has; none for one that has no part in it.
+    pub(crate) fn queue_counts(&self, broker_name: &str) -> QueueCounts {
+        let share = self.shares.iter().find(|share| *share.broker_name == *broker_name);
+        let allows = |bit: i32| share.is_some_and(|share| share.perm & bit != 0);
+        QueueCounts {
+            read: share.map_or(0, |share| share.read),
+            write: share.map_or(0, |share| share.write),
+            readable: allows(perm::READ),
+            writable: allows(perm::WRITE),
+        }
     }
 
     /// The cluster a broker belongs to.

@@ -49,7 +49,7 @@ impl fmt::Display for SendStatus {
     }
 }
 
-/// Where and how a message, or a batch, was stored.
+/// Where and how a message, or a batch, was stored. It prints on one line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SendResult {
     status: SendStatus,
@@ -66,7 +66,8 @@ impl SendResult {
         self.status
     }
 
-    /// Returns the unique id the message was given when it was sent; of a batch all of them, joined by commas.
+    /// Returns the unique id the message was given when it was sent (Java: `getMsgId`); of a batch all of them, joined by
+    /// commas. [`Client::find_message`](crate::Client::find_message) takes it.
     pub fn message_id(&self) -> &str {
         &self.message_id
     }
@@ -76,7 +77,8 @@ impl SendResult {
         self.message_id.split(',')
     }
 
-    /// Returns the broker's own id, its address and the position in its commit log; of a batch all, joined by commas.
+    /// Returns the broker's own id: its address and the position in its commit log (Java: `getOffsetMsgId`); of a batch all,
+    /// joined by commas. [`Client::view_message`](crate::Client::view_message) takes it.
     pub fn offset_message_id(&self) -> &str {
         &self.reply.msg_id
     }

@@ -48,7 +48,8 @@ impl Client {
         core.create_topic(&key_topic.into(), &name.into(), queues, core.request_deadline())
     }
 
-    /// Returns the queues of a topic that take messages, sorted by broker name and number.
+    /// Returns the queues of a topic that take messages, sorted by broker name and number (Java:
+    /// `fetchPublishMessageQueues`).
     ///
     /// Always asks a name server. Blocks at most for the request timeout (3 s by default).
     ///
@@ -59,7 +60,8 @@ impl Client {
         self.core().publish_queues(topic, self.core().request_deadline())
     }
 
-    /// Returns the queues of a topic that can be read, sorted by broker name and number.
+    /// Returns the queues of a topic that can be read, sorted by broker name and number (Java:
+    /// `fetchSubscribeMessageQueues`).
     ///
     /// Always asks a name server. Blocks at most for the request timeout (3 s by default).
     ///

@@ -65,31 +65,31 @@ impl Default for ClusterBuilder {
 }
 
 impl ClusterBuilder {
-    /// Number of brokers, 1 to 26: `broker-a`, `broker-b`, …. Default 1.
+    /// Sets the number of brokers, 1 to 26, named `broker-a`, `broker-b`, …. 1 by default.
     pub fn brokers(mut self, count: usize) -> ClusterBuilder {
         self.brokers = count;
         self
     }
 
-    /// Number of slaves of each broker, 0 to 8. Default 0.
+    /// Sets the number of slaves of each broker, 0 to 8. 0 by default.
     pub fn slaves(mut self, count: usize) -> ClusterBuilder {
         self.slaves = count;
         self
     }
 
-    /// The cluster's name. Default `DefaultCluster`.
+    /// Names the cluster. `DefaultCluster` by default.
     pub fn cluster_name(mut self, name: impl Into<Arc<str>>) -> ClusterBuilder {
         self.settings.cluster = name.into();
         self
     }
 
-    /// Address of the name server, `ip:port`; port 0 chooses a free one. Default `127.0.0.1:0`.
+    /// Sets the address of the name server, `ip:port`; port 0 chooses a free one. `127.0.0.1:0` by default.
     pub fn name_server(mut self, addr: impl Into<String>) -> ClusterBuilder {
         self.name_servers = vec![addr.into()];
         self
     }
 
-    /// Number of name servers, at least 1, all but the first on free ports. Default 1.
+    /// Sets the number of name servers, at least 1, all but the first on free ports. 1 by default.
     pub fn name_servers(mut self, count: usize) -> ClusterBuilder {
         let first = self.name_servers.swap_remove(0);
         let ip = first.rsplit_once(':').map_or("127.0.0.1", |(ip, _)| ip).to_owned();
@@ -98,19 +98,19 @@ impl ClusterBuilder {
         self
     }
 
-    /// The address brokers listen on and are known by. Default 127.0.0.1.
+    /// Sets the address brokers listen on and are known by. 127.0.0.1 by default.
     pub fn broker_ip(mut self, ip: impl Into<IpAddr>) -> ClusterBuilder {
         self.broker_ip = ip.into();
         self
     }
 
-    /// Port of the first broker's master; other servers take the ports behind it. Default 0: free ones.
+    /// Sets the port of the first broker's master; other servers take the ports behind it. 0, free ones, by default.
     pub fn broker_port(mut self, port: u16) -> ClusterBuilder {
         self.broker_port = port;
         self
     }
 
-    /// Whether sending to an unknown topic creates it. Default true.
+    /// Sets whether sending to an unknown topic creates it. True by default.
     pub fn auto_create_topics(mut self, enabled: bool) -> ClusterBuilder {
         self.settings.auto_create = enabled;
         self
@@ -128,44 +128,45 @@ impl ClusterBuilder {
         self
     }
 
-    /// Largest body of a message or batch in bytes. Default 4 MiB.
+    /// Sets the largest body of a message or batch, in bytes. 4 MiB by default.
     pub fn message_limit(mut self, bytes: usize) -> ClusterBuilder {
         self.settings.message_limit = bytes;
         self
     }
 
-    /// Bytes of messages each broker keeps; beyond, the oldest are dropped and minimum offsets rise. Default 256 MiB.
+    /// Sets how many bytes of messages each broker keeps; beyond that the oldest are dropped and minimum offsets rise. 256 MiB
+    /// by default.
     pub fn store_limit(mut self, bytes: usize) -> ClusterBuilder {
         self.settings.store_limit = bytes;
         self
     }
 
-    /// Multiplies the delays of delay levels: 0.01 makes level 3 (10 s) a tenth of a second. Default 1. Timers, which
+    /// Multiplies the delays of delay levels: 0.01 makes level 3 (10 s) a tenth of a second. 1 by default. Timers, which
     /// name their time themselves, are not affected.
     pub fn delay_level_scale(mut self, factor: f64) -> ClusterBuilder {
         self.settings.delay_scale = factor;
         self
     }
 
-    /// Whether slaves answer pulls (`slaveReadEnable`). Default true, unlike Apache's.
+    /// Sets whether slaves answer pulls (`slaveReadEnable`). True by default, unlike Apache's.
     pub fn slave_read(mut self, enabled: bool) -> ClusterBuilder {
         self.settings.slave_read = enabled;
         self
     }
 
-    /// How many of the latest requests are kept for [`Cluster::requests`]; 0 keeps none. Default 10 000.
+    /// Sets how many of the latest requests are kept for [`Cluster::requests`]; 0 keeps none. 10 000 by default.
     pub fn recorded_requests(mut self, count: usize) -> ClusterBuilder {
         self.recorded = count;
         self
     }
 
-    /// Most connections each server accepts; more are closed at once. Default 1 024.
+    /// Sets how many connections each server accepts at most; more are closed at once. 1 024 by default.
     pub fn connection_limit(mut self, count: usize) -> ClusterBuilder {
         self.limits.connections = count;
         self
     }
 
-    /// Largest request in bytes, at most and by default the protocol's 16 777 212; a larger one ends its connection.
+    /// Sets the largest request in bytes, at most and by default the protocol's 16 777 212; a larger one ends its connection.
     pub fn frame_limit(mut self, bytes: usize) -> ClusterBuilder {
         self.limits.frame = bytes;
         self

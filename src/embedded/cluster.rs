@@ -63,7 +63,7 @@ impl Cluster {
         Cluster::builder().start()
     }
 
-    /// Starts with the default settings, to change some.
+    /// Returns a builder with the settings of [`start`](Cluster::start), to change some.
     pub fn builder() -> ClusterBuilder {
         ClusterBuilder::default()
     }

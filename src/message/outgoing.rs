@@ -23,18 +23,29 @@ use super::properties::{Properties, check_text, key};
 pub struct Message {
     topic: Arc<str>,
     body: Bytes,
-    flag: i32,
     properties: Properties,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few messages have. It stands apart because a failed send gives its message back: an error should be small enough
+/// to be returned by value.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Rare {
+    flag: i32,
     defect: Option<Arc<str>>,
 }
 
 impl Message {
-    /// Makes a message of a topic and a body.
+    /// Makes a message of a topic and a body: an owned string or bytes, or a literal, none of which is copied. Borrowed text
+    /// is copied by the caller: `text.to_owned()`.
+    ///
+    /// A topic has 1 to 127 letters, digits and `% | _ -`; a body 1 byte to the producer's limit (4 MiB by default). Both are
+    /// checked by the send.
     pub fn new(topic: impl Into<Arc<str>>, body: impl Into<Bytes>) -> Message {
-        Message { topic: topic.into(), body: body.into(), flag: 0, properties: Properties::default(), defect: None }
+        Message { topic: topic.into(), body: body.into(), properties: Properties::default(), rare: None }
     }
 
-    /// Starts a message with more than a topic and a body.
+    /// Starts a message with more than a topic and a body, which are as for [`new`](Message::new).
     pub fn builder(topic: impl Into<Arc<str>>, body: impl Into<Bytes>) -> MessageBuilder {
         MessageBuilder { message: Message::new(topic, body) }
     }
@@ -59,17 +70,17 @@ impl Message {
         std::str::from_utf8(&self.body).ok()
     }
 
-    /// Returns the tag.
+    /// Returns the tag, `None` without one.
     pub fn tag(&self) -> Option<&str> {
         self.properties.get(key::TAGS)
     }
 
-    /// Iterates over the keys under which the message can be found again.
+    /// Iterates over the keys under which the message can be [found](crate::Client::query_messages) again.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.properties.get(key::KEYS).unwrap_or_default().split(' ').filter(|key| !key.is_empty())
     }
 
-    /// Returns a property.
+    /// Returns the value of a property, `None` without it.
     pub fn property(&self, name: &str) -> Option<&str> {
         self.properties.get(name)
     }
@@ -86,7 +97,7 @@ impl Message {
 
     /// Returns the application's own flag.
     pub fn flag(&self) -> i32 {
-        self.flag
+        self.rare.as_ref().map_or(0, |rare| rare.flag)
     }
 
     /// Returns whether the broker answers only when the message is stored as durably as it is configured to.
@@ -110,7 +121,7 @@ impl Message {
 
     /// Returns what is wrong with a value the builder was given.
     pub(crate) fn defect(&self) -> Option<&Arc<str>> {
-        self.defect.as_ref()
+        self.rare.as_ref()?.defect.as_ref()
     }
 }
 
@@ -119,7 +130,7 @@ impl fmt::Debug for Message {
         f.debug_struct("Message")
             .field("topic", &self.topic)
             .field("body_size", &self.body.len())
-            .field("flag", &self.flag)
+            .field("flag", &self.flag())
             .field("properties", &self.properties)
             .finish_non_exhaustive()
     }
@@ -144,7 +155,7 @@ impl MessageBuilder {
         self
     }
 
-    /// Adds a key under which the message can be found again. A key contains no space.
+    /// Adds a key under which the message can be [found](crate::Client::query_messages) again. A key contains no space.
     pub fn key(mut self, key: impl AsRef<str>) -> Self {
         let text = key.as_ref();
         self.check("a key", text);
@@ -159,7 +170,7 @@ impl MessageBuilder {
         self
     }
 
-    /// Adds several keys.
+    /// Adds several keys, each as [`key`](MessageBuilder::key) does.
     pub fn keys<K: AsRef<str>>(self, keys: impl IntoIterator<Item = K>) -> Self {
         keys.into_iter().fold(self, |builder, key| builder.key(key))
     }
@@ -207,7 +218,9 @@ impl MessageBuilder {
 
     /// Sets the flag, a number the application gives a meaning to. 0 by default.
     pub fn flag(mut self, flag: i32) -> Self {
-        self.message.flag = flag;
+        if flag != self.message.flag() {
+            self.rare().flag = flag;
+        }
         self
     }
 
@@ -218,14 +231,15 @@ impl MessageBuilder {
         self
     }
 
-    /// Names what the message belongs to for ordering; informational for brokers and consumers.
+    /// Names what the message belongs to for ordering (`__SHARDINGKEY`). It is only carried along: the queue is chosen by
+    /// [`PreparedSend::select`](crate::PreparedSend::select).
     pub fn sharding_key(mut self, sharding_key: impl AsRef<str>) -> Self {
         self.check("the sharding key", sharding_key.as_ref());
         self.message.properties.set(key::SHARDING_KEY, sharding_key.as_ref());
         self
     }
 
-    /// Finishes the message.
+    /// Finishes the message. Whatever takes a message takes the builder as well.
     pub fn build(self) -> Message {
         self.message
     }
@@ -237,7 +251,11 @@ impl MessageBuilder {
     }
 
     fn defect(&mut self, defect: String) {
-        self.message.defect.get_or_insert_with(|| defect.into());
+        self.rare().defect.get_or_insert_with(|| defect.into());
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.message.rare.get_or_insert_default()
     }
 }
 

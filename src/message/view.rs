@@ -44,7 +44,7 @@ pub(crate) struct Stored {
     pub(crate) properties: Bytes,
 }
 
-/// A message received from a broker. Cloning it copies neither body nor properties.
+/// A message received from a broker (Java: `MessageExt`). Cloning it copies neither body nor properties.
 ///
 /// Its parts share the memory of the answer they came in; [`detach`](MessageView::detach) copies one message out of it.
 #[derive(Clone, PartialEq)]
@@ -102,7 +102,7 @@ impl MessageView {
         }
     }
 
-    /// Returns the tag.
+    /// Returns the tag, `None` without one.
     pub fn tag(&self) -> Option<&str> {
         self.property(key::TAGS)
     }
@@ -112,17 +112,19 @@ impl MessageView {
         self.property(key::KEYS).unwrap_or_default().split(' ').filter(|key| !key.is_empty())
     }
 
-    /// Returns a property.
+    /// Returns the value of a property, `None` without it.
     pub fn property(&self, name: &str) -> Option<&str> {
         find_in_wire(self.wire_properties(), name)
     }
 
-    /// Decodes all properties, the system's own among them.
+    /// Decodes all properties, the system's own (`KEYS`, `TAGS`, `UNIQ_KEY`, …) among them. For one or two,
+    /// [`property`](MessageView::property) is cheaper.
     pub fn properties(&self) -> Properties {
         Properties::from_wire(self.wire_properties())
     }
 
-    /// Returns the message id: the unique id its producer gave it (`UNIQ_KEY`), else the offset message id.
+    /// Returns the message id: the unique id its producer gave it (`UNIQ_KEY`; Java: `getMsgId`), else the offset message
+    /// id. [`Client::find_message`](crate::Client::find_message) takes it.
     pub fn message_id(&self) -> Cow<'_, str> {
         match self.property(key::UNIQUE_ID) {
             Some(id) => id.into(),
@@ -157,7 +159,7 @@ impl MessageView {
         self.stored.store_host
     }
 
-    /// Returns how often the message was given back for another try.
+    /// Returns how often a consumer gave the message back for another try; 0 at first.
     pub fn reconsume_times(&self) -> i32 {
         self.stored.reconsume_times
     }

@@ -11,7 +11,8 @@ use crate::client::{Client, GroupKind, Member, names};
 use crate::error::{Error, Result};
 
 impl Client {
-    /// Starts a producer of a group with settings of its own. A group may be started once per client identity.
+    /// Prepares a producer of a group (Java: `DefaultMQProducer`). Nothing is sent before
+    /// [`start`](ProducerBuilder::start). A group may be started once per client identity.
     pub fn producer(&self, group: impl Into<Arc<str>>) -> ProducerBuilder {
         ProducerBuilder::new(self.clone(), group.into())
     }
@@ -53,8 +54,9 @@ impl ProducerBuilder {
         self
     }
 
-    /// Sets how often a failed synchronous send is tried again. 2 by default, so three attempts in all (Java:
-    /// `retryTimesWhenSendFailed`).
+    /// Sets how often a failed synchronous send is tried again, within its timeout. 2 by default, so three attempts in all
+    /// (Java: `retryTimesWhenSendFailed`). Sends to a given or selected queue are not tried again, unless
+    /// [`PreparedSend::retries`](crate::PreparedSend::retries) says so.
     pub fn retries(mut self, retries: u32) -> Self {
         self.settings.retries = retries;
         self

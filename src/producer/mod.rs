@@ -41,6 +41,9 @@ pub struct SendError<M = Message> {
     pub message: M,
 }
 
+/// From 128 bytes on clippy warns whoever returns it (`result_large_err`).
+const _: () = assert!(size_of::<SendError>() < 128);
+
 impl<M> From<SendError<M>> for Error {
     fn from(failed: SendError<M>) -> Error {
         failed.error
@@ -132,7 +135,7 @@ impl Producer {
         PreparedSend::new(&self.shared, message.into())
     }
 
-    /// Starts a send of a batch with options.
+    /// Starts a send of a batch with options. What holds for [`send_batch`](Producer::send_batch) holds here.
     pub fn prepare_batch(&self, messages: Vec<Message>) -> PreparedSend<'_, Vec<Message>> {
         PreparedSend::new(&self.shared, messages)
     }

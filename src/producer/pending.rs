@@ -10,6 +10,18 @@ use crate::message::Message;
 /// A send under way, made by [`PreparedSend::submit`](crate::PreparedSend::submit): wait for it when the result is needed.
 ///
 /// It ends by its own deadline whether anyone waits or not. Dropping it does not take the message back.
+///
+/// ```no_run
+/// # fn send(producer: &rocketmq_blocking::Producer) -> rocketmq_blocking::Result<()> {
+/// use rocketmq_blocking::Message;
+///
+/// let first = producer.prepare(Message::new("OrderTopic", "first")).submit()?;
+/// let second = producer.prepare(Message::new("OrderTopic", "second")).submit()?;
+/// println!("{}", first.wait()?);
+/// println!("{}", second.wait()?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping it ignores whether the message was stored"]
 pub struct PendingSend<M = Message> {

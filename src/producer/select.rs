@@ -10,6 +10,15 @@ use crate::protocol::filter::java_hash;
 /// Chooses by a text's hash as Java's `SelectMessageQueueByHash` does, so that producers in both languages agree.
 ///
 /// Messages with the same key go to the same queue as long as the number of queues stays the same.
+///
+/// ```no_run
+/// # fn send(producer: &rocketmq_blocking::Producer) -> rocketmq_blocking::Result<()> {
+/// use rocketmq_blocking::{Message, select};
+///
+/// producer.prepare(Message::new("OrderTopic", "paid")).select(select::by_hash("order-17")).send()?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn by_hash(key: impl AsRef<str>) -> impl Fn(&[MessageQueue], &Message) -> usize + Clone + Send + Sync + 'static {
     let hash = java_hash(key.as_ref());
     move |queues, _| {

@@ -1,3 +1,90 @@
+//! `rmq`: sends, reads, looks up and measures messages of a RocketMQ cluster, and runs an embedded one.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod bench;
+mod broker;
+mod client_log;
+mod cluster;
+mod duration;
+mod failure;
+mod histogram;
+mod interrupt;
+mod message;
+mod output;
+mod progress;
+mod pull;
+mod send;
+mod text;
+mod topic;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::output::Output;
+
+/// Sends, reads, looks up and measures messages of an Apache RocketMQ cluster.
+///
+/// Durations are written with a unit: 500ms, 3s, 2m, 1h. Sizes are in bytes.
+///
+/// Exit status:
+///     0   all was done
+///     1   something failed; what and why is on standard error
+///     2   wrong usage
+///   130   sending or measuring was interrupted before it was done
+#[derive(Debug, Parser)]
+#[command(name = "rmq", version, propagate_version = true, verbatim_doc_comment)]
+struct Arguments {
+    /// Print JSON, one object a line, instead of text for people.
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Show on standard error what the client logs; twice: all of it.
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Broker(broker::Broker),
+    Send(send::Send),
+    Pull(pull::Pull),
+    #[command(subcommand)]
+    Topic(topic::Topic),
+    #[command(subcommand)]
+    Message(message::Message),
+    #[command(subcommand)]
+    Bench(bench::Bench),
+}
+
+fn main() -> ExitCode {
+    let Arguments { json, verbose, command } = Arguments::parse();
+    client_log::show(verbose);
+    let mut output = Output::new(json);
+    let done = match command {
+        Command::Broker(broker) => broker.run(&mut output),
+        Command::Send(send) => send.run(&mut output),
+        Command::Pull(pull) => pull.run(&mut output),
+        Command::Topic(topic) => topic.run(&mut output),
+        Command::Message(message) => message.run(&mut output),
+        Command::Bench(bench) => bench.run(&mut output),
+    };
+    match done.and_then(|()| output.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        <Arguments as clap::CommandFactory>::command().debug_assert();
+    }
+}

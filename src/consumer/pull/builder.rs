@@ -33,7 +33,7 @@ pub struct PullConsumerBuilder {
 }
 
 impl Client {
-    /// Prepares a pull consumer of a group. Nothing is sent before [`start`](PullConsumerBuilder::start).
+    /// Prepares a pull consumer of a group (Java: `DefaultMQPullConsumer`). Nothing is sent before [`start`](PullConsumerBuilder::start).
     pub fn pull_consumer(&self, group: impl Into<Arc<str>>) -> PullConsumerBuilder {
         let options = PullOptions {
             hold: Duration::from_secs(20),

@@ -105,7 +105,8 @@ impl PullConsumer {
         self.prepare_pull(queue, offset).wait(self.shared.options().hold).fetch()
     }
 
-    /// Prepares a pull with options of its own.
+    /// Prepares a pull with options of its own: a filter, how much, how long to wait. Nothing is sent before its
+    /// [`fetch`](PreparedPull::fetch).
     pub fn prepare_pull(&self, queue: &MessageQueue, offset: i64) -> PreparedPull<'_> {
         PreparedPull::new(&self.shared, queue, offset)
     }
@@ -185,6 +186,9 @@ impl PullConsumer {
     }
 
     /// As [`close`](PullConsumer::close), giving callbacks at most `grace`, and brokers about a second beyond.
+    ///
+    /// # Errors
+    /// None at present; what was left unfinished stands in the report.
     pub fn close_within(&self, grace: Duration) -> Result<CloseReport> {
         let (abandoned, left) = self.shared.close(Deadline::after(grace));
         Ok(CloseReport { complete: left == 0, abandoned, ..CloseReport::default() })

@@ -1,0 +1,96 @@
+use std::time::Instant;
+
+use clap::Args;
+use rocketmq_blocking::{Client, Error, Message, Producer};
+
+use super::measure::{self, Hand};
+use super::{Figures, Load};
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::send::{Mode, generated};
+
+/// Measure sending.
+#[derive(Debug, Args)]
+pub(crate) struct BenchSend {
+    /// Size of the bodies, in bytes. Above 4096 they are compressed, as any producer of this client does.
+    #[arg(long, short, value_name = "BYTES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=16 << 20))]
+    size: u32,
+
+    #[command(flatten)]
+    load: Load,
+}
+
+impl BenchSend {
+    pub(super) fn run(&self, output: &mut Output) -> Result<(), Failure> {
+        let interrupt = Interrupt::listen()?;
+        let client = self.load.cluster.connect()?;
+        let done = self.measure(&client, &interrupt);
+        client.close()?;
+        done?.print("send", &self.load, u64::from(self.size), &interrupt, output)
+    }
+
+    fn measure(&self, client: &Client, interrupt: &Interrupt) -> Result<Figures, Failure> {
+        let Load { mode, threads, count, .. } = self.load;
+        let sender = Sender::start(client, &self.load, self.size)?;
+        let warm = sender.run(self.load.warm_up(), threads, mode, interrupt, &Progress::none())?;
+        if warm.failed > 0 {
+            return Ok(warm.nothing());
+        }
+        sender.run(count, threads, mode, interrupt, &Progress::new(Some(count), "messages"))
+    }
+}
+
+/// Sends the same message again and again.
+pub(super) struct Sender {
+    producer: Producer,
+    message: Message,
+}
+
+impl Sender {
+    pub(super) fn start(client: &Client, load: &Load, size: u32) -> Result<Sender, Failure> {
+        let body = generated(usize::try_from(size).unwrap_or(usize::MAX));
+        let bytes = load.window().saturating_mul(body.len());
+        let producer = client.producer("rmq-bench").async_window(load.window(), bytes).start()?;
+        Ok(Sender { producer, message: Message::new(load.topic.as_str(), body) })
+    }
+
+    pub(super) fn run(
+        &self,
+        count: u64,
+        threads: u16,
+        mode: Mode,
+        interrupt: &Interrupt,
+        progress: &Progress,
+    ) -> Result<Figures, Failure> {
+        measure::run(count, threads, interrupt, progress, |_, hand| match mode {
+            Mode::Sync => self.each(&hand, |message| self.producer.send(message).map(drop).map_err(Error::from)),
+            Mode::Oneway => self.each(&hand, |message| self.producer.send_oneway(message).map_err(Error::from)),
+            Mode::Async => self.async_sends(&hand),
+        })
+    }
+
+    fn each(&self, hand: &Hand, send: impl Fn(Message) -> Result<(), Error>) {
+        while hand.begin() {
+            let started = Instant::now();
+            match send(self.message.clone()) {
+                Ok(()) => hand.record(started.elapsed(), 1),
+                Err(error) => hand.fail(&error),
+            }
+        }
+    }
+
+    fn async_sends(&self, hand: &Hand) {
+        while hand.begin() {
+            let (started, held) = (Instant::now(), hand.clone());
+            let accepted = self.producer.send_async(self.message.clone(), move |result| match result {
+                Ok(_) => held.record(started.elapsed(), 1),
+                Err(failed) => held.fail(&failed.error),
+            });
+            if let Err(refused) = accepted {
+                hand.fail(&refused.error);
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+use rocketmq_blocking::{MessageQueue, PullConsumer, PullResult, PullStatus};
+
+use crate::failure::Failure;
+
+/// How far one queue has been read.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    queue: MessageQueue,
+    /// The next offset to read: all before has been printed, or was left out by the filter.
+    offset: i64,
+    committed: Option<i64>,
+    at_end: bool,
+    /// The last answer said that the queue does not have the offset.
+    astray: bool,
+    failed: bool,
+}
+
+impl Cursor {
+    pub(super) fn new(queue: MessageQueue, offset: i64) -> Cursor {
+        Cursor { queue, offset, committed: None, at_end: false, astray: false, failed: false }
+    }
+
+    pub(super) fn queue(&self) -> &MessageQueue {
+        &self.queue
+    }
+
+    pub(super) fn offset(&self) -> i64 {
+        self.offset
+    }
+
+    /// Whether nothing was left to read at the last look, or will be read any more.
+    pub(super) fn at_end(&self) -> bool {
+        self.at_end || self.failed
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    pub(super) fn fail(&mut self) {
+        self.failed = true;
+    }
+
+    /// Moves behind a message that was printed.
+    pub(super) fn pass(&mut self, offset: i64) {
+        self.offset = offset.saturating_add(1);
+    }
+
+    /// Moves to where the answer says, once all its messages have been printed. Returns whether it makes sense to go on.
+    pub(super) fn follow(&mut self, result: &PullResult) -> bool {
+        let lost = result.status() == PullStatus::OffsetIllegal;
+        let lost_again = lost && self.astray;
+        self.astray = lost;
+        self.offset = result.next_offset();
+        self.at_end = result.status() == PullStatus::NoNewMessage || self.offset >= result.max_offset();
+        !lost_again
+    }
+
+    /// Commits the offset unless it is the one committed last.
+    pub(super) fn commit(&mut self, consumer: &PullConsumer) -> Result<(), Failure> {
+        if self.committed != Some(self.offset) {
+            consumer.commit_offset(&self.queue, self.offset)?;
+            self.committed = Some(self.offset);
+        }
+        Ok(())
+    }
+}
