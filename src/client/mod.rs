@@ -46,8 +46,6 @@ pub(crate) use groups::{GroupKind, Member, Membership};
 pub use handle::Client;
 pub use hooks::{SendContext, SendHook, SendMode};
 pub(crate) use offsets::{check_offset, check_queue, is_connection_over, may_have_moved, to_millis};
-pub(crate) use offsets::{check_offset, check_queue, may_have_moved, to_millis};
-pub(crate) use options::ClientOptions;
 pub use queries::QueryResult;
 pub(crate) use route::Route;
 pub use send::{SendResult, SendStatus};

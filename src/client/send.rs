@@ -1,6 +1,5 @@
 //! One prepared message, sent once to one broker: what producers, and later send-back, replies and trace stand on.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -198,7 +197,7 @@ impl Prepared {
 
     /// Looks a property up in the wire form.
     #[cfg(test)]
-    pub(crate) fn property(&self, name: &str) -> Option<Cow<'_, str>> {
-        crate::message::Properties::from_wire(&self.properties).get(name).map(|value| Cow::Owned(value.to_owned()))
+    pub(crate) fn property(&self, name: &str) -> Option<String> {
+        crate::message::Properties::from_wire(&self.properties).get(name).map(str::to_owned)
     }
 }

@@ -245,7 +245,7 @@ impl Frame {
         if self.data.len() <= SMALL {
             return self.clone();
         }
-        Frame { data: Bytes::copy_from_slice(&self.data[..self.body]), ..self.clone() }
+        Frame { data: Bytes::copy_from_slice(&self.data[..self.body as usize]), ..self.clone() }
     }
 
     /// Returns the body, sharing the frame's memory.
