@@ -218,7 +218,6 @@ fn a_broker_whose_address_leads_nowhere_is_replaced_by_another() {
     let producer = scene.producer();
     let bodies: Vec<String> = (0..8).map(|number| number.to_string()).collect();
     let sent: Vec<_> = bodies.iter().map(|body| producer.send(scene.message(body.clone())).unwrap()).collect();
-    assert!(sent.iter().all(|sent| sent.queue().broker_name() == sent.queue().broker_name()));
     let first = sent[0].queue().broker_name();
     assert!(sent.iter().all(|sent| sent.queue().broker_name() == first), "all went to the broker that is there");
     assert!(sent.iter().all(|sent| !sent.may_be_duplicated()), "what was not sent cannot be there twice");
