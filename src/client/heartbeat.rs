@@ -81,6 +81,12 @@ pub(super) fn soon_to(core: &Arc<Core>, addr: &Arc<str>) {
     }
 }
 
+/// Sends one to the broker at `addr` and waits until it has taken note of the groups.
+pub(super) fn now(core: &Arc<Core>, addr: &Arc<str>, deadline: Deadline) -> Result<()> {
+    let Some(body) = core.groups().heartbeat(core.client_id()) else { return Ok(()) };
+    core.remoting().call(addr, &Heartbeat, &json::encode(&body), deadline).map(drop)
+}
+
 /// Drops connections to brokers that are in no route any more, then sends a heartbeat to the rest.
 pub(super) fn round(core: &Arc<Core>) {
     let known: HashSet<Arc<str>> = core.routes().addresses().into_iter().map(|(_, _, addr)| addr).collect();

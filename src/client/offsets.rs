@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::core::Core;
-use super::{Client, names};
+use super::{Client, heartbeat, names};
 use crate::code::ResponseCode;
 use crate::error::{Error, Result};
 use crate::message::MessageQueue;
@@ -120,7 +120,15 @@ impl Core {
         deadline: Deadline,
     ) -> Result<()> {
         check_offset(offset)?;
-        self.ask_master(queue, &update(group, queue, offset), deadline).map(drop)
+        let request = update(group, queue, offset);
+        match self.ask_master(queue, &request, deadline) {
+            // Brokers know a group from its first heartbeat or pull on, and that heartbeat may still be on its way.
+            Err(Error::Rejected { addr, code: ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST, .. }) => {
+                heartbeat::now(self, &addr, deadline)?;
+                self.ask_master(queue, &request, deadline).map(drop)
+            }
+            answer => answer.map(drop),
+        }
     }
 
     /// Commits an offset without an answer; returns when the kernel took the request.

@@ -40,6 +40,18 @@ impl Routes {
         self.wait(core, topic, deadline, true).map_err(|miss| miss.into_error(topic))
     }
 
+    /// As [`refresh`](Routes::refresh), without waiting. `done` must only forward: it may run on a reader's thread.
+    pub(crate) fn refresh_async(
+        &self,
+        core: &Arc<Core>,
+        topic: &Arc<str>,
+        deadline: Deadline,
+        done: impl FnOnce(Result<Arc<Route>>) + Send + 'static,
+    ) {
+        let named = topic.clone();
+        self.ask(core, topic, deadline, move |found| done(found.map_err(|miss| miss.into_error(&named))));
+    }
+
     /// Returns the route name servers answered last, without asking.
     pub(crate) fn cached(&self, topic: &str) -> Option<Arc<Route>> {
         self.used(topic, |entry| entry.route.clone())
@@ -55,10 +67,7 @@ impl Routes {
     ) {
         match self.cached(topic) {
             Some(route) => done(Ok(route)),
-            None => {
-                let named = topic.clone();
-                self.ask(core, topic, deadline, move |found| done(found.map_err(|miss| miss.into_error(&named))));
-            }
+            None => self.refresh_async(core, topic, deadline, done),
         }
     }
 

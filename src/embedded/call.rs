@@ -74,6 +74,19 @@ impl Call<'_> {
     }
 }
 
+/// Appends an answer that has the fields of `meant` and another code: where a message was stored, and that something about
+/// it went wrong.
+pub(super) fn reply_otherwise(out: &mut Vec<u8>, meant: &[u8], opaque: i32, code: ResponseCode, remark: &str) {
+    let meant = frame::decode_whole(meant).ok();
+    let fields: Vec<_> = meant.iter().flat_map(Frame::fields).filter_map(Result::ok).collect();
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let head = Head::response(HeaderKind::Json, code, opaque, Some(remark));
+    let head = Head { language: Language::JAVA, version: VERSION, ..head };
+    if let Err(error) = frame::encode(out, &head, &NoFields, &fields, 0) {
+        log::warn!("an answer does not fit a frame: {error}");
+    }
+}
+
 /// Appends an answer. Its header is JSON whatever the request's was, as brokers 5.x do by default.
 pub(super) fn reply<H: Header, B: AsRef<[u8]>>(
     out: &mut Vec<u8>,

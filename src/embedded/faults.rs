@@ -63,7 +63,8 @@ impl Fault {
         Fault::new(Kind::Error(code, remark.into()))
     }
 
-    /// Carries the request out, then answers with this code and remark: a message is stored and reported as refused.
+    /// Carries the request out, then answers with this code and remark, and the fields of the answer as it would have been: a
+    /// message is stored and reported as refused, or as stored with a status other than `SEND_OK`.
     pub fn error_after(code: ResponseCode, remark: impl Into<Cow<'static, str>>) -> Fault {
         Fault::new(Kind::ErrorAfter(code, remark.into()))
     }

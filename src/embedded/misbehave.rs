@@ -51,7 +51,7 @@ impl Server {
         }
         match kind {
             Kind::ErrorAfter(code, remark) if !frame.is_oneway() => {
-                call::reply(out, frame.opaque, code, Some(&remark), &NoFields, &[[]]);
+                call::reply_otherwise(out, &reply, frame.opaque, code, &remark);
             }
             Kind::Delay(by) => {
                 let due = Instant::now() + by;

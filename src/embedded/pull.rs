@@ -157,9 +157,9 @@ impl BrokerSet {
 
 fn read(set: &BrokerSet, pull: &PullMessage, filter: &Filter) -> Read {
     let messages = usize::try_from(pull.max_messages).unwrap_or(0);
-    let bytes = pull.max_bytes.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(0));
+    // Apache's brokers do not look at how many bytes are wished for (maxMsgBytes).
     let store = set.store();
-    store.read(&pull.topic, pull.queue_id, pull.queue_offset, messages, bytes, |entry| filter.matches(entry))
+    store.read(&pull.topic, pull.queue_id, pull.queue_offset, messages, usize::MAX, |entry| filter.matches(entry))
 }
 
 /// Reads and appends the answer, without holding.

@@ -64,6 +64,7 @@ pub(super) fn start(
     permit: Permit,
 ) {
     let topic = prepared.topic.clone();
+    let wanted = target.clone();
     let state = State {
         course: Course::new(rules, target, deadline),
         route: None,
@@ -75,15 +76,25 @@ pub(super) fn start(
     let (template, queues) = (&shared.settings.send.template_topic, shared.settings.send.default_queues);
     let with_route = send.clone();
     shared.core.routes().publish_async(&shared.core, &topic, template, queues, deadline, move |route| match route {
-        Ok(route) => {
-            with_route.lock().route = Some(route);
-            with_route.begin();
-        }
+        Ok(route) if wanted.is_missing_in(&route) => with_route.look_again(route),
+        Ok(route) => with_route.go(route),
         Err(error) => with_route.end(Err(error)),
     });
 }
 
 impl Background {
+    fn go(self: &Arc<Self>, route: Arc<Route>) {
+        self.lock().route = Some(route);
+        self.begin();
+    }
+
+    /// Asks for the route anew, because the one that is known does not name the queue's broker; should that fail, it says so.
+    fn look_again(self: &Arc<Self>, known: Arc<Route>) {
+        let (send, core) = (self.clone(), &self.shared.core);
+        core.routes()
+            .refresh_async(core, &self.prepared.topic, self.deadline, move |route| send.go(route.unwrap_or(known)));
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -20,6 +20,13 @@ pub(super) enum Target {
     Queue { queue: MessageQueue, elsewhere: bool },
 }
 
+impl Target {
+    /// Whether the route leaves open where to send: a newer one may name the queue's master.
+    pub(super) fn is_missing_in(&self, route: &Route) -> bool {
+        matches!(self, Target::Queue { queue, .. } if route.master(queue.broker_name()).is_none())
+    }
+}
+
 /// One attempt.
 #[derive(Debug)]
 pub(super) struct Made {

@@ -326,12 +326,18 @@ impl<M: Sendable> PreparedSend<'_, M> {
         Ok(Ready { prepared, target, rules, deadline, route })
     }
 
-    /// Returns the route that is known already, or asks for it.
+    /// Returns the route that is known already, or asks for it. One that does not name the queue's broker is asked for anew.
     fn route(&self, ready: &Ready) -> Result<Arc<Route>> {
-        match &ready.route {
-            Some(route) => Ok(route.clone()),
-            None => self.shared.route(&ready.prepared.topic, ready.deadline),
+        let topic = &ready.prepared.topic;
+        let route = match &ready.route {
+            Some(route) => route.clone(),
+            None => self.shared.route(topic, ready.deadline)?,
+        };
+        if !ready.target.is_missing_in(&route) {
+            return Ok(route);
         }
+        // Should that fail, the old route says that the broker is missing.
+        Ok(self.shared.core.routes().refresh(&self.shared.core, topic, ready.deadline).unwrap_or(route))
     }
 
     fn after(&self, mode: SendMode, result: Result<Option<&SendResult>, &Error>) {

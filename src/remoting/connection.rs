@@ -295,6 +295,10 @@ impl Connection {
         };
         let mut out = self.out();
         out.outbox.put_back(batch, count);
+        if out.phase == Phase::Gone {
+            // It was lost meanwhile, without these frames.
+            out.outbox.abandon();
+        }
         out.busy = false;
         if count > 0 || out.outbox.is_empty() {
             out.stalled_since = None;

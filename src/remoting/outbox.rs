@@ -150,10 +150,12 @@ impl Outbox {
         }
     }
 
-    /// Gives all frames up; returns the opaques of those of which the kernel has nothing.
+    /// Gives all frames up; returns the opaques of those of which the kernel has nothing. Callers who wait for theirs to be
+    /// written are woken, for nobody else tells them.
     pub(crate) fn abandon(&mut self) -> Vec<i32> {
         let batch = std::mem::take(&mut self.batch);
         let skip = usize::from(batch.gone > 0);
+        batch.frames.iter().filter_map(|frame| frame.written.as_ref()).for_each(|slot| slot.wake());
         let mut unsent = std::mem::take(&mut self.expired);
         unsent.extend(batch.frames.iter().skip(skip).map(|frame| frame.opaque));
         unsent

@@ -64,6 +64,11 @@ impl Slot {
         self.owner.unpark();
     }
 
+    /// Makes the owner look again at what it waits for.
+    pub(crate) fn wake(&self) {
+        self.owner.unpark();
+    }
+
     pub(crate) fn is_written(&self) -> bool {
         self.written.load(Ordering::Acquire) > 0
     }

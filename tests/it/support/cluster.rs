@@ -1,0 +1,42 @@
+use std::sync::OnceLock;
+
+use rocketmq_blocking::{Client, ClientBuilder, embedded};
+
+/// A cluster of two brokers that create topics on first use and take SQL filters.
+pub(crate) struct Cluster {
+    pub(crate) name_server: String,
+    /// The version of Apache's server, or the one whose behaviour the embedded cluster has.
+    pub(crate) version: String,
+}
+
+impl Cluster {
+    pub(crate) fn builder(&self) -> ClientBuilder {
+        Client::builder().name_servers(&self.name_server)
+    }
+}
+
+/// The cluster under test, the same for all tests of the process. A server that was asked for and is missing is a failure.
+pub(crate) fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(|| live().unwrap_or_else(embedded))
+}
+
+/// A variable of the live tier, if that was asked for.
+pub(crate) fn live_variable(name: &str) -> Option<String> {
+    std::env::var(format!("ROCKETMQ_LIVE_{name}")).ok().filter(|value| !value.is_empty())
+}
+
+fn live() -> Option<Cluster> {
+    let name_server = live_variable("NAME_SERVER")?;
+    let version = live_variable("VERSION").expect("ROCKETMQ_LIVE_VERSION must say which server it is");
+    Client::connect(&name_server).expect("the server that ROCKETMQ_LIVE_NAME_SERVER names must be there");
+    Some(Cluster { name_server, version })
+}
+
+/// Lives as long as the process. It behaves as Apache's 5.5.0.
+fn embedded() -> Cluster {
+    let cluster = embedded::Cluster::builder().brokers(2).start().expect("an embedded cluster");
+    let name_server = cluster.name_server().to_owned();
+    std::mem::forget(cluster);
+    Cluster { name_server, version: "5.5.0".to_owned() }
+}

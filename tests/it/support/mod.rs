@@ -1,0 +1,46 @@
+//! What all modules stand on: the cluster under test, names of their own, reading back, and waiting for conditions.
+
+mod cluster;
+mod scene;
+mod silent;
+mod version;
+mod wait;
+
+pub(crate) use cluster::{Cluster, cluster, live_variable};
+pub(crate) use scene::{Scene, scene, unique};
+pub(crate) use silent::SilentServer;
+pub(crate) use version::{Feature, say, supports};
+pub(crate) use wait::{PATIENCE, eventually};
+
+use rocketmq_blocking::{Client, MessageView};
+
+/// An address at which nothing listens: port 1 is reserved and refuses at once.
+pub(crate) const NOWHERE: &str = "127.0.0.1:1";
+
+/// A client without any server: what it does not refuse by itself fails with another error than a refusal.
+pub(crate) fn client_to_nowhere() -> Client {
+    Client::builder().name_servers(NOWHERE).build().expect("building a client connects to nothing")
+}
+
+/// Bytes that no compression makes smaller, the same for the same seed.
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(&mut next).flatten().take(len).collect()
+}
+
+/// The bodies, sorted, for comparing what arrived with what was sent.
+pub(crate) fn sorted_bodies(messages: &[MessageView]) -> Vec<String> {
+    let mut bodies: Vec<String> = messages.iter().map(body).collect();
+    bodies.sort();
+    bodies
+}
+
+pub(crate) fn body(message: &MessageView) -> String {
+    message.body_text().expect("the test sends text").to_owned()
+}
