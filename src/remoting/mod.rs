@@ -398,11 +398,13 @@ impl Remoting {
     }
 
     /// Returns how many calls wait for an answer, held ones included.
+    #[cfg(any(test, feature = "embedded"))]
     pub(crate) fn waiting(&self) -> usize {
         self.pool.all().iter().map(|connection| connection.pending.len()).sum()
     }
 
     /// Returns requests handed over, writes to sockets, and answers nobody waited for.
+    #[cfg(any(test, feature = "bench"))]
     pub(crate) fn counts(&self) -> (u64, u64, u64) {
         let counters = &self.pool.counters;
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
