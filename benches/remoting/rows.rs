@@ -201,6 +201,15 @@ fn client_sends_oneway(contenders: &Contenders, time: Duration) -> Run {
     run_and_finish(time, send, || contenders.send())
 }
 
+fn client_sends_buffered(contenders: &Contenders, time: Duration) -> Run {
+    let send = || {
+        let prepared = contenders.producer.prepare(contenders.message.clone()).buffered(true);
+        prepared.send_oneway().expect("the server reads");
+        1
+    };
+    run_and_finish(time, send, || contenders.send())
+}
+
 fn client_pulls(contenders: &Contenders, time: Duration) -> Run {
     run(1, time, || {
         let pulled = contenders.consumer.pull(&contenders.queue, 0).expect("the server answers");
@@ -299,6 +308,13 @@ pub(crate) fn rows() -> Vec<Row> {
             name: "oneway, 1 thread",
             aim: "1.5 x baseline",
             client: Box::new(client_sends_oneway),
+            floor: Box::new(floor_sends_oneway),
+            baseline: Box::new(baseline_sends_oneway),
+        },
+        Row {
+            name: "oneway, buffered",
+            aim: "1.5 x baseline",
+            client: Box::new(client_sends_buffered),
             floor: Box::new(floor_sends_oneway),
             baseline: Box::new(baseline_sends_oneway),
         },

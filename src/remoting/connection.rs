@@ -76,6 +76,8 @@ pub(crate) struct Connection {
     pub(super) suspect: AtomicBool,
     /// A probe is under way.
     pub(super) probing: AtomicBool,
+    /// Calls have come one at a time of late; a caller then writes and reads for itself.
+    pub(super) lone: AtomicBool,
     /// The server said it is leaving: new calls take a new connection.
     pub(super) leaving: AtomicBool,
     /// As the phase says; looked at without the lock.
@@ -156,6 +158,7 @@ impl Connection {
             received: AtomicU64::new(0),
             suspect: AtomicBool::new(false),
             probing: AtomicBool::new(false),
+            lone: AtomicBool::new(true),
             leaving: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         }
@@ -238,6 +241,8 @@ impl Connection {
         urgent: bool,
     ) -> Result<()> {
         let len = outgoing.head.len() + outgoing.body.len();
+        // Who waits for its frame to be written has nothing better to do than to write it.
+        let urgent = urgent && (written.is_some() || self.lone.load(Ordering::Relaxed));
         let mut out = self.room_for(len, deadline, patient)?;
         out.outbox.push(outgoing.opaque, deadline.at(), written, outgoing.head, outgoing.body);
         self.counters.requests.fetch_add(1, Ordering::Relaxed);

@@ -116,7 +116,8 @@ impl Connection {
             }
             if half.answered > 0 {
                 let alone = half.answered == 1 && self.pending.in_flight() == 0;
-                half.lone = if alone { half.lone + 1 } else { 0 };
+                half.lone = if alone { half.lone.saturating_add(1) } else { 0 };
+                self.note_lone(half.lone >= LONE);
             }
             if half.answered > 0 && half.lone >= LONE {
                 self.reading.put(half);
@@ -125,6 +126,12 @@ impl Connection {
                     None => return,
                 }
             }
+        }
+    }
+
+    fn note_lone(&self, lone: bool) {
+        if self.lone.load(Ordering::Relaxed) != lone {
+            self.lone.store(lone, Ordering::Relaxed);
         }
     }
 
@@ -174,6 +181,7 @@ impl Connection {
         }
         if self.pending.in_flight() > 0 {
             half.lone = 0;
+            self.note_lone(false);
         }
         self.reading.put(half);
         if self.pending.in_flight() > 0 || started.elapsed() > LINGER {

@@ -1,6 +1,7 @@
 //! The writer thread: gathers the frames of all callers and writes them together.
 
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::connection::{Connection, Loss, Out, Phase};
@@ -28,7 +29,7 @@ impl Connection {
 
     /// Waits for frames and takes them; `None` when the connection is gone or drained.
     fn next_batch(&self) -> Option<Batch> {
-        let mut yields = 0;
+        let (mut yields, mut gathered) = (0, false);
         let mut out = self.out();
         loop {
             match out.phase {
@@ -44,6 +45,14 @@ impl Connection {
                             self.lose(Loss::Lost(format!("the server has read nothing for {limit:?}").into()));
                             return None;
                         }
+                    }
+                    if !out.outbox.is_empty() && !gathered && self.is_crowded() {
+                        // Callers that were answered together ask again together: let them all get their frames in.
+                        gathered = true;
+                        drop(out);
+                        std::thread::yield_now();
+                        out = self.out();
+                        continue;
                     }
                     if !out.outbox.is_empty() {
                         let batch = out.outbox.take();
@@ -74,5 +83,9 @@ impl Connection {
             out.writer_sleeps = false;
             yields = 0;
         }
+    }
+
+    fn is_crowded(&self) -> bool {
+        !self.lone.load(Ordering::Relaxed)
     }
 }
