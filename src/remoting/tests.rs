@@ -77,6 +77,8 @@ fn listen() -> (TcpListener, Arc<str>) {
 
 /// Reads requests from a stream and hands each to `serve`, which may write.
 fn serve(mut stream: TcpStream, mut serve: impl FnMut(&mut TcpStream, Frame) -> bool) {
+    // As every server does: else two answers in a row wait for the client's delayed acknowledgement.
+    stream.set_nodelay(true).unwrap();
     let mut frames = FrameReader::new(frame::MAX_FRAME);
     loop {
         let count = match stream.read(frames.space()) {
