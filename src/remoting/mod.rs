@@ -5,6 +5,8 @@
 
 mod connection;
 mod deadline;
+mod delivery;
+mod ending;
 mod liveness;
 mod outbox;
 mod pending;
@@ -13,6 +15,7 @@ mod reader;
 #[cfg(feature = "acl")]
 mod signer;
 mod slot;
+mod submit;
 mod transport;
 mod writer;
 
@@ -31,9 +34,10 @@ pub(crate) use deadline::Deadline;
 pub(crate) use signer::Signer;
 pub(crate) use slot::Slot;
 
-use self::connection::{Connection, Outgoing};
+use self::connection::Connection;
 use self::pending::Waiter;
 use self::pool::Pool;
+use self::submit::Outgoing;
 use crate::code::ResponseCode;
 use crate::error::{Error, Outcome, Result, Stage};
 use crate::protocol::fields::{Header, NoFields};

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use super::connection::{Connection, Counters, Loss};
+use super::connection::{Connection, Counters};
+use super::ending::Loss;
 use super::liveness::back_off;
 use super::{Deadline, Owner, RemotingOptions, Resolve};
 use crate::error::{Error, Outcome, Result};

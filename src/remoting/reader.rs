@@ -11,7 +11,9 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::Deadline;
-use super::connection::{Connection, Loss, Phase, Received};
+use super::connection::{Connection, Phase};
+use super::delivery::Received;
+use super::ending::Loss;
 use super::slot::Slot;
 use super::transport::{Plain, Transport, is_timeout};
 use crate::error::Error;

@@ -4,7 +4,8 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::connection::{Connection, Loss, Out, Phase};
+use super::connection::{Connection, Out, Phase};
+use super::ending::Loss;
 use super::outbox::Batch;
 
 /// How often the writer gives others the processor before it sleeps: callers that were just answered ask again at once.

@@ -1,0 +1,240 @@
+//! How callers hand frames to a connection, wait for their ends, and give up.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Deadline;
+use super::connection::{Connection, Out, Phase};
+use super::ending::Loss;
+use super::outbox::{Batch, NOBODY};
+use super::pending::{Waiter, Waiting};
+use super::slot::Slot;
+use super::transport::is_timeout;
+use crate::error::{Error, Outcome, Result, Stage};
+
+/// A request in its wire form, but for the opaque's registration.
+#[derive(Debug)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) opaque: i32,
+    pub(crate) head: &'a [u8],
+    pub(crate) body: &'a [u8],
+}
+
+impl Connection {
+    /// Registers a call and hands its frame over to be written. Never blocks, except that a `patient` caller waits for
+    /// room in a full outbox. On an error nothing was sent and nothing is registered.
+    pub(super) fn start(
+        &self,
+        outgoing: &Outgoing<'_>,
+        waiting: Waiting,
+        patient: bool,
+    ) -> Result<(), (Waiter, Error)> {
+        let until = waiting.until;
+        let deadline = Deadline::from(waiting.started, until.saturating_duration_since(waiting.started));
+        // Only a blocked caller reads for itself.
+        let needs_reader = waiting.held || matches!(waiting.waiter, Waiter::Callback(_));
+        if let Err(waiting) = self.pending.insert(outgoing.opaque, waiting) {
+            let error = self.refusal().unwrap_or(Error::Closed { outcome: Outcome::NotSent });
+            return Err((waiting.waiter, error));
+        }
+        if let Err(error) = self.hand_over(outgoing, deadline, None, patient, true) {
+            return match self.pending.remove(outgoing.opaque) {
+                Some(waiting) => Err((waiting.waiter, error)),
+                // Whoever emptied the map has told the waiter already.
+                None => Ok(()),
+            };
+        }
+        if needs_reader {
+            self.reading.resume_if_idle();
+        }
+        Ok(())
+    }
+
+    /// Appends a frame to the outbox; one that is `urgent` is written here and now when nobody else would sooner.
+    fn hand_over(
+        &self,
+        outgoing: &Outgoing<'_>,
+        deadline: Deadline,
+        written: Option<Arc<Slot>>,
+        patient: bool,
+        urgent: bool,
+    ) -> Result<()> {
+        let len = outgoing.head.len() + outgoing.body.len();
+        // Who waits for its frame to be written has nothing better to do than to write it.
+        let urgent = urgent && (written.is_some() || self.lone.load(Ordering::Relaxed));
+        let mut out = self.room_for(len, deadline, patient)?;
+        out.outbox.push(outgoing.opaque, deadline.at(), written, outgoing.head, outgoing.body);
+        self.counters.requests.fetch_add(1, Ordering::Relaxed);
+        if out.busy || out.phase != Phase::Open {
+            return Ok(());
+        }
+        // Alone: writing it here saves a change of threads. With others under way the writer gathers their frames.
+        if urgent && self.pending.in_flight() < 2 {
+            out.busy = true;
+            let batch = out.outbox.take();
+            drop(out);
+            self.write(batch);
+        } else if out.writer_sleeps {
+            out.writer_sleeps = false;
+            drop(out);
+            self.work.notify_one();
+        }
+        Ok(())
+    }
+
+    fn room_for(&self, len: usize, deadline: Deadline, patient: bool) -> Result<MutexGuard<'_, Out>> {
+        let mut out = self.out();
+        loop {
+            if matches!(out.phase, Phase::Draining | Phase::Gone) {
+                drop(out);
+                return Err(self.refusal().unwrap_or(Error::Closed { outcome: Outcome::NotSent }));
+            }
+            if out.outbox.is_empty() || out.outbox.len() + len <= self.options.outbox_limit {
+                return Ok(out);
+            }
+            if !patient {
+                let limit = self.options.outbox_limit;
+                let what = format!("{limit} bytes already wait to be written to {}", self.addr);
+                return Err(Error::Busy { what: what.into() });
+            }
+            let left = deadline.left(Instant::now());
+            if left.is_zero() {
+                return Err(deadline.missed(Stage::Write, Some(&self.addr), Outcome::NotSent));
+            }
+            out = self.room.wait_timeout(out, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Writes a batch once; what the kernel does not take is left to the writer. The caller has set `busy`.
+    pub(super) fn write(&self, batch: Batch) {
+        let result = match self.transport.get() {
+            Some(transport) => transport.write(batch.bytes()),
+            None => Ok(0),
+        };
+        self.counters.writes.fetch_add(1, Ordering::Relaxed);
+        let (count, failure) = match result {
+            Ok(count) => (count, None),
+            Err(error) if is_timeout(&error) => (0, None),
+            Err(error) => (0, Some(error)),
+        };
+        let mut out = self.out();
+        out.outbox.put_back(batch, count);
+        if out.phase == Phase::Gone {
+            // It was lost meanwhile, without these frames.
+            out.outbox.abandon();
+        }
+        out.busy = false;
+        if count > 0 || out.outbox.is_empty() {
+            out.stalled_since = None;
+        } else if out.stalled_since.is_none() {
+            out.stalled_since = Some(Instant::now());
+        }
+        let wake = out.writer_sleeps && (!out.outbox.is_empty() || out.phase == Phase::Draining);
+        if wake {
+            out.writer_sleeps = false;
+        }
+        drop(out);
+        if wake {
+            self.work.notify_one();
+        }
+        self.room.notify_all();
+        if let Some(error) = failure {
+            self.lose(Loss::Lost(format!("writing failed: {error}").into()));
+        }
+    }
+
+    /// Sends a frame that is not answered, and waits until the kernel has it. `buffered` does not wait.
+    pub(super) fn send_oneway(&self, outgoing: &Outgoing<'_>, deadline: Deadline, buffered: bool) -> Result<()> {
+        if buffered {
+            // Nobody asks what became of it, so nothing is kept for that when its time is over.
+            return self.hand_over(&Outgoing { opaque: NOBODY, ..*outgoing }, deadline, None, true, false);
+        }
+        let slot = Slot::mine();
+        self.hand_over(outgoing, deadline, Some(slot.clone()), true, true)?;
+        slot.park(|slot| slot.is_written() || self.is_gone(), deadline.at());
+        if slot.is_written() {
+            return Ok(());
+        }
+        if let Some(loss) = self.gone.get() {
+            // Which of its frames were whole is known only for calls; a oneway one counts as unknown.
+            return Err(loss.error(&self.addr, Outcome::Unknown));
+        }
+        let phase = self.out().phase;
+        let outcome = if self.out().outbox.remove(outgoing.opaque) { Outcome::NotSent } else { Outcome::Unknown };
+        if slot.is_written() {
+            return Ok(());
+        }
+        Err(deadline.missed(stage_of(phase, outcome), Some(&self.addr), outcome))
+    }
+
+    /// Gives a call up; `None` when it ended in the same moment, and the slot has its end.
+    pub(super) fn abandon(&self, opaque: i32) -> Option<(Stage, Outcome)> {
+        self.pending.remove(opaque)?;
+        let end = self.withdraw(opaque);
+        self.wake_if_drained();
+        Some(end)
+    }
+
+    /// Takes a frame out of the outbox if that is still possible.
+    pub(super) fn withdraw(&self, opaque: i32) -> (Stage, Outcome) {
+        let mut out = self.out();
+        let outcome = if out.outbox.remove(opaque) { Outcome::NotSent } else { Outcome::Unknown };
+        let phase = out.phase;
+        drop(out);
+        if outcome == Outcome::Unknown {
+            self.suspect.store(true, Ordering::Relaxed);
+        }
+        (stage_of(phase, outcome), outcome)
+    }
+
+    /// Puts a response to a server's request into the outbox; dropped when the connection is gone or its outbox full.
+    pub(super) fn respond(&self, frame: &[u8]) {
+        let deadline = Deadline::after(self.options.probe_timeout);
+        // The server's opaque is not ours: a frame that nobody will withdraw needs none.
+        let outgoing = Outgoing { opaque: NOBODY, head: frame, body: &[] };
+        if let Err(error) = self.hand_over(&outgoing, deadline, None, false, false) {
+            log::debug!("an answer to {} was dropped: {error}", self.addr);
+        }
+    }
+
+    /// Waits until the slot has an end, or `until`. A lone caller reads for itself meanwhile.
+    pub(crate) fn wait(self: &Arc<Self>, slot: &Slot, until: Instant) {
+        if slot.is_ready() {
+            return;
+        }
+        match self.pending.in_flight() {
+            // Only held requests, whose answers the reader thread awaits.
+            0 => self.reading.resume_if_idle(),
+            1 => {
+                self.read_for(slot, until);
+            }
+            _ => {
+                self.reading.resume_if_idle();
+                let backoff = crossbeam_utils::Backoff::new();
+                while !slot.is_ready() && !backoff.is_completed() {
+                    backoff.snooze();
+                }
+            }
+        }
+        slot.park(Slot::is_ready, until);
+    }
+
+    pub(super) fn waiting(waiter: Waiter, deadline: Deadline, hold: Option<Duration>) -> Waiting {
+        let started = deadline.started();
+        // A server answers a long poll late: every so often it looks again instead of being told.
+        const HOLD_SLACK: Duration = Duration::from_secs(10);
+        let now = Instant::now();
+        let expected = hold.map_or(now, |hold| now + hold + HOLD_SLACK);
+        Waiting { waiter, started, until: deadline.at(), expected, held: hold.is_some() }
+    }
+}
+
+fn stage_of(phase: Phase, outcome: Outcome) -> Stage {
+    match (phase, outcome) {
+        (Phase::Resolving, _) => Stage::Resolve,
+        (Phase::Connecting, _) => Stage::Connect,
+        (_, Outcome::NotSent) => Stage::Write,
+        _ => Stage::Reply,
+    }
+}
