@@ -69,6 +69,11 @@ impl Outbox {
         self.batch.frames.is_empty()
     }
 
+    /// Returns how many frames wait.
+    pub(crate) fn count(&self) -> usize {
+        self.batch.frames.len()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.batch.bytes.len()
     }

@@ -13,6 +13,10 @@ use super::slot::Slot;
 use super::transport::is_timeout;
 use crate::error::{Error, Outcome, Result, Stage};
 
+/// How often one of several callers gives the processor to others before it parks. Measured at 8 and 64 threads on two
+/// cores: yielding alone beats spinning first by half at 64, and not yielding by as much at 8.
+const YIELDS: u32 = 10;
+
 /// A request in its wire form, but for the opaque's registration.
 #[derive(Debug)]
 pub(crate) struct Outgoing<'a> {
@@ -211,9 +215,10 @@ impl Connection {
             }
             _ => {
                 self.reading.resume_if_idle();
-                let backoff = crossbeam_utils::Backoff::new();
-                while !slot.is_ready() && !backoff.is_completed() {
-                    backoff.snooze();
+                let mut yields = 0;
+                while !slot.is_ready() && yields < YIELDS {
+                    yields += 1;
+                    std::thread::yield_now();
                 }
             }
         }

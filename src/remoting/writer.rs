@@ -10,6 +10,8 @@ use super::outbox::Batch;
 
 /// How often the writer gives others the processor before it sleeps: callers that were just answered ask again at once.
 const YIELDS: u32 = 4;
+/// With fewer frames than this the writer waits a moment for more.
+const FEW: usize = 4;
 
 impl Out {
     /// Moves on, unless the connection has ended meanwhile.
@@ -47,7 +49,7 @@ impl Connection {
                             return None;
                         }
                     }
-                    if !out.outbox.is_empty() && !gathered && self.is_crowded() {
+                    if !out.outbox.is_empty() && !gathered && out.outbox.count() < FEW && self.is_crowded() {
                         // Callers that were answered together ask again together: let them all get their frames in.
                         gathered = true;
                         drop(out);
