@@ -153,7 +153,8 @@
 //! # Topics, offsets and look-ups
 //!
 //! A client creates topics ([`Client::create_topic`]), lists queues ([`Client::publish_queues`],
-//! [`Client::subscribe_queues`]), tells offsets ([`Client::min_offset`], [`Client::max_offset`],
+//! [`Client::subscribe_queues`]), shows a topic's route ([`Client::topic_route`], a [`TopicRoute`] of [`BrokerRoute`]s), tells
+//! offsets ([`Client::min_offset`], [`Client::max_offset`],
 //! [`Client::search_offset`]) and finds messages by either id or by key ([`Client::view_message`],
 //! [`Client::find_message`], [`Client::query_messages`], which gives a [`QueryResult`]). An [`OffsetMessageId`] says
 //! where a broker stored a message.
