@@ -20,6 +20,8 @@ mod transport;
 mod writer;
 
 #[cfg(test)]
+mod fake;
+#[cfg(test)]
 mod tests;
 
 use std::cell::RefCell;

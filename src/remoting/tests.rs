@@ -15,8 +15,8 @@ use crate::protocol::rpc::offset::{MaxOffset, OffsetReply};
 
 /// An owner that serves nothing, and a resolver that knows one name.
 #[derive(Default)]
-struct Nobody {
-    connected: AtomicUsize,
+pub(super) struct Nobody {
+    pub(super) connected: AtomicUsize,
 }
 
 impl Owner for Nobody {
@@ -94,7 +94,7 @@ fn serve(mut stream: TcpStream, mut serve: impl FnMut(&mut TcpStream, Frame) -> 
     }
 }
 
-fn answer(request: &Frame, offset: i64) -> Vec<u8> {
+pub(super) fn answer(request: &Frame, offset: i64) -> Vec<u8> {
     let mut out = Vec::new();
     let head = Head::response(HeaderKind::Json, ResponseCode::SUCCESS, request.opaque, None);
     frame::encode_response(&mut out, &head, &OffsetReply { offset }, &[]).unwrap();
