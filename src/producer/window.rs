@@ -97,6 +97,8 @@ impl Drop for Permit {
         state.count -= 1;
         state.bytes -= self.bytes;
         let empty = state.count == 0;
+        // Only who closes waits for that.
+        let emptied = empty && state.closed;
         // Waiters are woken when there is room for a good many: a change of threads for each place costs more than the send.
         let quarter = (self.window.max_count / 4, self.window.max_bytes / 4);
         let roomy =
@@ -106,7 +108,7 @@ impl Drop for Permit {
         if wake {
             self.window.freed.notify_all();
         }
-        if empty {
+        if emptied {
             self.window.emptied.notify_all();
         }
     }

@@ -34,6 +34,8 @@ pub(super) struct Out {
     /// Somebody has taken a batch and is writing it.
     pub(super) busy: bool,
     pub(super) writer_sleeps: bool,
+    /// A caller waits for room. Waking nobody would be a system call for each write.
+    pub(super) room_wanted: bool,
     /// Since when the kernel has taken nothing although there is something.
     pub(super) stalled_since: Option<Instant>,
 }
@@ -102,6 +104,7 @@ impl Connection {
             phase: Phase::Resolving,
             busy: false,
             writer_sleeps: false,
+            room_wanted: false,
             stalled_since: None,
         };
         Connection {

@@ -47,7 +47,7 @@ impl Connection {
 
     fn serve(self: &Arc<Self>, requests: Vec<Frame>) {
         for frame in requests {
-            let request = ServerRequest { addr: self.addr.clone(), frame, connection: Some(self.clone()) };
+            let request = ServerRequest { addr: self.addr.clone(), frame, connection: self.clone() };
             let refused = match self.owner.upgrade() {
                 Some(owner) => owner.request(request),
                 None => Err(request),

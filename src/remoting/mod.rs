@@ -70,17 +70,19 @@ pub(crate) trait Owner: Send + Sync {
 pub(crate) struct ServerRequest {
     pub(crate) addr: Arc<str>,
     pub(crate) frame: Frame,
-    connection: Option<Arc<Connection>>,
+    connection: Arc<Connection>,
 }
 
 impl ServerRequest {
     /// Answers it; a oneway request is never answered, and an answer to a lost connection is dropped.
     pub(crate) fn answer<H: Header>(self, code: ResponseCode, remark: Option<&str>, header: &H, body: &[u8]) {
-        let Some(connection) = self.connection.filter(|_| !self.frame.is_oneway()) else { return };
-        let head = Head::response(connection.header_kind(), code, self.frame.opaque, remark);
+        if self.frame.is_oneway() {
+            return;
+        }
+        let head = Head::response(self.connection.header_kind(), code, self.frame.opaque, remark);
         let mut response = Vec::new();
         match frame::encode_response(&mut response, &head, header, body) {
-            Ok(()) => connection.respond(&response),
+            Ok(()) => self.connection.respond(&response),
             Err(error) => log::warn!("the answer to {}'s request {} is lost: {error}", self.addr, self.frame.code),
         }
     }
@@ -214,7 +216,7 @@ impl Remoting {
                 },
             };
             let (_, result) = ended.ok_or(Error::Closed { outcome: Outcome::Unknown })?;
-            let answer = check(addr, result?);
+            let answer = answer_of(addr, result?);
             // A server that leaves did nothing: ask once more on a new connection.
             match &answer {
                 Err(error) if !refused && error.code() == Some(ResponseCode::GO_AWAY) => refused = true,
@@ -262,7 +264,7 @@ impl Remoting {
             Err(error) => return done(Err(error)),
         };
         let from = addr.clone();
-        let forward = Box::new(move |result: Result<Frame>| done(result.and_then(|frame| check(&from, frame))));
+        let forward = Box::new(move |result: Result<Frame>| done(result.and_then(|frame| answer_of(&from, frame))));
         match self.hand_over(&connection, request, body, hold, deadline, Waiter::Callback(forward), false) {
             // Once it is registered: a tick that came in between would not see it, and forget when to come back.
             Ok(_) => self.wake_owner(deadline),
@@ -430,7 +432,7 @@ impl Remoting {
 }
 
 /// Makes an answer of a frame, or the error that its code stands for: the one place where codes become errors.
-fn check<R: Request>(addr: &Arc<str>, frame: Frame) -> Result<Answer<R>> {
+pub(crate) fn answer_of<R: Request>(addr: &Arc<str>, frame: Frame) -> Result<Answer<R>> {
     let code = frame.response_code();
     if R::ANSWERS.contains(&code) {
         return Ok(Answer::new(frame));
@@ -440,9 +442,4 @@ fn check<R: Request>(addr: &Arc<str>, frame: Frame) -> Result<Answer<R>> {
         return Err(Error::Unsupported { what: remark, addr: Some(addr.clone()) });
     }
     Err(Error::Rejected { addr: addr.clone(), code, remark })
-}
-
-/// As [`check`], for whoever took the frame from a slot.
-pub(crate) fn answer_of<R: Request>(addr: &Arc<str>, frame: Frame) -> Result<Answer<R>> {
-    check(addr, frame)
 }

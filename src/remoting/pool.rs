@@ -1,7 +1,7 @@
 //! The connections of a client by address: made at first use, replaced when broken, joined when closed.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -39,13 +39,12 @@ pub(super) struct Pool {
     owner: Weak<dyn Owner>,
     pub(super) counters: Arc<Counters>,
     entries: Mutex<Entries>,
-    pub(super) closed: AtomicBool,
 }
 
 impl Pool {
     pub(super) fn new(options: RemotingOptions, resolver: Arc<dyn Resolve>, owner: Weak<dyn Owner>) -> Pool {
         let (counters, entries) = (Arc::default(), Mutex::default());
-        Pool { options: Arc::new(options), resolver, owner, counters, entries, closed: AtomicBool::new(false) }
+        Pool { options: Arc::new(options), resolver, owner, counters, entries }
     }
 
     pub(super) fn options(&self) -> &RemotingOptions {
@@ -143,7 +142,6 @@ impl Pool {
 
     /// Drains, ends and joins everything.
     pub(super) fn close(&self, deadline: Instant) {
-        self.closed.store(true, Ordering::SeqCst);
         let mut entries = self.entries();
         entries.closed = true;
         let mut all: Vec<Entry> = entries.former.drain(..).collect();

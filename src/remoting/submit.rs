@@ -106,6 +106,7 @@ impl Connection {
             if left.is_zero() {
                 return Err(deadline.missed(Stage::Write, Some(&self.addr), Outcome::NotSent));
             }
+            out.room_wanted = true;
             out = self.room.wait_timeout(out, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -138,11 +139,14 @@ impl Connection {
         if wake {
             out.writer_sleeps = false;
         }
+        let room = std::mem::take(&mut out.room_wanted);
         drop(out);
         if wake {
             self.work.notify_one();
         }
-        self.room.notify_all();
+        if room {
+            self.room.notify_all();
+        }
         if let Some(error) = failure {
             self.lose(Loss::Lost(format!("writing failed: {error}").into()));
         }
