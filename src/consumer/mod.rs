@@ -1,5 +1,7 @@
 //! Consumers, and what they share.
 
+#[allow(dead_code, unreachable_pub, reason = "until the push consumer uses it")]
+mod allocation;
 mod filter;
 pub(crate) mod pull;
 #[cfg(test)]
