@@ -2,6 +2,8 @@
 
 #[allow(dead_code, unreachable_pub, reason = "until the push consumer uses it")]
 mod allocation;
+#[allow(dead_code, reason = "until the push consumer uses it")]
+mod engine;
 mod filter;
 pub(crate) mod pull;
 #[cfg(test)]

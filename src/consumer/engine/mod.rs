@@ -1,0 +1,329 @@
+//! The heart of push consumption: told what happened, it says what is to be done. No threads, no locks, no input or output;
+//! the tests drive it with a clock of their own.
+
+mod correction;
+mod event;
+mod lock;
+mod options;
+mod process_queue;
+mod progress;
+mod queue;
+mod rebalance;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub(crate) use event::{Action, Batch, Event, Pulled, Spell, Start, Verdict, Why};
+pub(crate) use options::{EngineOptions, MessageModel, Order};
+pub(crate) use process_queue::{Full, Limits};
+pub(crate) use queue::Standing;
+
+use self::queue::Queue;
+use self::rebalance::{Rebalance, change};
+use crate::consumer::allocation::{self, Situation, sort_members};
+use crate::message::MessageQueue;
+
+/// All queues of one consumer.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    options: EngineOptions,
+    /// The subscribed topics and their queues, sorted; `None` while the route is not known.
+    topics: BTreeMap<Arc<str>, Option<Vec<MessageQueue>>>,
+    queues: BTreeMap<MessageQueue, Queue>,
+    rebalance: Rebalance,
+    epoch: u64,
+    /// Batches that listeners have.
+    running: usize,
+    /// Where the search for the next batch begins, so that no queue starves the others.
+    turn: usize,
+    /// Queues whose master was asked for its bounds.
+    asked_bounds: BTreeSet<Spell>,
+    suspended: bool,
+    closing: bool,
+    closed: bool,
+}
+
+impl Engine {
+    pub(crate) fn new(options: EngineOptions, now: Instant) -> Engine {
+        Engine {
+            topics: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            rebalance: Rebalance::new(options.rebalance_interval, now),
+            epoch: 0,
+            running: 0,
+            turn: 0,
+            asked_bounds: BTreeSet::new(),
+            suspended: false,
+            closing: false,
+            closed: false,
+            options,
+        }
+    }
+
+    /// Takes an event, and appends everything that is to be done at `now`.
+    pub(crate) fn handle(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
+        self.take_in(event, now, actions);
+        self.balance(now, actions);
+        self.advance(now, actions);
+        self.dispatch(now, actions);
+        if self.closing && self.queues.is_empty() && !std::mem::replace(&mut self.closed, true) {
+            actions.push(Action::Closed);
+        }
+    }
+
+    /// When [`Event::Tick`] is to come at the latest.
+    pub(crate) fn next_at(&self, now: Instant) -> Option<Instant> {
+        let queues = self.queues.values().filter_map(|queue| queue.next_at(&self.options, now));
+        let rebalance = (!self.closing && !self.suspended).then(|| self.rebalance.next_at());
+        queues.chain(rebalance).min()
+    }
+
+    fn take_in(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
+        match event {
+            Event::Tick => {}
+            Event::Disturbed => self.rebalance.disturb(now),
+            Event::Topics(topics) => self.subscribe(topics, now, actions),
+            Event::Members { topic, members } => match members {
+                Ok(members) => self.divide(&topic, members, now, actions),
+                Err(error) => {
+                    log::debug!("{}: the members of the group are not known: {error}", self.options.group);
+                    self.rebalance.unfinished(now);
+                }
+            },
+            Event::Started { spell, start } => {
+                let start = start.inspect_err(|error| log::warn!("{}: no offset to start from: {error}", spell.queue));
+                let options = self.options.clone();
+                if let Some(queue) = self.of(&spell) {
+                    queue.started(start.ok(), &options, now);
+                }
+            }
+            Event::Locked { spell, given } => {
+                if let Some(queue) = self.of(&spell) {
+                    queue.locked(given, now);
+                }
+            }
+            Event::Pulled { spell, ticket, pulled } => self.pulled(&spell, ticket, pulled, now, actions),
+            Event::Bounds { spell, bounds } => {
+                self.asked_bounds.remove(&spell);
+                if let Some(queue) = self.of(&spell) {
+                    queue.correct(bounds, true, now);
+                }
+            }
+            Event::Consumed { spell, offsets, verdict } => {
+                self.running = self.running.saturating_sub(1);
+                let options = self.options.clone();
+                if let Some(queue) = self.of(&spell) {
+                    queue.consumed(&offsets, verdict, &options, now);
+                }
+            }
+            Event::HandedBack { spell, offset, done } => {
+                if let Some(queue) = self.of(&spell) {
+                    queue.handed_back(offset, done, now);
+                }
+            }
+            Event::Committed { spell, done } => {
+                if let Some(queue) = self.of(&spell) {
+                    queue.committed(done);
+                }
+            }
+            Event::Reset(offsets) => {
+                for (queue, offset) in offsets {
+                    if let Some(queue) = self.queues.get_mut(&queue) {
+                        queue.go_to(offset, Why::Reset);
+                    }
+                }
+            }
+            Event::Suspended(suspended) => {
+                self.suspended = suspended;
+                self.rebalance.disturb(now);
+            }
+            Event::Close { grace } => {
+                self.closing = true;
+                self.queues.values_mut().for_each(|queue| queue.revoke(Some(grace), now));
+            }
+        }
+    }
+
+    /// The queue of a spell, unless that is over.
+    fn of(&mut self, spell: &Spell) -> Option<&mut Queue> {
+        self.queues.get_mut(&spell.queue).filter(|queue| queue.spell().epoch == spell.epoch)
+    }
+
+    fn pulled(&mut self, spell: &Spell, ticket: u64, pulled: Pulled, now: Instant, actions: &mut Vec<Action>) {
+        let options = self.options.clone();
+        let illegal = matches!(pulled, Pulled::Illegal(_));
+        let asked = self.asked_bounds.contains(spell);
+        let Some(queue) = self.of(spell) else { return };
+        queue.pulled(ticket, pulled, &options, now);
+        if illegal && queue.correct(None, asked, now) {
+            self.asked_bounds.insert(spell.clone());
+            actions.push(Action::FindBounds { spell: spell.clone() });
+        }
+    }
+
+    fn subscribe(
+        &mut self,
+        topics: Vec<(Arc<str>, Option<Vec<MessageQueue>>)>,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let mut topics: BTreeMap<_, _> = topics.into_iter().collect();
+        topics.values_mut().flatten().for_each(|queues| queues.sort());
+        if topics == self.topics {
+            return;
+        }
+        let same_names = topics.keys().eq(self.topics.keys());
+        // A topic whose route got lost keeps its queues: name servers forget nothing that brokers still have.
+        for (topic, queues) in &mut topics {
+            if queues.is_none() {
+                *queues = self.topics.get(topic).cloned().flatten();
+            }
+        }
+        self.topics = topics;
+        let grace = self.grace();
+        for (queue, state) in &mut self.queues {
+            if !self.topics.contains_key(queue.topic()) {
+                state.revoke(grace, now);
+            }
+        }
+        if !same_names {
+            actions.push(Action::Heartbeat);
+        }
+        self.rebalance.disturb(now);
+    }
+
+    fn grace(&self) -> Option<Duration> {
+        (self.options.order == Order::Concurrent).then_some(self.options.revoke_grace)
+    }
+
+    /// Starts a rebalance when it is time.
+    fn balance(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.closing || self.suspended || !self.rebalance.is_due(now) {
+            return;
+        }
+        let topics: Vec<(Arc<str>, bool)> =
+            self.topics.iter().map(|(topic, queues)| (topic.clone(), queues.is_some())).collect();
+        for (topic, known) in topics {
+            match self.options.model {
+                _ if !known => self.rebalance.unfinished(now),
+                MessageModel::Clustering => actions.push(Action::FetchMembers { topic }),
+                MessageModel::Broadcasting => {
+                    let all = self.topics.get(&topic).cloned().flatten().unwrap_or_default();
+                    self.assign(&topic, all, now, now, actions);
+                }
+            }
+        }
+    }
+
+    fn divide(&mut self, topic: &Arc<str>, mut members: Vec<Arc<str>>, now: Instant, actions: &mut Vec<Action>) {
+        let Some(Some(queues)) = self.topics.get(topic) else { return };
+        sort_members(&mut members);
+        if !members.contains(&self.options.client_id) {
+            // The broker does not know this client yet, or not any more. Its queues stay until it does.
+            actions.push(Action::Heartbeat);
+            return self.rebalance.unfinished(now);
+        }
+        let (group, client_id) = (&*self.options.group, &*self.options.client_id);
+        let situation = Situation { group, client_id, queues, members: &members };
+        match allocation::allocate(&*self.options.allocation, &situation) {
+            Ok(mine) => {
+                let handover = if members.len() > 1 { self.options.handover } else { Duration::ZERO };
+                self.assign(topic, mine, now + handover, now, actions);
+            }
+            Err(error) => {
+                log::warn!("{group}: the queues of {topic} cannot be divided: {error}");
+                self.rebalance.unfinished(now);
+            }
+        }
+    }
+
+    /// Gives this member the queues of a topic it is to have, and no others. Those it gains are begun at `former_owner`.
+    fn assign(
+        &mut self,
+        topic: &Arc<str>,
+        mine: Vec<MessageQueue>,
+        former_owner: Instant,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.closing || self.suspended {
+            return;
+        }
+        let has = self.queues.iter().filter(|(queue, state)| queue.topic() == &**topic && !state.is_leaving());
+        let change = change(has.map(|(queue, _)| queue), mine.clone());
+        let grace = self.grace();
+        for queue in &change.lost {
+            if let Some(state) = self.queues.get_mut(queue) {
+                state.revoke(grace, now);
+            }
+        }
+        for queue in &change.gained {
+            if self.queues.contains_key(queue) {
+                // It is still being given up here; what it committed last is where it goes on.
+                self.rebalance.unfinished(now);
+                continue;
+            }
+            self.epoch += 1;
+            let state = Queue::new(queue.clone(), self.epoch, former_owner, &self.options, now);
+            self.queues.insert(queue.clone(), state);
+        }
+        if !change.gained.is_empty() || !change.lost.is_empty() {
+            let all = self.topics.get(topic).cloned().flatten().unwrap_or_default();
+            actions.push(Action::Changed { topic: topic.clone(), all, mine });
+            actions.push(Action::Heartbeat);
+        }
+    }
+
+    fn advance(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let limits = self.limits();
+        let Engine { options, queues, epoch, suspended, .. } = self;
+        for queue in queues.values_mut() {
+            queue.advance(options, &limits, epoch, *suspended, now, actions);
+        }
+        let before = queues.len();
+        queues.retain(|_, queue| !queue.is_gone());
+        if queues.len() < before {
+            self.asked_bounds.retain(|spell| self.queues.contains_key(&spell.queue));
+        }
+    }
+
+    /// The bounds of one queue: a topic's are divided among the queues that are here.
+    fn limits(&self) -> Limits {
+        let (messages, bytes) = self.options.topic_limits;
+        let count = self.queues.len().max(1);
+        let share = |whole: usize| (whole / count).max(1);
+        let Limits { messages: own, bytes: own_bytes, span } = self.options.limits;
+        Limits { messages: messages.map_or(own, share), bytes: bytes.map_or(own_bytes, share), span }
+    }
+
+    /// Hands batches to listeners as long as some are free, each queue in its turn.
+    fn dispatch(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let mut idle = 0;
+        while self.running < self.options.slots && idle < self.queues.len() {
+            let at = self.turn % self.queues.len();
+            self.turn = self.turn.wrapping_add(1);
+            let Some(queue) = self.queues.values_mut().nth(at) else { return };
+            match queue.take(&self.options, now) {
+                Some(batch) => {
+                    idle = 0;
+                    self.running += 1;
+                    actions.push(Action::Consume(batch));
+                }
+                None => idle += 1,
+            }
+        }
+    }
+
+    /// Looks at every queue: its state for statistics and for whoever asks why nothing is consumed.
+    pub(crate) fn look(&self, now: Instant, mut at: impl FnMut(&Spell, &queue::Queue, Option<Standing>)) {
+        let limits = self.limits();
+        for queue in self.queues.values() {
+            at(queue.spell(), queue, queue.standing(&limits, self.suspended, now));
+        }
+    }
+}

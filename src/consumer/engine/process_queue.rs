@@ -1,0 +1,318 @@
+//! The messages of one queue in memory, and how far the queue is finished. Pure.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::message::MessageView;
+
+/// What became of a message so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// A listener is to get it.
+    Waiting,
+    /// A listener has it.
+    Running { since: Instant },
+    /// It failed, and is being handed to the broker for a later delivery.
+    Returning,
+}
+
+#[derive(Debug)]
+struct Entry {
+    message: MessageView,
+    state: State,
+    /// How often it was given back here, beyond what the broker counted.
+    repeats: i32,
+}
+
+/// Bounds beyond which a queue is not pulled until some of its messages are finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+    /// From the first unfinished offset to the last one that was pulled; `None` for orderly consumption.
+    pub(crate) span: Option<i64>,
+}
+
+/// Which bound is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    Messages,
+    Bytes,
+    Span,
+}
+
+/// Messages between being pulled and being finished, in the order of their offsets.
+#[derive(Debug)]
+pub(crate) struct ProcessQueue {
+    entries: BTreeMap<i64, Entry>,
+    /// Offsets of the waiting ones, ascending.
+    waiting: VecDeque<i64>,
+    bytes: usize,
+    running: usize,
+    /// Where to pull next: everything before was put here, or passed because no filter wants it.
+    next_offset: i64,
+}
+
+impl ProcessQueue {
+    pub(crate) fn new(next_offset: i64) -> ProcessQueue {
+        ProcessQueue { entries: BTreeMap::new(), waiting: VecDeque::new(), bytes: 0, running: 0, next_offset }
+    }
+
+    /// Adds what was pulled, and moves on to `next_offset`. What is here already stays as it is.
+    pub(crate) fn put(&mut self, messages: Vec<MessageView>, next_offset: i64) {
+        for message in messages {
+            let offset = message.queue_offset();
+            if offset < self.next_offset {
+                continue;
+            }
+            self.bytes += message.body().len();
+            let former = self.entries.insert(offset, Entry { message, state: State::Waiting, repeats: 0 });
+            match former {
+                Some(former) => self.bytes -= former.message.body().len(),
+                None => self.await_listener(offset),
+            }
+        }
+        self.next_offset = self.next_offset.max(next_offset);
+    }
+
+    fn await_listener(&mut self, offset: i64) {
+        let at = self.waiting.partition_point(|waiting| *waiting < offset);
+        self.waiting.insert(at, offset);
+    }
+
+    /// Hands out up to `max` waiting messages, those with the lowest offsets.
+    pub(crate) fn take(&mut self, max: usize, now: Instant) -> Vec<MessageView> {
+        let count = max.min(self.waiting.len());
+        let mut taken = Vec::with_capacity(count);
+        for offset in self.waiting.drain(..count) {
+            if let Some(entry) = self.entries.get_mut(&offset) {
+                entry.state = State::Running { since: now };
+                self.running += 1;
+                taken.push(entry.message.clone());
+            }
+        }
+        taken
+    }
+
+    /// A message needs nothing more: it was consumed, or the broker has taken it back.
+    pub(crate) fn finish(&mut self, offset: i64) {
+        if let Some(entry) = self.entries.remove(&offset) {
+            self.bytes -= entry.message.body().len();
+            self.leave(offset, entry.state);
+        }
+    }
+
+    /// A listener is to get the message again; returns how often it was given back here.
+    pub(crate) fn give_back(&mut self, offset: i64) -> Option<i32> {
+        let entry = self.entries.get_mut(&offset)?;
+        let former = std::mem::replace(&mut entry.state, State::Waiting);
+        entry.repeats += 1;
+        let repeats = entry.repeats;
+        self.leave(offset, former);
+        self.await_listener(offset);
+        Some(repeats)
+    }
+
+    /// The broker is to get the message back; until it has it, the message is unfinished.
+    pub(crate) fn hand_back(&mut self, offset: i64) -> Option<MessageView> {
+        let entry = self.entries.get_mut(&offset)?;
+        let former = std::mem::replace(&mut entry.state, State::Returning);
+        let message = entry.message.clone();
+        self.leave(offset, former);
+        Some(message)
+    }
+
+    fn leave(&mut self, offset: i64, state: State) {
+        match state {
+            State::Running { .. } => self.running -= 1,
+            State::Waiting => self.waiting.retain(|waiting| *waiting != offset),
+            State::Returning => {}
+        }
+    }
+
+    /// The messages that listeners have had for longer than `limit`, lowest offset first.
+    pub(crate) fn overdue(&self, limit: Duration, now: Instant) -> Vec<i64> {
+        let is_overdue = |entry: &Entry| match entry.state {
+            State::Running { since } => now.saturating_duration_since(since) >= limit,
+            _ => false,
+        };
+        self.entries.iter().filter(|(_, entry)| is_overdue(entry)).map(|(offset, _)| *offset).collect()
+    }
+
+    /// Whether a listener still has this message, and nothing was decided about it meanwhile.
+    pub(crate) fn is_running(&self, offset: i64) -> bool {
+        self.entries.get(&offset).is_some_and(|entry| matches!(entry.state, State::Running { .. }))
+    }
+
+    pub(crate) fn message(&self, offset: i64) -> Option<&MessageView> {
+        self.entries.get(&offset).map(|entry| &entry.message)
+    }
+
+    /// Where the group would go on if this client stopped now: the lowest offset that is not finished.
+    pub(crate) fn commit_offset(&self) -> i64 {
+        self.entries.keys().next().copied().unwrap_or(self.next_offset)
+    }
+
+    pub(crate) fn next_offset(&self) -> i64 {
+        self.next_offset
+    }
+
+    /// Which bound keeps the queue from being pulled. As in Java a bound is exceeded, not only reached.
+    pub(crate) fn full(&self, limits: &Limits) -> Option<Full> {
+        if self.entries.len() > limits.messages {
+            return Some(Full::Messages);
+        }
+        if self.bytes > limits.bytes {
+            return Some(Full::Bytes);
+        }
+        let (first, last) = (self.entries.keys().next(), self.entries.keys().next_back());
+        let span = first.zip(last).map_or(0, |(first, last)| last - first);
+        limits.span.is_some_and(|limit| span > limit).then_some(Full::Span)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// How many messages listeners have.
+    pub(crate) fn running(&self) -> usize {
+        self.running
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::tests::tagged;
+
+    fn filled(offsets: std::ops::Range<i64>) -> ProcessQueue {
+        let mut queue = ProcessQueue::new(offsets.start);
+        queue.put(offsets.clone().map(|offset| tagged("", offset)).collect(), offsets.end);
+        queue
+    }
+
+    fn taken(queue: &mut ProcessQueue, max: usize) -> Vec<i64> {
+        queue.take(max, Instant::now()).iter().map(MessageView::queue_offset).collect()
+    }
+
+    #[test]
+    fn the_commit_offset_is_the_lowest_that_is_not_finished() {
+        let mut queue = filled(10..15);
+        assert_eq!(queue.commit_offset(), 10);
+        assert_eq!(taken(&mut queue, 3), [10, 11, 12]);
+        queue.finish(11);
+        assert_eq!(queue.commit_offset(), 10);
+        queue.finish(10);
+        assert_eq!(queue.commit_offset(), 12);
+        queue.hand_back(12);
+        assert_eq!(queue.commit_offset(), 12, "the broker does not have it yet");
+        queue.finish(12);
+        assert_eq!(taken(&mut queue, 9), [13, 14]);
+        queue.finish(14);
+        queue.finish(13);
+        assert_eq!(queue.commit_offset(), 15);
+    }
+
+    #[test]
+    fn what_no_filter_wants_is_passed_once_everything_before_is_finished() {
+        let mut queue = filled(10..12);
+        queue.put(Vec::new(), 40);
+        assert_eq!((queue.commit_offset(), queue.next_offset()), (10, 40));
+        queue.finish(10);
+        queue.finish(11);
+        assert_eq!(queue.commit_offset(), 40);
+    }
+
+    #[test]
+    fn messages_given_back_are_the_next_to_be_taken() {
+        let mut queue = filled(0..4);
+        assert_eq!(taken(&mut queue, 2), [0, 1]);
+        assert_eq!(queue.give_back(1), Some(1));
+        assert_eq!(queue.give_back(0), Some(1));
+        assert_eq!(taken(&mut queue, 3), [0, 1, 2]);
+        assert_eq!(queue.give_back(1), Some(2));
+        assert_eq!((queue.running(), queue.waiting()), (2, 2));
+    }
+
+    #[test]
+    fn a_message_that_is_pulled_twice_is_there_once() {
+        let mut queue = filled(5..8);
+        queue.put(vec![tagged("", 6), tagged("", 8)], 9);
+        assert_eq!((queue.len(), queue.bytes()), (4, 20));
+        assert_eq!(taken(&mut queue, 9), [5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn bounds_must_be_exceeded() {
+        let limits = Limits { messages: 3, bytes: 15, span: Some(2) };
+        assert_eq!(filled(0..3).full(&limits), None);
+        assert_eq!(filled(0..4).full(&limits), Some(Full::Messages));
+        assert_eq!(filled(0..4).full(&Limits { messages: 9, ..limits }), Some(Full::Bytes));
+        let mut sparse = filled(0..1);
+        sparse.put(vec![tagged("", 2)], 3);
+        assert_eq!(sparse.full(&limits), None);
+        sparse.put(vec![tagged("", 3)], 4);
+        assert_eq!(sparse.full(&limits), Some(Full::Span));
+        assert_eq!(sparse.full(&Limits { span: None, ..limits }), None);
+    }
+
+    #[test]
+    fn listeners_that_take_too_long_are_found() {
+        let mut queue = filled(0..3);
+        let now = Instant::now();
+        queue.take(1, now);
+        queue.take(1, now + Duration::from_secs(5));
+        assert_eq!(queue.overdue(Duration::from_secs(10), now + Duration::from_secs(9)), [0; 0]);
+        assert_eq!(queue.overdue(Duration::from_secs(10), now + Duration::from_secs(10)), [0]);
+        assert!(queue.is_running(0) && queue.is_running(1) && !queue.is_running(2));
+    }
+
+    #[test]
+    fn whatever_happens_the_commit_offset_passes_nothing_unfinished_and_never_goes_back() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..200 {
+            let (mut queue, mut finished, mut before) = (ProcessQueue::new(0), vec![false; 400], 0);
+            let mut held = Vec::new();
+            for _ in 0..300 {
+                let next = queue.next_offset();
+                match random.u8(0..6) {
+                    0 if next < 360 => {
+                        let wanted: Vec<_> = (next..next + 10).filter(|_| random.u8(0..4) > 0).collect();
+                        for offset in (next..next + 10).filter(|offset| !wanted.contains(offset)) {
+                            finished[offset as usize] = true;
+                        }
+                        queue.put(wanted.into_iter().map(|offset| tagged("", offset)).collect(), next + 10);
+                    }
+                    1 => held.extend(taken(&mut queue, random.usize(1..5))),
+                    2 | 3 if !held.is_empty() => {
+                        let offset = held.swap_remove(random.usize(..held.len()));
+                        queue.finish(offset);
+                        finished[offset as usize] = true;
+                    }
+                    4 if !held.is_empty() => {
+                        queue.give_back(held.swap_remove(random.usize(..held.len())));
+                    }
+                    5 if !held.is_empty() => {
+                        queue.hand_back(held[random.usize(..held.len())]);
+                    }
+                    _ => {}
+                }
+                let commit = queue.commit_offset();
+                assert!(commit >= before, "it went back from {before} to {commit}");
+                assert!(
+                    finished[..commit as usize].iter().all(|finished| *finished),
+                    "{commit} passes an unfinished one"
+                );
+                before = commit;
+            }
+        }
+    }
+}
