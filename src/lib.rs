@@ -223,7 +223,10 @@ pub use client::{
     SendResult, SendStatus, TopicRoute,
 };
 pub use code::{RequestCode, ResponseCode};
-pub use consumer::{Filter, PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
+pub use consumer::{
+    ConsumeFromWhere, ConsumeResult, Filter, MessageModel, PreparedPull, PullConsumer, PullConsumerBuilder, PullResult,
+    PullStatus, PushConsumer, PushConsumerBuilder,
+};
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties};
 pub use producer::{

@@ -82,6 +82,13 @@ impl Groups {
         })
     }
 
+    /// Replaces what heartbeats say about a consumer.
+    fn update(&self, number: u64, consumer: ConsumerBody) {
+        if let Some(entry) = self.lock().iter_mut().find(|entry| entry.number == number) {
+            entry.consumer = Some(consumer);
+        }
+    }
+
     /// The mailbox of a consumer group.
     pub(super) fn consumer_mailbox(&self, group: &str) -> Option<Sender<ServerRequest>> {
         let entries = self.lock();
@@ -142,6 +149,12 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
+    /// Changes what heartbeats say about a consumer, and tells the brokers at once.
+    pub(crate) fn update(&self, consumer: ConsumerBody) {
+        self.core.groups().update(self.number, consumer);
+        heartbeat::soon(&self.core);
+    }
+
     /// Leaves and tells all brokers in parallel, waiting for their answers until `deadline`. A second call does nothing.
     pub(crate) fn leave(&self, deadline: Deadline) {
         if !self.left.swap(true, Ordering::AcqRel) && self.core.groups().remove(self.number) {

@@ -3,6 +3,7 @@
 
 mod address_map;
 mod ask;
+mod ask_master;
 mod builder;
 mod callbacks;
 mod close;

@@ -1,13 +1,14 @@
 //! Consumers, and what they share.
 
-#[allow(dead_code, unreachable_pub, reason = "until the push consumer uses it")]
-mod allocation;
-#[allow(dead_code, reason = "until the push consumer uses it")]
+pub mod allocation;
 mod engine;
 mod filter;
 pub(crate) mod pull;
+mod push;
 #[cfg(test)]
 mod tests;
 
+pub use engine::MessageModel;
 pub use filter::Filter;
 pub use pull::{PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
+pub use push::{ConsumeFromWhere, ConsumeResult, PushConsumer, PushConsumerBuilder};

@@ -18,8 +18,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(crate) use correction::{Bounds, Illegal};
 pub(crate) use event::{Action, Batch, Event, Pulled, Spell, Start, Verdict, Why};
-pub(crate) use options::{EngineOptions, MessageModel, Order};
+pub use options::MessageModel;
+pub(crate) use options::{EngineOptions, Order};
 pub(crate) use process_queue::{Full, Limits};
 pub(crate) use queue::Standing;
 

@@ -23,6 +23,19 @@ pub(super) struct PullOptions {
     pub(super) window: usize,
 }
 
+impl Default for PullOptions {
+    fn default() -> PullOptions {
+        PullOptions {
+            hold: Duration::from_secs(20),
+            timeout: Duration::from_secs(10),
+            hold_margin: Duration::from_secs(10),
+            max: 32,
+            max_bytes: None,
+            window: 256,
+        }
+    }
+}
+
 /// Settings of a [`PullConsumer`]; ends in [`start`](PullConsumerBuilder::start).
 #[derive(Debug)]
 #[must_use = "the consumer does not exist before start"]
@@ -35,14 +48,7 @@ pub struct PullConsumerBuilder {
 impl Client {
     /// Prepares a pull consumer of a group (Java: `DefaultMQPullConsumer`). Nothing is sent before [`start`](PullConsumerBuilder::start).
     pub fn pull_consumer(&self, group: impl Into<Arc<str>>) -> PullConsumerBuilder {
-        let options = PullOptions {
-            hold: Duration::from_secs(20),
-            timeout: Duration::from_secs(10),
-            hold_margin: Duration::from_secs(10),
-            max: 32,
-            max_bytes: None,
-            window: 256,
-        };
+        let options = PullOptions::default();
         PullConsumerBuilder { client: self.clone(), group: group.into(), options }
     }
 }

@@ -17,8 +17,9 @@ use std::time::{Duration, SystemTime};
 pub use builder::PullConsumerBuilder;
 use builder::PullOptions;
 pub use prepare::PreparedPull;
+pub(super) use prepare::Pull;
 pub use result::{PullResult, PullStatus};
-use shared::Shared;
+pub(super) use shared::Shared;
 
 use crate::client::{Client, CloseReport};
 use crate::error::Result;

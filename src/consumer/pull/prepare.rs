@@ -163,15 +163,15 @@ pub(super) fn check_max_bytes(bytes: usize) -> Result<()> {
 
 /// A pull whose arguments are in order.
 #[derive(Debug)]
-pub(super) struct Pull {
-    pub(super) queue: MessageQueue,
-    pub(super) offset: i64,
-    pub(super) filter: Filter,
-    pub(super) max: usize,
-    pub(super) max_bytes: Option<usize>,
+pub(in crate::consumer) struct Pull {
+    pub(in crate::consumer) queue: MessageQueue,
+    pub(in crate::consumer) offset: i64,
+    pub(in crate::consumer) filter: Filter,
+    pub(in crate::consumer) max: usize,
+    pub(in crate::consumer) max_bytes: Option<usize>,
     /// How long the broker may hold it.
-    pub(super) hold: Option<Duration>,
-    pub(super) deadline: Deadline,
+    pub(in crate::consumer) hold: Option<Duration>,
+    pub(in crate::consumer) deadline: Deadline,
 }
 
 impl Pull {

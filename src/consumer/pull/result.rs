@@ -48,6 +48,7 @@ pub struct PullResult {
     min_offset: i64,
     max_offset: i64,
     suggested_broker_id: i64,
+    from_slave: bool,
 }
 
 impl PullResult {
@@ -92,6 +93,14 @@ impl PullResult {
         self.suggested_broker_id
     }
 
+    pub(super) fn read_from(&mut self, slave: bool) {
+        self.from_slave = slave;
+    }
+
+    pub(in crate::consumer) fn is_from_master(&self) -> bool {
+        !self.from_slave
+    }
+
     /// Reads an answer to a pull of `queue` from `offset`. Bodies are inflated up to `body_limit` bytes.
     ///
     /// An answer whose first message cannot be read is an error, because there is nothing to go on from; one whose
@@ -114,6 +123,7 @@ impl PullResult {
             min_offset: reply.min_offset,
             max_offset: reply.max_offset,
             suggested_broker_id: reply.suggested_broker_id.unwrap_or(0),
+            from_slave: false,
         };
         if result.status == PullStatus::Found {
             result.take_messages(body, reply.offset_delta.unwrap_or(0), asked, body_limit)?;

@@ -25,7 +25,7 @@ const GRACE: Duration = Duration::from_millis(20);
 const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(in crate::consumer) struct Shared {
     core: Arc<Core>,
     group: Arc<str>,
     options: PullOptions,
@@ -52,6 +52,11 @@ impl Shared {
             closing,
             membership: Mutex::new(None),
         }
+    }
+
+    /// For an engine, which has a pull of each queue under way and joins the group by itself.
+    pub(in crate::consumer) fn of_engine(core: &Arc<Core>, group: &Arc<str>) -> Shared {
+        Shared::new(core, group, PullOptions { window: usize::MAX, ..PullOptions::default() })
     }
 
     pub(super) fn joined(&self, membership: Membership) {
@@ -154,11 +159,13 @@ impl Shared {
             let read = answer.header().and_then(|reply| PullResult::from_reply(code, &reply, body, asked, limit));
             read.map_err(|error| error.with_addr(&source.addr))
         });
-        match &result {
+        let mut result = result;
+        match &mut result {
             Ok(result) => {
                 if result.status() == PullStatus::OffsetIllegal {
                     log::warn!("offset {} of {} is illegal: {result}", pull.offset, pull.queue);
                 }
+                result.read_from(source.is_slave());
                 self.suggestions.learn(&pull.queue, result.suggested_broker_id());
             }
             // The master is the one to ask next.
@@ -168,7 +175,7 @@ impl Shared {
     }
 
     /// Pulls without blocking; the callback is called once unless this fails.
-    pub(super) fn fetch_async(self: &Arc<Self>, pull: Pull, callback: Callback) -> Result<()> {
+    pub(in crate::consumer) fn fetch_async(self: &Arc<Self>, pull: Pull, callback: Callback) -> Result<()> {
         // Makes sure that there are threads for it.
         self.core.callbacks()?;
         let ticket = self.window.admit(callback)?;
@@ -255,7 +262,7 @@ impl Shared {
 
     /// Ends the pulls that wait, gives callbacks until `deadline`, and leaves the group. On a thread of the crate it
     /// does not wait for callbacks. Returns how many callbacks got `Closed`, and how many had not ended.
-    pub(super) fn close(self: &Arc<Self>, deadline: Deadline) -> (usize, usize) {
+    pub(in crate::consumer) fn close(self: &Arc<Self>, deadline: Deadline) -> (usize, usize) {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(open);
         let waiting = self.window.close();

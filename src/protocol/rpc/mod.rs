@@ -2,9 +2,11 @@
 
 pub(crate) mod check;
 pub(crate) mod heartbeat;
+pub(crate) mod lock;
 pub(crate) mod offset;
 pub(crate) mod pull;
 pub(crate) mod query;
 pub(crate) mod route;
 pub(crate) mod send;
+pub(crate) mod send_back;
 pub(crate) mod topic;

@@ -1,0 +1,304 @@
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::listeners::{Listener, Listeners};
+use super::result::ConsumeResult;
+use super::runner::Runner;
+use super::shared::{Settings, Shared};
+use super::start::ConsumeFromWhere;
+use super::subscriptions::Subscriptions;
+use super::{DEFAULT_GRACE, PushConsumer};
+use crate::client::{Client, GroupKind, Member, names};
+use crate::consumer::Filter;
+use crate::consumer::allocation::{Allocation, Averagely};
+use crate::consumer::engine::{Engine, EngineOptions, Limits, MessageModel, Order};
+use crate::consumer::pull;
+use crate::error::{Error, Result};
+use crate::message::MessageView;
+use crate::thread::Thread;
+
+/// Requests of brokers that may wait for the consumer.
+const MAILBOX: usize = 256;
+
+impl Client {
+    /// Prepares a push consumer of a group (Java: `DefaultMQPushConsumer`). Nothing happens before
+    /// [`start`](PushConsumerBuilder::start).
+    pub fn push_consumer(&self, group: impl Into<Arc<str>>) -> PushConsumerBuilder {
+        PushConsumerBuilder::new(self.clone(), group.into())
+    }
+}
+
+/// The settings of a push consumer; made by [`Client::push_consumer`], finished by [`start`](PushConsumerBuilder::start).
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until it is started"]
+pub struct PushConsumerBuilder {
+    client: Client,
+    group: Arc<str>,
+    subscriptions: Subscriptions,
+    defect: Option<Arc<str>>,
+    settings: Settings,
+    allocation: Arc<dyn Allocation>,
+    threads: usize,
+    batch: usize,
+    limits: Limits,
+    topic_limits: (Option<usize>, Option<usize>),
+    pull_interval: Duration,
+    rebalance_interval: Duration,
+    persist_interval: Duration,
+    consume_timeout: Duration,
+    suspend: Duration,
+}
+
+impl PushConsumerBuilder {
+    fn new(client: Client, group: Arc<str>) -> PushConsumerBuilder {
+        let settings = Settings {
+            model: MessageModel::Clustering,
+            from: ConsumeFromWhere::LastOffset,
+            pull_batch: 32,
+            pull_bytes: Some(256 * 1024),
+            hold: Duration::from_secs(15),
+            max_reconsume: None,
+        };
+        PushConsumerBuilder {
+            client,
+            group,
+            subscriptions: Subscriptions::default(),
+            defect: None,
+            settings,
+            allocation: Arc::new(Averagely),
+            threads: 20,
+            batch: 1,
+            limits: Limits { messages: 1000, bytes: 100 << 20, span: Some(2000) },
+            topic_limits: (None, None),
+            pull_interval: Duration::ZERO,
+            rebalance_interval: Duration::from_secs(20),
+            persist_interval: Duration::from_secs(5),
+            consume_timeout: Duration::from_secs(15 * 60),
+            suspend: Duration::from_secs(1),
+        }
+    }
+
+    /// Subscribes to the messages of a topic that a filter lets through: a tag expression such as `"paid || refunded"`,
+    /// `"*"` for all, or [`Filter::sql`]. All members of a group must subscribe to the same.
+    pub fn subscribe(mut self, topic: impl Into<Arc<str>>, filter: impl Into<Filter>) -> Self {
+        let (topic, filter) = (topic.into(), filter.into());
+        if let Err(error) = names::check_topic(&topic).and_then(|()| filter.check()) {
+            self.defect.get_or_insert_with(|| error.to_string().into());
+        }
+        self.subscriptions.add(topic, filter);
+        self
+    }
+
+    /// Sets where the group begins when it is new to a queue; behind the last message by default.
+    pub fn consume_from_where(mut self, from: ConsumeFromWhere) -> Self {
+        self.settings.from = from;
+        self
+    }
+
+    /// Sets how many listeners run at once, 1 to 1000; 20 by default (Java: `consumeThreadMin`).
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Sets how many messages a call of the listener gets at most, 1 to 1024; 1 by default (Java:
+    /// `consumeMessageBatchMaxSize`). They are of one queue.
+    pub fn batch(mut self, messages: usize) -> Self {
+        self.batch = messages;
+        self
+    }
+
+    /// Sets how many messages a pull asks for, 1 to 1024; 32 by default, and brokers return no more unless told to.
+    pub fn pull_batch(mut self, messages: usize) -> Self {
+        self.settings.pull_batch = messages;
+        self
+    }
+
+    /// Sets the pause between a pull that found messages and the next; none by default.
+    pub fn pull_interval(mut self, pause: Duration) -> Self {
+        self.pull_interval = pause;
+        self
+    }
+
+    /// Bounds what one queue has in memory: 1000 messages and 100 MiB by default (Java: `pullThresholdForQueue`,
+    /// `pullThresholdSizeForQueue`).
+    pub fn queue_limits(mut self, messages: usize, bytes: usize) -> Self {
+        (self.limits.messages, self.limits.bytes) = (messages, bytes);
+        self
+    }
+
+    /// Bounds how far the last pulled offset of a queue may lie behind the first unfinished one; 2000 by default (Java:
+    /// `consumeConcurrentlyMaxSpan`). Orderly consumers have no such bound.
+    pub fn span_limit(mut self, offsets: i64) -> Self {
+        self.limits.span = Some(offsets);
+        self
+    }
+
+    /// Bounds what all queues have in memory together, instead of each by itself; off by default.
+    pub fn topic_limits(mut self, messages: usize, bytes: usize) -> Self {
+        self.topic_limits = (Some(messages), Some(bytes));
+        self
+    }
+
+    /// Sets how often a message is delivered again at most before it becomes a dead letter: 16 by default for concurrent
+    /// consumers, without end for orderly ones.
+    pub fn max_reconsume_times(mut self, times: u32) -> Self {
+        self.settings.max_reconsume = Some(i32::try_from(times).unwrap_or(i32::MAX));
+        self
+    }
+
+    /// Sets how long a concurrent listener may have a message before it is delivered again; 15 minutes by default.
+    pub fn consume_timeout(mut self, timeout: Duration) -> Self {
+        self.consume_timeout = timeout;
+        self
+    }
+
+    /// Sets how long an orderly queue waits after a failure; 1 s by default (Java: `suspendCurrentQueueTimeMillis`).
+    pub fn suspend_time(mut self, pause: Duration) -> Self {
+        self.suspend = pause;
+        self
+    }
+
+    /// Sets how often the group is rebalanced when nothing changes; 20 s by default (Java:
+    /// `rocketmq.client.rebalance.waitInterval`).
+    pub fn rebalance_interval(mut self, interval: Duration) -> Self {
+        self.rebalance_interval = interval;
+        self
+    }
+
+    /// Sets how often offsets are committed; 5 s by default.
+    pub fn persist_interval(mut self, interval: Duration) -> Self {
+        self.persist_interval = interval;
+        self
+    }
+
+    /// Sets how queues are divided; [`Averagely`] by default. All members of a group must use the same.
+    pub fn allocation(mut self, allocation: impl Allocation + 'static) -> Self {
+        self.allocation = Arc::new(allocation);
+        self
+    }
+
+    /// Starts the consumer: `listener` gets messages on several threads at once, in no order.
+    ///
+    /// It returns a [`ConsumeResult`], nothing, or a `Result`. Does not block: consumption begins when brokers know the group
+    /// and the queues are divided, within about a second.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a setting out of range or a subscription that cannot be, [`Error::GroupInUse`] when this
+    /// identity has a consumer of the group already, [`Error::Closed`].
+    pub fn start<R: Into<ConsumeResult>>(
+        self,
+        listener: impl Fn(&[MessageView]) -> R + Send + Sync + 'static,
+    ) -> Result<PushConsumer> {
+        self.run(Order::Concurrent, Arc::new(move |messages| listener(messages).into()))
+    }
+
+    /// Starts the consumer: `listener` gets the messages of each queue one batch after the other, in their order, under a
+    /// lock of the broker that keeps other members away. A batch that fails comes again before anything else of its queue.
+    ///
+    /// # Errors
+    /// As [`start`](PushConsumerBuilder::start).
+    pub fn start_orderly<R: Into<ConsumeResult>>(
+        mut self,
+        listener: impl Fn(&[MessageView]) -> R + Send + Sync + 'static,
+    ) -> Result<PushConsumer> {
+        self.limits.span = None;
+        self.run(Order::Orderly, Arc::new(move |messages| listener(messages).into()))
+    }
+
+    fn run(mut self, order: Order, listener: Listener) -> Result<PushConsumer> {
+        self.check()?;
+        let core = self.client.core().clone();
+        self.subscriptions.add(format!("%RETRY%{}", self.group).into(), Filter::all());
+        // Its threads are started now, so that their failing is an error here.
+        core.callbacks()?;
+        let (events, events_out) = crossbeam_channel::unbounded();
+        let (mailbox, requests) = crossbeam_channel::bounded(MAILBOX);
+        let (done, is_done) = crossbeam_channel::bounded(0);
+        let puller = Arc::new(pull::Shared::of_engine(&core, &self.group));
+        let listeners = Listeners::new(self.group.clone(), listener, events.clone());
+        listeners.grow(self.threads)?;
+        let options = self.options(order);
+        let shared =
+            Arc::new(Shared::new(core.clone(), self.group.clone(), self.settings, puller, events, self.subscriptions));
+        let engine = Engine::new(options, Instant::now());
+        let closing = Arc::downgrade(&shared);
+        let closed = is_done.clone();
+        let member = Member {
+            kind: GroupKind::Consumer,
+            group: self.group.clone(),
+            consumer: Some(shared.body()),
+            mailbox: Some(mailbox),
+            close: Box::new(move || {
+                if let Some(shared) = closing.upgrade() {
+                    let grace =
+                        shared.core.close_deadline().map_or(DEFAULT_GRACE, |deadline| deadline.left(Instant::now()));
+                    super::close(&shared, &closed, &Mutex::new(None), grace);
+                }
+            }),
+        };
+        shared.joined(core.groups().join(&core, member)?);
+        let runner = Runner {
+            shared: shared.clone(),
+            engine,
+            order,
+            events: events_out,
+            requests,
+            listeners,
+            looked: None,
+            routes: Vec::new(),
+            done,
+        };
+        let thread = Thread::spawn(format!("mq-engine {}", self.group), move || runner.run())?;
+        Ok(PushConsumer { shared, engine: Mutex::new(Some(thread)), done: is_done, _client: self.client })
+    }
+
+    fn options(&self, order: Order) -> EngineOptions {
+        EngineOptions {
+            group: self.group.clone(),
+            client_id: self.client.core().client_id().clone(),
+            model: self.settings.model,
+            order,
+            allocation: self.allocation.clone(),
+            batch: self.batch,
+            slots: self.threads,
+            limits: self.limits,
+            topic_limits: self.topic_limits,
+            pull_interval: self.pull_interval,
+            rebalance_interval: self.rebalance_interval,
+            persist_interval: self.persist_interval,
+            consume_timeout: self.consume_timeout,
+            suspend: self.suspend,
+            max_reconsume: self.settings.max_reconsume,
+            revoke_grace: Duration::from_secs(1),
+            handover: Duration::from_millis(2500),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        names::check_group(&self.group)?;
+        if let Some(what) = &self.defect {
+            return Err(Error::Invalid { what: what.clone() });
+        }
+        let wrong = |what: String| Err(Error::invalid(format!("push consumer {}: {what}", self.group)));
+        if self.subscriptions.is_empty() {
+            return wrong("it subscribes to nothing".into());
+        }
+        for (what, number, max) in [
+            ("threads", self.threads, 1000),
+            ("batch", self.batch, 1024),
+            ("pull_batch", self.settings.pull_batch, 1024),
+        ] {
+            if !(1..=max).contains(&number) {
+                return wrong(format!("{what} is {number}, 1 to {max} are allowed"));
+            }
+        }
+        if self.limits.messages == 0 || self.limits.bytes == 0 || self.limits.span.is_some_and(|span| span < 1) {
+            return wrong("its limits let nothing in".into());
+        }
+        if self.rebalance_interval.is_zero() || self.persist_interval.is_zero() || self.consume_timeout.is_zero() {
+            return wrong("an interval of it is zero".into());
+        }
+        Ok(())
+    }
+}

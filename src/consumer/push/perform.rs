@@ -1,0 +1,216 @@
+//! Carrying out what an engine wants: every action is a request whose answer comes back as an event. Nothing here waits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::listeners::Listeners;
+use super::shared::Shared;
+use super::{hand_back, start};
+use crate::client::Core;
+use crate::code::{RequestCode, ResponseCode};
+use crate::consumer::engine::{Action, Bounds, Event, Illegal, Order, Pulled, Spell};
+use crate::consumer::pull::{Pull, PullResult, PullStatus};
+use crate::error::{Error, Result};
+use crate::message::MessageQueue;
+use crate::protocol::json;
+use crate::protocol::rpc::heartbeat::{ConsumerList, ConsumerListBody};
+use crate::protocol::rpc::lock::{LockBatch, LockBody, LockedBody, QueueBody, UnlockBatch};
+use crate::protocol::rpc::offset::UpdateConsumerOffset;
+use crate::remoting::{Deadline, ServerRequest};
+
+/// Java's times for these.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How much longer than the broker may hold it a pull may take.
+const HOLD_MARGIN: Duration = Duration::from_secs(15);
+
+/// Carries out actions that belong together: locks of one broker are asked for in one request.
+pub(super) fn all(shared: &Arc<Shared>, listeners: &Listeners, order: Order, actions: impl Iterator<Item = Action>) {
+    let mut locks: BTreeMap<Arc<str>, Vec<Spell>> = BTreeMap::new();
+    let mut heartbeat = false;
+    for action in actions {
+        match action {
+            Action::Lock { spell } => locks.entry(spell.queue.shared_broker_name().clone()).or_default().push(spell),
+            Action::Heartbeat => heartbeat = true,
+            Action::Consume(batch) => listeners.consume(batch),
+            other => one(shared, order, other),
+        }
+    }
+    // Before the pulls of new queues, which come only after their start has been found.
+    if heartbeat {
+        if let Some(membership) = shared.membership() {
+            membership.update(shared.body());
+        }
+    }
+    for spells in locks.into_values() {
+        lock(shared, spells);
+    }
+}
+
+fn one(shared: &Arc<Shared>, order: Order, action: Action) {
+    match action {
+        Action::FetchMembers { topic } => fetch_members(shared, topic),
+        Action::FindStart { spell } => {
+            let (events, queue) = (shared.events.clone(), spell.queue.clone());
+            start::find(&shared.core, &shared.group, &queue, shared.settings.from, move |start| {
+                let _ = events.send(Event::Started { spell, start });
+            });
+        }
+        Action::Unlock { queue } => unlock(shared, &queue),
+        Action::Pull { spell, offset, ticket } => pull(shared, spell, offset, ticket),
+        Action::FindBounds { spell } => {
+            let (events, queue) = (shared.events.clone(), spell.queue.clone());
+            start::bounds(&shared.core, &queue, move |bounds| {
+                let bounds = bounds.map(|(min, max)| Bounds { min, max });
+                let _ = events.send(Event::Bounds { spell, bounds });
+            });
+        }
+        Action::HandBack { spell, message, delay_level, repeats, dead } => {
+            let (events, offset) = (shared.events.clone(), message.queue_offset());
+            let how = hand_back::How { delay_level, repeats, dead, as_message: order == Order::Orderly };
+            hand_back::submit(shared, message, how, move |done| {
+                let _ = events.send(Event::HandedBack { spell, offset, done });
+            });
+        }
+        Action::Commit { spell, offset } => commit(shared, spell, offset),
+        Action::Moved { queue, from, to, why } => {
+            log::warn!("consumer {}: {queue} goes on at {to} instead of {from} ({why:?})", shared.group);
+        }
+        Action::Changed { topic, all, mine } => {
+            log::info!("consumer {}: has {} of {} queues of {topic}", shared.group, mine.len(), all.len());
+        }
+        Action::Closed | Action::Lock { .. } | Action::Heartbeat | Action::Consume(_) => {}
+    }
+}
+
+fn fetch_members(shared: &Arc<Shared>, topic: Arc<str>) {
+    let (core, events) = (&shared.core, shared.events.clone());
+    let request = ConsumerList { consumer_group: shared.group.clone() };
+    let deadline = Deadline::after(core.options().request_timeout);
+    let Some(addr) = any_broker(core, &topic) else {
+        let reason = "no broker of the topic is known".into();
+        let members = Err(Error::NoBroker { what: topic.clone(), reason });
+        let _ = events.send(Event::Members { topic, members });
+        return;
+    };
+    core.remoting().submit(&addr, &request, &[], deadline, move |answer| {
+        let members = answer.and_then(|answer| {
+            let body: ConsumerListBody = json::decode("list of consumers", answer.frame.body())?;
+            Ok(body.consumer_id_list.into_iter().map(Arc::from).collect())
+        });
+        let _ = events.send(Event::Members { topic, members });
+    });
+}
+
+/// Any broker of a topic, the master if it has one: all of them know the members.
+fn any_broker(core: &Arc<Core>, topic: &str) -> Option<Arc<str>> {
+    let route = core.routes().cached(topic)?;
+    let brokers: Vec<_> = route.brokers().filter_map(|(_, addrs)| addrs.values().next().cloned()).collect();
+    if brokers.is_empty() { None } else { brokers.get(fastrand::usize(..brokers.len())).cloned() }
+}
+
+fn pull(shared: &Arc<Shared>, spell: Spell, offset: i64, ticket: u64) {
+    let filter = shared.with_subscriptions(|known| known.filter(spell.queue.topic()).cloned()).unwrap_or_default();
+    let settings = &shared.settings;
+    let pull = Pull {
+        queue: spell.queue.clone(),
+        offset,
+        filter,
+        max: settings.pull_batch,
+        max_bytes: settings.pull_bytes,
+        hold: Some(settings.hold),
+        deadline: Deadline::after(settings.hold + HOLD_MARGIN),
+    };
+    let events = shared.events.clone();
+    let told = spell.clone();
+    let callback = Box::new(move |result: Result<PullResult>| {
+        let _ = events.send(Event::Pulled { spell: told, ticket, pulled: pulled(result, offset) });
+    });
+    if let Err(error) = shared.puller.fetch_async(pull, callback) {
+        let _ = shared.events.send(Event::Pulled { spell, ticket, pulled: Pulled::Failed(error) });
+    }
+}
+
+fn pulled(result: Result<PullResult>, asked: i64) -> Pulled {
+    match result {
+        Ok(result) => {
+            let (next, max, from_master) = (result.next_offset(), result.max_offset(), result.is_from_master());
+            match result.status() {
+                PullStatus::NoNewMessage => Pulled::Nothing { next },
+                PullStatus::OffsetIllegal => Pulled::Illegal(Illegal { asked, next, max, from_master }),
+                PullStatus::Found | PullStatus::NoMatchedMessage => {
+                    Pulled::Found { messages: result.into_messages(), next }
+                }
+            }
+        }
+        Err(Error::Rejected { code: ResponseCode::FLOW_CONTROL, .. }) => Pulled::Throttled,
+        Err(error) => Pulled::Failed(error),
+    }
+}
+
+fn commit(shared: &Arc<Shared>, spell: Spell, offset: i64) {
+    let request = UpdateConsumerOffset {
+        consumer_group: shared.group.clone(),
+        topic: spell.queue.shared_topic().clone(),
+        queue_id: spell.queue.queue_id(),
+        commit_offset: offset,
+        broker_name: Some(spell.queue.shared_broker_name().clone()),
+    };
+    let (events, queue, deadline) = (shared.events.clone(), spell.queue.clone(), Deadline::after(COMMIT_TIMEOUT));
+    shared.core.ask_master_async(&queue, request, Vec::new(), deadline, move |answer| {
+        if let Err(error) = &answer {
+            log::warn!("offset {offset} of {} is not committed: {error}", spell.queue);
+        }
+        let _ = events.send(Event::Committed { spell, done: answer.is_ok() });
+    });
+}
+
+fn lock_body(shared: &Shared, queues: impl Iterator<Item = QueueBody>) -> Vec<u8> {
+    json::encode(&LockBody {
+        client_id: shared.core.client_id().clone(),
+        consumer_group: shared.group.clone(),
+        mq_set: queues.collect(),
+        only_this_broker: false,
+    })
+}
+
+fn named(queue: &MessageQueue) -> QueueBody {
+    let (broker_name, topic) = (queue.shared_broker_name().clone(), queue.shared_topic().clone());
+    QueueBody { broker_name, queue_id: queue.queue_id(), topic }
+}
+
+/// Asks one broker for the locks of some of its queues.
+fn lock(shared: &Arc<Shared>, spells: Vec<Spell>) {
+    let Some(first) = spells.first().map(|spell| spell.queue.clone()) else { return };
+    let body = lock_body(shared, spells.iter().map(|spell| named(&spell.queue)));
+    let events = shared.events.clone();
+    shared.core.ask_master_async(&first, LockBatch, body, Deadline::after(LOCK_TIMEOUT), move |answer| {
+        let locked = answer.and_then(|answer| json::decode::<LockedBody>("list of locks", answer.frame.body()));
+        for spell in spells {
+            let given = locked.as_ref().ok().map(|body| body.locked.contains(&named(&spell.queue)));
+            let _ = events.send(Event::Locked { spell, given });
+        }
+    });
+}
+
+fn unlock(shared: &Arc<Shared>, queue: &MessageQueue) {
+    let body = lock_body(shared, std::iter::once(named(queue)));
+    let unlocked = queue.clone();
+    shared.core.ask_master_async(queue, UnlockBatch, body, Deadline::after(LOCK_TIMEOUT), move |answer| {
+        if let Err(error) = answer {
+            log::debug!("{unlocked} is not unlocked, so its next owner waits for up to a minute: {error}");
+        }
+    });
+}
+
+/// Takes a request of a broker.
+pub(super) fn served(shared: &Arc<Shared>, request: ServerRequest) -> Event {
+    match request.frame.request_code() {
+        RequestCode::NOTIFY_CONSUMER_IDS_CHANGED => Event::Disturbed,
+        code => {
+            log::debug!("consumer {}: request {code} of {} is not served", shared.group, request.addr);
+            Event::Tick
+        }
+    }
+}

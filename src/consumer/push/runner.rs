@@ -1,0 +1,112 @@
+//! The thread that drives a consumer: it waits for what happens, asks the engine, and has its wishes carried out. It never
+//! waits for anything else.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::listeners::Listeners;
+use super::perform;
+use super::shared::Shared;
+use crate::client::Route;
+use crate::consumer::engine::{Action, Engine, Event, Order};
+use crate::remoting::{Deadline, ServerRequest};
+
+/// How often routes are looked at, and how soon an unknown one is asked for again.
+const LOOK: Duration = Duration::from_millis(500);
+
+pub(super) struct Runner {
+    pub(super) shared: Arc<Shared>,
+    pub(super) engine: Engine,
+    pub(super) order: Order,
+    pub(super) events: Receiver<Event>,
+    pub(super) requests: Receiver<ServerRequest>,
+    pub(super) listeners: Listeners,
+    /// What was looked at last, and when.
+    pub(super) looked: Option<(Instant, u64)>,
+    pub(super) routes: Vec<(Arc<str>, Option<Arc<Route>>)>,
+    /// Told when all queues are given up; dropped when the thread ends.
+    pub(super) done: Sender<()>,
+}
+
+impl Runner {
+    pub(super) fn run(mut self) {
+        let mut actions = Vec::new();
+        while let Some(event) = self.next() {
+            let now = Instant::now();
+            if let Some(topics) = self.look_at_routes(now) {
+                self.engine.handle(topics, now, &mut actions);
+            }
+            self.engine.handle(event, now, &mut actions);
+            // Events that are there already are taken together, so that their actions leave together.
+            for event in self.events.try_iter().take(256) {
+                self.engine.handle(event, now, &mut actions);
+            }
+            let closed = actions.iter().any(|action| matches!(action, Action::Closed));
+            perform::all(&self.shared, &self.listeners, self.order, actions.drain(..));
+            if closed {
+                break;
+            }
+        }
+        let Runner { listeners, done, .. } = self;
+        // Nobody waits for them: whoever closes has given them their time before.
+        listeners.stop(Instant::now());
+        drop(done);
+    }
+
+    /// Waits for what happens next; `None` when nothing ever will.
+    fn next(&self) -> Option<Event> {
+        let now = Instant::now();
+        let look_at = self.looked.map_or(now, |(at, _)| at + LOOK);
+        let until = self.engine.next_at(now).map_or(look_at, |at| at.min(look_at));
+        crossbeam_channel::select_biased! {
+            recv(self.events) -> event => event.ok(),
+            recv(self.requests) -> request => Some(request.map_or(Event::Tick, |request| perform::served(&self.shared, request))),
+            recv(crossbeam_channel::at(until)) -> _ => Some(Event::Tick),
+        }
+    }
+
+    /// Looks at the routes of the subscribed topics; says when something about them is new.
+    fn look_at_routes(&mut self, now: Instant) -> Option<Event> {
+        let changes = self.shared.changes.load(Ordering::Acquire);
+        let (due, changed) = match self.looked {
+            Some((at, seen)) => (now >= at + LOOK, changes != seen),
+            None => (true, true),
+        };
+        if !due && !changed {
+            return None;
+        }
+        self.looked = Some((now, changes));
+        let core = &self.shared.core;
+        let topics: Vec<Arc<str>> = self.shared.with_subscriptions(|known| known.topics().cloned().collect());
+        let find = |topic: Arc<str>| {
+            let route = core.routes().cached(&topic);
+            if route.is_none() {
+                // The retry topic is made by the group's first heartbeat: learnt at once, the first retry is not late.
+                let deadline = Deadline::after(core.options().request_timeout);
+                core.routes().watch(&topic);
+                core.routes().refresh_async(core, &topic, deadline, |_| ());
+            }
+            (topic, route)
+        };
+        let routes: Vec<_> = topics.into_iter().map(find).collect();
+        let same = |(old, new): (&(Arc<str>, Option<Arc<Route>>), &(Arc<str>, Option<Arc<Route>>))| {
+            old.0 == new.0
+                && match (&old.1, &new.1) {
+                    (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+                    (None, None) => true,
+                    _ => false,
+                }
+        };
+        if routes.len() == self.routes.len() && self.routes.iter().zip(&routes).all(same) {
+            return None;
+        }
+        self.routes = routes;
+        let queues = |route: &Arc<Route>| route.subscribe_queues().to_vec();
+        Some(Event::Topics(
+            self.routes.iter().map(|(topic, route)| (topic.clone(), route.as_ref().map(queues))).collect(),
+        ))
+    }
+}

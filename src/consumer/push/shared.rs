@@ -1,0 +1,120 @@
+//! What the handle, the engine's thread and the listeners of one push consumer share.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crossbeam_channel::Sender;
+
+use super::start::ConsumeFromWhere;
+use super::subscriptions::Subscriptions;
+use crate::client::{Core, Membership, to_millis};
+use crate::consumer::engine::{Event, MessageModel};
+use crate::consumer::pull;
+use crate::error::{Error, Outcome, Result};
+use crate::protocol::rpc::heartbeat::ConsumerBody;
+
+/// The settings that concern requests.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) model: MessageModel,
+    pub(super) from: ConsumeFromWhere,
+    pub(super) pull_batch: usize,
+    pub(super) pull_bytes: Option<usize>,
+    pub(super) hold: Duration,
+    pub(super) max_reconsume: Option<i32>,
+}
+
+pub(super) struct Shared {
+    pub(super) core: Arc<Core>,
+    pub(super) group: Arc<str>,
+    pub(super) settings: Settings,
+    pub(super) puller: Arc<pull::Shared>,
+    pub(super) events: Sender<Event>,
+    subscriptions: Mutex<Subscriptions>,
+    /// Grows with every change; never the same twice, even within a millisecond.
+    version: AtomicI64,
+    membership: OnceLock<Membership>,
+    closed: AtomicBool,
+    /// How often the subscriptions changed, for the engine's thread to see.
+    pub(super) changes: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(
+        core: Arc<Core>,
+        group: Arc<str>,
+        settings: Settings,
+        puller: Arc<pull::Shared>,
+        events: Sender<Event>,
+        subscriptions: Subscriptions,
+    ) -> Shared {
+        Shared {
+            core,
+            group,
+            settings,
+            puller,
+            events,
+            subscriptions: Mutex::new(subscriptions),
+            version: AtomicI64::new(0),
+            membership: OnceLock::new(),
+            closed: AtomicBool::new(false),
+            changes: AtomicU64::new(1),
+        }
+    }
+
+    pub(super) fn joined(&self, membership: Membership) {
+        let _ = self.membership.set(membership);
+    }
+
+    pub(super) fn membership(&self) -> Option<&Membership> {
+        self.membership.get()
+    }
+
+    pub(super) fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed { outcome: Outcome::NotSent });
+        }
+        self.core.check_open()
+    }
+
+    /// Returns whether this was the first to close it.
+    pub(super) fn close(&self) -> bool {
+        !self.closed.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn with_subscriptions<T>(&self, look: impl FnOnce(&mut Subscriptions) -> T) -> T {
+        look(&mut self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tells the engine that the subscriptions are others now.
+    pub(super) fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        // Nobody listens any more once the consumer has ended.
+        let _ = self.events.send(Event::Disturbed);
+    }
+
+    /// What heartbeats say, under a version that is newer than all before.
+    pub(super) fn body(&self) -> ConsumerBody {
+        let now = to_millis(SystemTime::now());
+        let before = self.version.fetch_max(now, Ordering::AcqRel);
+        let version = if before >= now { self.version.fetch_add(1, Ordering::AcqRel) + 1 } else { now };
+        ConsumerBody {
+            group_name: self.group.clone(),
+            consume_type: "CONSUME_PASSIVELY".into(),
+            message_model: match self.settings.model {
+                MessageModel::Clustering => "CLUSTERING".into(),
+                MessageModel::Broadcasting => "BROADCASTING".into(),
+            },
+            consume_from_where: self.settings.from.wire_name().into(),
+            subscription_data_set: self.with_subscriptions(|subscriptions| subscriptions.bodies(version)),
+            unit_mode: self.core.options().unit_mode,
+        }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PushConsumer").field("group", &self.group).finish_non_exhaustive()
+    }
+}
