@@ -219,8 +219,8 @@ mod remoting;
 mod thread;
 
 pub use client::{
-    BrokerRoute, Client, ClientBuilder, CloseReport, Credentials, QueryResult, SendContext, SendHook, SendMode,
-    SendResult, SendStatus, TopicRoute,
+    BrokerRoute, Client, ClientBuilder, ClientStats, CloseReport, ConnectionState, ConnectionStats, Credentials,
+    QueryResult, SendContext, SendHook, SendMode, SendResult, SendStatus, TopicRoute,
 };
 pub use code::{RequestCode, ResponseCode};
 pub use consumer::{Filter, PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};

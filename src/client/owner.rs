@@ -33,6 +33,7 @@ impl Owner for Core {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(request)) => Err(request),
             Err(TrySendError::Full(request)) => {
+                self.remoting().counters().received.dropped_requests.one();
                 log::warn!("{}: no room for request {} of a broker", request.addr, request.frame.request_code());
                 request.answer(ResponseCode::SYSTEM_BUSY, Some("the client is busy"), &NoFields, &[]);
                 Ok(())

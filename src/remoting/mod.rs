@@ -16,6 +16,7 @@ mod reader;
 #[cfg(feature = "acl")]
 mod signer;
 mod slot;
+mod stats;
 mod submit;
 mod transport;
 mod writer;
@@ -37,6 +38,8 @@ pub(crate) use deadline::Deadline;
 #[cfg(feature = "acl")]
 pub(crate) use signer::Signer;
 pub(crate) use slot::Slot;
+pub(crate) use stats::Counters;
+pub use stats::{ConnectionState, ConnectionStats};
 
 use self::connection::Connection;
 use self::pending::Waiter;
@@ -413,12 +416,16 @@ impl Remoting {
         self.pool.all().iter().map(|connection| connection.pending.len()).sum()
     }
 
-    /// Returns requests handed over, writes to sockets, and answers nobody waited for.
-    #[cfg(any(test, feature = "bench"))]
-    pub(crate) fn counts(&self) -> (u64, u64, u64) {
-        let counters = &self.pool.counters;
-        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        (count(&counters.requests), count(&counters.writes), count(&counters.unmatched))
+    /// What was counted over all connections.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.pool.counters
+    }
+
+    /// How each connection is: those in use, and those that still finish something.
+    pub(crate) fn stats(&self) -> Vec<ConnectionStats> {
+        let mut all: Vec<_> = self.pool.all().iter().map(|connection| connection.stats()).collect();
+        all.sort_by(|one, other| one.addr.cmp(&other.addr).then(other.age.cmp(&one.age)));
+        all
     }
 
     /// Closes connections to addresses that are not wanted any more, once nothing is in flight on them.
