@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Sender;
 
+use super::close::CloseReport;
 use super::core::Core;
 use super::heartbeat;
 use crate::error::{Error, Result};
@@ -28,8 +29,8 @@ pub(crate) struct Member {
     /// Where servers' requests for the group go; a bounded channel.
     pub(crate) mailbox: Option<Sender<ServerRequest>>,
     /// Closes the producer or consumer, which `Client::close` does before anything else. It must not keep the client
-    /// alive, and ends by [`Core::close_deadline`].
-    pub(crate) close: Box<dyn Fn() + Send + Sync>,
+    /// alive, and ends by [`Core::close_deadline`]. Its report becomes part of the client's.
+    pub(crate) close: Box<dyn Fn() -> CloseReport + Send + Sync>,
 }
 
 /// All groups of a client.
@@ -45,7 +46,7 @@ struct Entry {
     group: Arc<str>,
     consumer: Option<ConsumerBody>,
     mailbox: Option<Sender<ServerRequest>>,
-    close: Arc<dyn Fn() + Send + Sync>,
+    close: Arc<dyn Fn() -> CloseReport + Send + Sync>,
 }
 
 impl Groups {
@@ -90,7 +91,7 @@ impl Groups {
     }
 
     /// What closes the members: consumers first, because their listeners may be using the producers.
-    pub(super) fn closers(&self) -> Vec<Arc<dyn Fn() + Send + Sync>> {
+    pub(super) fn closers(&self) -> Vec<Arc<dyn Fn() -> CloseReport + Send + Sync>> {
         let entries = self.lock();
         let of = |kind| entries.iter().filter(move |entry| entry.kind == kind).map(|entry| entry.close.clone());
         of(GroupKind::Consumer).chain(of(GroupKind::Producer)).collect()

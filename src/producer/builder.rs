@@ -182,9 +182,7 @@ impl ProducerBuilder {
             consumer: None,
             mailbox: None,
             close: Box::new(move || {
-                if let Some(shared) = closing.upgrade() {
-                    shared.close_with_client();
-                }
+                closing.upgrade().map_or_else(Default::default, |shared| shared.close_with_client())
             }),
         };
         shared.joined(core.groups().join(&core, member)?);

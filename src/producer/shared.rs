@@ -171,8 +171,8 @@ impl Shared {
 
     /// As [`close`](Shared::close), as part of closing the client, which has a grace period of its own and happens on a
     /// thread that may wait.
-    pub(super) fn close_with_client(&self) {
-        self.close_by(self.core.close_deadline().unwrap_or_else(|| Deadline::after(self.default_grace())), true);
+    pub(super) fn close_with_client(&self) -> CloseReport {
+        self.close_by(self.core.close_deadline().unwrap_or_else(|| Deadline::after(self.default_grace())), true)
     }
 
     fn close_by(&self, deadline: Deadline, waits: bool) -> CloseReport {

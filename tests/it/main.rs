@@ -24,6 +24,7 @@ mod query;
 mod retries;
 mod slaves;
 mod sql;
+mod stats;
 mod tags;
 mod topics;
 mod upkeep;

@@ -11,7 +11,7 @@ use super::result::{Asked, PullResult};
 use super::source::{Source, Suggestions};
 use super::window::{Callback, Window};
 use super::{PullOptions, PullStatus};
-use crate::client::{Core, Membership, Route};
+use crate::client::{CloseReport, Core, Membership, Route};
 use crate::error::{Error, Outcome, Result, Stage};
 use crate::protocol::json;
 use crate::protocol::request::Answer;
@@ -254,11 +254,11 @@ impl Shared {
     }
 
     /// Ends the pulls that wait, gives callbacks until `deadline`, and leaves the group. On a thread of the crate it
-    /// does not wait for callbacks. Returns how many callbacks got `Closed`, and how many had not ended.
-    pub(super) fn close(self: &Arc<Self>, deadline: Deadline) -> (usize, usize) {
+    /// does not wait for callbacks. Callbacks that got `Closed` are reported as abandoned.
+    pub(super) fn close(self: &Arc<Self>, deadline: Deadline) -> CloseReport {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(open);
-        let waiting = self.window.close();
+        let (waiting, busy) = self.window.close();
         let abandoned = waiting.len();
         for callback in waiting {
             self.deliver(callback, |_| Err(Error::Closed { outcome: Outcome::Unknown }));
@@ -269,6 +269,6 @@ impl Shared {
         if let Some(membership) = membership {
             membership.leave(Deadline::after(UNREGISTER_TIMEOUT));
         }
-        (abandoned, left)
+        CloseReport::of_calls(busy.saturating_sub(left), abandoned, left == 0)
     }
 }
