@@ -167,6 +167,14 @@
 //! its producers and consumers. In a callback, which runs on one of the client's own threads, closing only signals and
 //! does not wait. Whatever is used after it was closed fails with [`Error::Closed`].
 //!
+//! # Statistics
+//!
+//! [`Producer::stats`] returns [`ProducerStats`]: messages by outcome ([`Stored`] by status), retries, how long sends took
+//! ([`Latency`]), what is in flight, the brokers that are avoided ([`BrokerStats`], [`BrokerState`]), and counts of what
+//! else a producer does ([`BatchingStats`], [`TransactionStats`], [`RequestStats`], [`TraceStats`]). [`Client::stats`]
+//! returns [`ClientStats`]: connections ([`ConnectionStats`], [`ConnectionState`]), bytes, timeouts, and answers nobody
+//! waits for. Both are plain values with a text for people; counting costs a send about fifty instructions and no lock.
+//!
 //! # Testing without a server
 //!
 //! With the feature `embedded` the crate brings a RocketMQ cluster that lives in the memory of the process, starts in

@@ -130,6 +130,9 @@ fn least_recently_failed<T>(
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

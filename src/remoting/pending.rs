@@ -210,3 +210,40 @@ impl Pending {
         self.lock().as_ref()?.calls.values().map(|waiting| waiting.expected).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn register(pending: &Pending, opaque: i32) {
+        let (waiter, now) = (Waiter::Callback(Box::new(|_| ())), Instant::now());
+        pending
+            .insert(opaque, Waiting { waiter, started: now, until: now, expected: now, held: opaque % 2 == 1 })
+            .unwrap();
+    }
+
+    #[test]
+    fn a_call_that_was_given_up_is_remembered_until_its_answer_or_a_thousand_others_come() {
+        let (pending, count) = (Pending::default(), REMEMBERED as i32 + 2);
+        (0..count).for_each(|opaque| register(&pending, opaque));
+        assert_eq!(pending.counts(), (count as usize / 2, count as usize / 2));
+        assert!(!pending.forgive(0), "it is not given up yet");
+        assert!(pending.give_up(0).is_some() && pending.give_up(0).is_none());
+        assert!(pending.forgive(0));
+        assert!(!pending.forgive(0), "a second answer is not late");
+        let (expired, next) = pending.expire(Instant::now());
+        assert_eq!((expired.len(), next, pending.in_flight()), (REMEMBERED + 1, None, 0));
+        let forgiven = (1..count).filter(|opaque| pending.forgive(*opaque)).count();
+        assert_eq!(forgiven, REMEMBERED, "the oldest is forgotten");
+        assert_eq!(pending.counts(), (0, 0));
+    }
+
+    #[test]
+    fn a_closed_map_remembers_nothing() {
+        let pending = Pending::default();
+        register(&pending, 2);
+        assert_eq!(pending.close().len(), 1);
+        assert!(pending.give_up(2).is_none() && !pending.forgive(2));
+        assert_eq!(pending.counts(), (0, 0));
+    }
+}
