@@ -34,7 +34,12 @@ impl ProducerBuilder {
         let unit_mode = client.core().options().unit_mode;
         let settings = Settings {
             send: SendSettings { group, template_topic: "TBW102".into(), default_queues: 4, unit_mode },
-            limits: Limits { max_message_size: 4 * 1024 * 1024, compress_above: 4096, compress_level: 5 },
+            limits: Limits {
+                max_message_size: 4 * 1024 * 1024,
+                compress_above: 4096,
+                compress_level: 5,
+                namespace: client.core().namespace().cloned(),
+            },
             timeout: Duration::from_secs(3),
             retries: 2,
             async_retries: 2,
