@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use super::call::{Call, Handled};
 use super::clock::{Clock, earlier};
-use super::faults::Faults;
+use super::faults::{Faults, GO_AWAY_REMARK, Kind};
 use super::late::LateAnswers;
 use super::link::Link;
 use super::listen;
 use super::recorder::Recorder;
+use crate::code::ResponseCode;
 use crate::error::{Error, Outcome, Result};
 use crate::protocol::frame::{Frame, FrameReader};
 use crate::thread::Thread;
@@ -201,6 +202,13 @@ impl Server {
         self.state().ended.clear();
     }
 
+    /// Answers what still arrives over the connections of now with `GO_AWAY`.
+    pub(super) fn go_away(&self) {
+        for (link, _) in self.state().links.values() {
+            link.leaving.store(true, Ordering::SeqCst);
+        }
+    }
+
     /// Goes down for ever.
     pub(super) fn close(&self) {
         if let Some(second) = self.companion.get() {
@@ -346,6 +354,9 @@ impl Server {
             return;
         }
         self.recorder.add(&self.label, link.peer, frame);
+        if link.leaving.load(Ordering::Relaxed) {
+            return self.fail(Kind::Error(ResponseCode::GO_AWAY, GO_AWAY_REMARK.into()), link, frame, out);
+        }
         let fault = self.faults.pick(frame.request_code(), |name, value| frame.field(name).is_some_and(|f| f == value));
         let start = out.len();
         match fault {

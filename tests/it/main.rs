@@ -11,6 +11,7 @@ mod batch;
 mod client;
 mod delay;
 mod exceptions;
+mod go_away;
 mod groups;
 mod headers;
 mod hooks;

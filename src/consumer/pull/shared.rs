@@ -113,7 +113,9 @@ impl Shared {
         let route = if failed.is_slave() {
             routes.get(&self.core, topic, pull.deadline)
         } else {
-            routes.refresh(&self.core, topic, pull.deadline)
+            // What is known is better than nothing when no name server answers.
+            let fresh = routes.refresh(&self.core, topic, pull.deadline);
+            fresh.or_else(|_| routes.get(&self.core, topic, pull.deadline))
         };
         failed.next(error, &*route.ok()?, pull.queue.broker_name())
     }
