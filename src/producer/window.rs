@@ -139,7 +139,6 @@ impl Drop for Permit {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
     use super::*;
@@ -175,7 +174,8 @@ mod tests {
             let held = window.enter(20, None).unwrap();
             std::thread::scope(|scope| {
                 let patient = Some(Deadline::after(Duration::from_secs(20)));
-                let waiting = scope.spawn(|| window.enter(large, patient).map(drop));
+                let entering = window.clone();
+                let waiting = scope.spawn(move || entering.enter(large, patient).map(drop));
                 while window.state.lock().unwrap().large_waiting == 0 {
                     std::thread::yield_now();
                 }
