@@ -57,7 +57,12 @@ impl Course {
     /// Chooses where the next attempt goes and takes note of it; returns its number, from 0.
     pub(super) fn begin(&mut self, shared: &Shared, route: &Route) -> Result<usize> {
         let now = Instant::now();
-        self.begin_at(route, now, |tried| shared.choose_queue(route, tried, now))
+        let beside = self.made.last().map(|last| last.error.is_none());
+        let index = self.begin_at(route, now, |tried| shared.choose_queue(route, tried, now))?;
+        if let Some(beside) = beside {
+            shared.stats.retried(beside);
+        }
+        Ok(index)
     }
 
     fn begin_at(
@@ -77,9 +82,6 @@ impl Course {
             what: queue.shared_broker_name().clone(),
             reason: format!("the route of {} names no master of this name", route.topic()).into(),
         })?;
-        if let Some(last) = self.made.last() {
-            shared.stats.retried(last.error.is_none());
-        }
         self.made.push(Made { queue, addr, started: now, error: None });
         Ok(self.made.len() - 1)
     }
