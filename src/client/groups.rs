@@ -8,7 +8,7 @@ use crossbeam_channel::Sender;
 
 use super::close::CloseReport;
 use super::core::Core;
-use super::heartbeat;
+use super::{heartbeat, namespace};
 use crate::error::{Error, Result};
 use crate::protocol::rpc::heartbeat::{ConsumerBody, HeartbeatBody, ProducerBody, UnregisterClient};
 use crate::remoting::{Deadline, ServerRequest};
@@ -53,6 +53,7 @@ impl Groups {
     /// Adds a group, and tells the brokers at once.
     pub(crate) fn join(&self, core: &Arc<Core>, member: Member) -> Result<Membership> {
         let Member { kind, group, consumer, mailbox, close } = member;
+        namespace::check_group(core.namespace(), &group)?;
         let number = self.joined.fetch_add(1, Ordering::Relaxed);
         let entry = Entry { number, kind, group: group.clone(), consumer, mailbox, close: close.into() };
         let mut entries = self.lock();

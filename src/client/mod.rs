@@ -18,6 +18,7 @@ mod identity;
 mod job_queue;
 mod name_server;
 pub(crate) mod names;
+pub(crate) mod namespace;
 mod offsets;
 mod options;
 mod owner;

@@ -28,7 +28,9 @@ impl Owner for Core {
             }
             _ => None,
         };
-        let Some(mailbox) = group.and_then(|group| self.groups().consumer_mailbox(&group)) else { return Err(request) };
+        let Some(mailbox) = group.and_then(|group| self.groups().consumer_mailbox(&self.own_name(&group))) else {
+            return Err(request);
+        };
         match mailbox.try_send(request) {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(request)) => Err(request),

@@ -34,7 +34,12 @@ impl ProducerBuilder {
         let unit_mode = client.core().options().unit_mode;
         let settings = Settings {
             send: SendSettings { group, template_topic: "TBW102".into(), default_queues: 4, unit_mode },
-            limits: Limits { max_message_size: 4 * 1024 * 1024, compress_above: 4096, compress_level: 5 },
+            limits: Limits {
+                max_message_size: 4 * 1024 * 1024,
+                compress_above: 4096,
+                compress_level: 5,
+                namespace: client.core().namespace().cloned(),
+            },
             timeout: Duration::from_secs(3),
             retries: 2,
             async_retries: 2,
@@ -83,7 +88,8 @@ impl ProducerBuilder {
     }
 
     /// Sets whether a message that was stored with a status other than `SEND_OK` is sent to another broker as well. Off by
-    /// default (Java: `retryAnotherBrokerWhenNotStoreOK`). Applies to synchronous sends.
+    /// default (Java: `retryAnotherBrokerWhenNotStoreOK`, which concerns synchronous sends only). When no broker does better,
+    /// the result is the one with that status.
     pub fn retry_when_not_ok(mut self, retry: bool) -> Self {
         self.settings.retry_when_not_ok = retry;
         self
@@ -121,8 +127,15 @@ impl ProducerBuilder {
         self
     }
 
-    /// Bounds the asynchronous sends under way by number and by bytes of their bodies. 10 000 and 100 MiB by default. At the
-    /// bound `send_async` and `submit` wait, their `try_` forms fail with [`Error::Busy`].
+    /// Bounds the asynchronous sends under way by number and by bytes of their bodies. 10 000 and 100 MiB by default, at
+    /// least 1 each. (Java: `enableBackpressureForAsyncMode`, `backPressureForAsyncSendNum` and
+    /// `backPressureForAsyncSendSize`, there off by default and at least 10 and 1 MiB.)
+    ///
+    /// At the bound `send_async` and `submit` wait within the send's timeout, and then fail with an
+    /// [`Error::Timeout`](crate::Error::Timeout) at [`Stage::Admission`](crate::Stage::Admission); their `try_` forms fail
+    /// with [`Error::Busy`] at once. Within a callback they do not wait either. A body larger than the bound is sent when
+    /// nothing else is under way, which smaller ones wait for (in Java it never is). A place is given back when the callback
+    /// has ended (in Java before it begins).
     pub fn async_window(mut self, messages: usize, bytes: usize) -> Self {
         self.window = (messages, bytes);
         self

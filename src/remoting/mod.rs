@@ -7,6 +7,7 @@ mod connection;
 mod counter;
 mod deadline;
 mod delivery;
+mod dress;
 mod ending;
 mod liveness;
 mod outbox;
@@ -49,6 +50,7 @@ use crate::code::ResponseCode;
 use crate::error::{Error, Outcome, Result, Stage};
 use crate::protocol::fields::{Header, NoFields};
 use crate::protocol::frame::{self, Frame, Head, HeaderKind};
+use crate::protocol::namespace::Namespace;
 use crate::protocol::request::{Answer, Request};
 use crate::protocol::rpc::route::GetRoute;
 
@@ -114,6 +116,10 @@ pub(crate) struct RemotingOptions {
     pub(crate) silence_limit: Duration,
     /// How long a probe may take.
     pub(crate) probe_timeout: Duration,
+    /// Where the names in requests are; see [`namespace`](crate::protocol::namespace).
+    pub(crate) namespace: Option<Namespace>,
+    /// Fields that every request gets.
+    pub(crate) fields: Vec<(&'static str, Arc<str>)>,
     #[cfg(feature = "acl")]
     pub(crate) signer: Option<Signer>,
 }
@@ -128,6 +134,8 @@ impl Default for RemotingOptions {
             stall_limit: Duration::from_secs(10),
             silence_limit: Duration::from_secs(5),
             probe_timeout: Duration::from_secs(3),
+            namespace: None,
+            fields: Vec::new(),
             #[cfg(feature = "acl")]
             signer: None,
         }
@@ -320,24 +328,12 @@ impl Remoting {
     ) -> Result<i32, (Waiter, Error)> {
         let opaque = connection.next_opaque();
         with_scratch(|head| {
-            if let Err(error) = self.encode(head, request, body, opaque, false) {
+            if let Err(error) = dress::encode(self.pool.options(), head, request, body, opaque, false) {
                 return Err((waiter, error));
             }
             let waiting = Connection::waiting(waiter, deadline, hold);
             connection.start(&Outgoing { opaque, head, body }, waiting, patient).map(|()| opaque)
         })
-    }
-
-    fn encode<R: Request>(&self, out: &mut Vec<u8>, request: &R, body: &[u8], opaque: i32, oneway: bool) -> Result<()> {
-        let head = Head::request(self.pool.options().header_kind, request.code(), opaque);
-        let head = Head { version: R::VERSION, ..if oneway { head.oneway() } else { head } };
-        #[cfg(feature = "acl")]
-        if let Some(signer) = &self.pool.options().signer {
-            let extra = signer.sign(request, body);
-            let extra: Vec<(&str, &str)> = extra.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            return frame::encode(out, &head, request, &extra, body.len());
-        }
-        frame::encode(out, &head, request, &[], body.len())
     }
 
     /// Sends without an answer: returns once the kernel took the whole frame, or with an error by the deadline. A
@@ -353,7 +349,7 @@ impl Remoting {
         let connection = self.pool.connection(addr, deadline)?;
         let opaque = connection.next_opaque();
         with_scratch(|head| {
-            self.encode(head, request, body, opaque, true)?;
+            dress::encode(self.pool.options(), head, request, body, opaque, true)?;
             connection.send_oneway(&Outgoing { opaque, head, body }, deadline, buffered)
         })
     }

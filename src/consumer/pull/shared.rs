@@ -113,7 +113,9 @@ impl Shared {
         let route = if failed.is_slave() {
             routes.get(&self.core, topic, pull.deadline)
         } else {
-            routes.refresh(&self.core, topic, pull.deadline)
+            // What is known is better than nothing when no name server answers.
+            let fresh = routes.refresh(&self.core, topic, pull.deadline);
+            fresh.or_else(|_| routes.get(&self.core, topic, pull.deadline))
         };
         failed.next(error, &*route.ok()?, pull.queue.broker_name())
     }
@@ -143,7 +145,11 @@ impl Shared {
 
     fn question(&self, pull: &Pull) -> Option<Vec<u8>> {
         let question = self.conditions.question(pull, self.core.client_id(), &self.group);
-        question.map(|body| json::encode(&body))
+        question.map(|mut body| {
+            body.group = self.core.wire_name(&body.group);
+            body.subscription_data.topic = self.core.wire_name(&body.subscription_data.topic);
+            json::encode(&body)
+        })
     }
 
     /// Reads what a source answered, and remembers from where to read next.
@@ -152,6 +158,7 @@ impl Shared {
             let asked = Asked { queue: &pull.queue, offset: pull.offset, filter: &pull.filter };
             let (code, body, limit) = (answer.code(), answer.frame.body_bytes(), self.core.options().body_limit);
             let read = answer.header().and_then(|reply| PullResult::from_reply(code, &reply, body, asked, limit));
+            let read = read.map(|result| result.in_namespace(self.core.namespace()));
             read.map_err(|error| error.with_addr(&source.addr))
         });
         match &result {
