@@ -217,6 +217,7 @@ mod producer;
 mod protocol;
 mod remoting;
 mod thread;
+mod trace;
 
 pub use client::{
     BrokerRoute, Client, ClientBuilder, CloseReport, Credentials, QueryResult, SendContext, SendHook, SendMode,
@@ -229,6 +230,7 @@ pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMess
 pub use producer::{
     PendingError, PendingSend, PreparedSend, Producer, ProducerBuilder, SendError, Sendable, select, split_batch,
 };
+pub use trace::{Trace, TraceCounts};
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]

@@ -184,6 +184,9 @@ impl Background {
 
     fn end(&self, result: Result<SendResult>) {
         let Some((delivery, permit)) = self.lock().end.take() else { return };
+        if let Some(trace) = &self.shared.trace {
+            trace.sent(&self.prepared, self.deadline.started(), result.as_ref());
+        }
         match delivery {
             Delivery::Forward(done) => {
                 drop(permit);

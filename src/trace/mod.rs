@@ -1,0 +1,20 @@
+//! Message trace: records of what happened to messages, gathered and sent in the background as messages of a trace topic.
+//!
+//! Who traces makes a small record once a result is known, and hands it over. Everything else (the wire form, packing,
+//! sending) happens on the client's scheduler, and waiting answers hold nothing up.
+
+mod counts;
+mod dispatcher;
+mod parcel;
+mod queue;
+mod read;
+mod record;
+mod settings;
+mod tracer;
+
+pub use counts::TraceCounts;
+pub(crate) use dispatcher::Side;
+#[allow(unused_imports, reason = "what ends transactions names it")]
+pub(crate) use record::TransactionState;
+pub use settings::Trace;
+pub(crate) use tracer::{Ending, Tracer};
