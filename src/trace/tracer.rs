@@ -33,8 +33,9 @@ pub(crate) struct Ending<'a> {
     pub(crate) topic: &'a Arc<str>,
     pub(crate) message_id: &'a str,
     pub(crate) transaction_id: &'a str,
-    /// The half message's properties in their wire form: tags and keys are in them.
-    pub(crate) properties: &'a str,
+    pub(crate) tags: &'a str,
+    /// Separated by blanks.
+    pub(crate) keys: &'a str,
     /// The address the end was sent to.
     pub(crate) store_host: &'a Arc<str>,
     /// Of the answer to the half message, or of its `MSG_REGION`; empty when it is not known.
@@ -120,12 +121,11 @@ impl Tracer {
 
     /// Records that a transaction was ended.
     pub(crate) fn end_transaction(&self, ending: Ending<'_>) {
-        if self.dispatcher.is_trace_topic(ending.topic) {
+        if self.dispatcher.is_trace_topic(ending.topic) || self.unwanted.load(Ordering::Relaxed) {
             return;
         }
-        let told = Told::by(ending.properties);
         let event = EndTransaction {
-            tags: told.tags.to_owned(),
+            tags: ending.tags.to_owned(),
             store_host: ending.store_host.clone(),
             kind: MessageKind::End,
             transaction_id: ending.transaction_id.into(),
@@ -138,14 +138,14 @@ impl Tracer {
             group: self.group.clone(),
             topic: ending.topic.clone(),
             message_id: ending.message_id.into(),
-            keys: told.keys.to_owned(),
+            keys: ending.keys.to_owned(),
             event: Event::EndTransaction(event),
         });
     }
 
     /// Records that a timer message was called back, or that the broker refused to.
     pub(crate) fn recall(&self, topic: &Arc<str>, message_id: &str, region: &str, success: bool) {
-        if self.dispatcher.is_trace_topic(topic) {
+        if self.dispatcher.is_trace_topic(topic) || self.unwanted.load(Ordering::Relaxed) {
             return;
         }
         self.dispatcher.add(Record {
