@@ -7,10 +7,14 @@ mod counts;
 mod dispatcher;
 mod parcel;
 mod queue;
+#[allow(dead_code, reason = "for tests, and for what shows traces to users")]
 mod read;
 mod record;
 mod settings;
 mod tracer;
+
+#[cfg(test)]
+mod tests;
 
 pub use counts::TraceCounts;
 pub(crate) use dispatcher::Side;
