@@ -10,61 +10,71 @@ const MAX_BODY: usize = 128_000;
 const MAX_KEYS: usize = 30_000;
 
 /// One trace message.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Parcel {
     /// Where it goes.
     pub(super) trace_topic: Arc<str>,
-    /// The topic of the messages it tells of.
-    topic: Arc<str>,
     pub(super) body: String,
     /// What it can be found by, separated by blanks.
     pub(super) keys: String,
     pub(super) records: usize,
 }
 
+/// A trace message being put together.
+struct Open<'r> {
+    trace_topic: Arc<str>,
+    topic: &'r Arc<str>,
+    body: String,
+    keys: Vec<&'r str>,
+    /// The length of the keys with the blanks between them.
+    keys_len: usize,
+    records: usize,
+}
+
 /// Packs records in their order. `trace_topic` says where a record goes.
 pub(super) fn pack(records: &[Record], cloud: bool, trace_topic: impl Fn(&Record) -> Arc<str>) -> Vec<Parcel> {
-    let mut parcels: Vec<Parcel> = Vec::with_capacity(1);
+    let mut parcels: Vec<Open<'_>> = Vec::with_capacity(1);
     let mut text = String::new();
     for record in records {
         text.clear();
         record.write(&mut text, cloud);
         let to = trace_topic(record);
-        let own = |parcel: &&mut Parcel| parcel.topic == record.topic && parcel.trace_topic == to;
-        let found = parcels.iter_mut().rev().find(own).filter(|parcel| parcel.has_room(&text, record));
-        match found {
+        let own = |parcel: &&mut Open<'_>| *parcel.topic == record.topic && parcel.trace_topic == to;
+        match parcels.iter_mut().rev().find(own).filter(|parcel| parcel.has_room(&text, record)) {
             Some(parcel) => parcel.add(&text, record),
             None => {
-                let topic = record.topic.clone();
-                let mut parcel =
-                    Parcel { trace_topic: to, topic, body: String::new(), keys: String::new(), records: 0 };
+                let body = String::with_capacity(text.len() * records.len());
+                let (topic, keys) = (&record.topic, Vec::with_capacity(2 * records.len()));
+                let mut parcel = Open { trace_topic: to, topic, body, keys, keys_len: 0, records: 0 };
                 parcel.add(&text, record);
                 parcels.push(parcel);
             }
         }
     }
-    parcels
+    parcels.into_iter().map(Open::close).collect()
 }
 
-impl Parcel {
+impl<'r> Open<'r> {
     fn has_room(&self, text: &str, record: &Record) -> bool {
         let keys: usize = record.index_keys().map(|key| key.len() + 1).sum();
-        self.body.len() + text.len() <= MAX_BODY && self.keys.len() + keys <= MAX_KEYS
+        self.body.len() + text.len() <= MAX_BODY && self.keys_len + keys <= MAX_KEYS
     }
 
-    fn add(&mut self, text: &str, record: &Record) {
+    fn add(&mut self, text: &str, record: &'r Record) {
         self.body.push_str(text);
         for key in record.index_keys() {
-            let room = self.keys.len() + key.len() < MAX_KEYS;
-            // Only a single record with very long keys has none; it is found by its id.
-            if room && !self.keys.split(' ').any(|other| other == key) {
-                if !self.keys.is_empty() {
-                    self.keys.push(' ');
-                }
-                self.keys.push_str(key);
+            let len = self.keys_len + key.len() + 1;
+            // Only a single record with very long keys has no room; it is found by its id.
+            if len <= MAX_KEYS && !self.keys.contains(&key) {
+                self.keys.push(key);
+                self.keys_len = len;
             }
         }
         self.records += 1;
+    }
+
+    fn close(self) -> Parcel {
+        Parcel { trace_topic: self.trace_topic, body: self.body, keys: self.keys.join(" "), records: self.records }
     }
 }
 
@@ -93,8 +103,8 @@ mod tests {
     fn records_of_several_topics_are_not_mixed() {
         let records = [record("A", "1", ""), record("B", "2", ""), record("A", "3", "")];
         let parcels = packed(&records);
-        let found: Vec<_> = parcels.iter().map(|parcel| (&*parcel.topic, &*parcel.keys, parcel.records)).collect();
-        assert_eq!(found, [("A", "1 3", 2), ("B", "2", 1)]);
+        let found: Vec<_> = parcels.iter().map(|parcel| (&*parcel.keys, parcel.records)).collect();
+        assert_eq!(found, [("1 3", 2), ("2", 1)]);
         assert_eq!(parcels[0].body.matches('\u{2}').count(), 2);
     }
 

@@ -201,7 +201,7 @@ struct Fields<'a> {
 impl Fields<'_> {
     /// Every field is followed by a separator; the last one's becomes the end of the record.
     fn text(&mut self, text: &str) -> &mut Self {
-        if text.contains([BETWEEN, END]) {
+        if text.bytes().any(|byte| char::from(byte) == BETWEEN || char::from(byte) == END) {
             self.out.extend(text.chars().map(|c| if matches!(c, BETWEEN | END) { ' ' } else { c }));
         } else {
             self.out.push_str(text);
