@@ -187,6 +187,7 @@ impl Background {
         if let Some(trace) = &self.shared.trace {
             trace.sent(&self.prepared, self.deadline.started(), result.as_ref());
         }
+        self.shared.stats.ended(&self.prepared, self.deadline.started(), &result);
         match delivery {
             Delivery::Forward(done) => {
                 drop(permit);
@@ -241,9 +242,11 @@ impl Drop for Background {
             };
             let error =
                 if self.shared.core.check_open().is_err() { Error::Closed { outcome: error.outcome() } } else { error };
+            let result = Err(error);
+            self.shared.stats.ended(&self.prepared, self.deadline.started(), &result);
             drop(permit);
             let (Delivery::Callback(done) | Delivery::Forward(done)) = delivery;
-            done(Err(error));
+            done(result);
         }
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn send(
     if let Some(trace) = &shared.trace {
         trace.sent(prepared, deadline.started(), result.as_ref());
     }
+    shared.stats.ended(prepared, deadline.started(), &result);
     result
 }
 

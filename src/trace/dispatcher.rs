@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::counts::{Counters, TraceCounts};
 use super::parcel::{Parcel, pack};
 use super::queue::{Look, Pushed, Queue};
 use super::record::Record;
 use super::settings::Trace;
 use crate::client::send::{Prepared, SendSettings};
-use crate::client::{Core, Route};
+use crate::client::{Core, Route, TraceCounters};
 use crate::error::Error;
 use crate::message::{MessageQueue, key, write_property};
 use crate::remoting::Deadline;
@@ -40,7 +39,7 @@ pub(super) struct Dispatcher {
     queue: Mutex<Queue>,
     /// Who closes waits on it.
     idle: Condvar,
-    counters: Counters,
+    counters: Arc<TraceCounters>,
     round: AtomicUsize,
     /// The broker that failed last, and until when it is avoided.
     avoided: Mutex<Option<(Arc<str>, Instant)>>,
@@ -75,15 +74,15 @@ impl Dispatcher {
             send,
             queue: Mutex::new(Queue::new(settings.batch, settings.interval, settings.queue)),
             idle: Condvar::new(),
-            counters: Counters::default(),
+            counters: Arc::default(),
             round: AtomicUsize::new(fastrand::usize(..)),
             avoided: Mutex::default(),
             core,
         })
     }
 
-    pub(super) fn counts(&self) -> TraceCounts {
-        self.counters.read()
+    pub(super) fn counters(&self) -> &Arc<TraceCounters> {
+        &self.counters
     }
 
     /// Whether messages of this topic are not traced, because they are traces.
@@ -96,13 +95,13 @@ impl Dispatcher {
         let pushed = self.lock().push(record, Instant::now());
         match pushed {
             Pushed::Waits(look) => {
-                Counters::add(&self.counters.recorded, 1);
+                self.counters.recorded.one();
                 self.arrange(look);
             }
             Pushed::Dropped { tell } => {
-                Counters::add(&self.counters.dropped, 1);
+                self.counters.dropped.one();
                 if tell {
-                    let TraceCounts { dropped, failed, .. } = self.counts();
+                    let (dropped, failed) = (self.counters.dropped.get(), self.counters.failed.get());
                     log::warn!(
                         "{}: records come faster than they can be sent to {}; so far {dropped} were dropped and {failed} lost",
                         self.send.group,
@@ -110,7 +109,7 @@ impl Dispatcher {
                     );
                 }
             }
-            Pushed::Closed => Counters::add(&self.counters.dropped, 1),
+            Pushed::Closed => self.counters.dropped.one(),
         }
     }
 
@@ -145,7 +144,7 @@ impl Dispatcher {
         let idle = queue.is_idle();
         let given_up = queue.give_up();
         drop(queue);
-        Counters::add(&self.counters.failed, given_up);
+        self.counters.failed.add(given_up as u64);
         idle
     }
 
@@ -230,7 +229,7 @@ impl Dispatcher {
     }
 
     fn stored(self: &Arc<Self>, delivery: &Delivery) {
-        Counters::add(&self.counters.sent, delivery.records);
+        self.counters.sent.add(delivery.records as u64);
         self.ended(true);
     }
 
@@ -254,9 +253,9 @@ impl Dispatcher {
     }
 
     fn lost(self: &Arc<Self>, delivery: &Delivery, error: &Error) {
-        Counters::add(&self.counters.failed, delivery.records);
+        self.counters.failed.add(delivery.records as u64);
         if self.lock().tells_failure(Instant::now()) {
-            let TraceCounts { failed, .. } = self.counts();
+            let failed = self.counters.failed.get();
             let topic = &delivery.prepared.topic;
             log::debug!("{}: {failed} records so far could not be sent to {topic}: {error}", self.send.group);
         }
@@ -268,7 +267,7 @@ impl Dispatcher {
         let (look, given_up) = queue.ended(succeeded, Instant::now());
         let idle = queue.is_idle();
         drop(queue);
-        Counters::add(&self.counters.failed, given_up);
+        self.counters.failed.add(given_up as u64);
         if idle {
             self.idle.notify_all();
         }
@@ -281,7 +280,7 @@ impl fmt::Debug for Dispatcher {
         f.debug_struct("Dispatcher")
             .field("topic", &self.topic)
             .field("group", &self.send.group)
-            .field("counts", &self.counts())
+            .field("counters", &self.counters)
             .finish_non_exhaustive()
     }
 }

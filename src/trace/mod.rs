@@ -3,7 +3,6 @@
 //! Who traces makes a small record once a result is known, and hands it over. Everything else (the wire form, packing,
 //! sending) happens on the client's scheduler, and waiting answers hold nothing up.
 
-mod counts;
 mod dispatcher;
 mod parcel;
 mod queue;
@@ -16,9 +15,10 @@ mod tracer;
 #[cfg(test)]
 mod tests;
 
-pub use counts::TraceCounts;
 pub(crate) use dispatcher::Side;
-#[allow(unused_imports, reason = "what ends transactions names it")]
+#[allow(unused_imports, reason = "for who ends transactions")]
 pub(crate) use record::TransactionState;
 pub use settings::Trace;
-pub(crate) use tracer::{Ending, Tracer};
+#[allow(unused_imports, reason = "for who ends transactions")]
+pub(crate) use tracer::Ending;
+pub(crate) use tracer::Tracer;

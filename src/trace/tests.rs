@@ -82,8 +82,8 @@ fn record(tracer: &Tracer, count: usize) {
 }
 
 fn counts(tracer: &Tracer) -> [u64; 4] {
-    let TraceCounts { recorded, sent, dropped, failed } = tracer.counts();
-    [recorded, sent, dropped, failed]
+    let counters = tracer.counters();
+    [&counters.recorded, &counters.sent, &counters.dropped, &counters.failed].map(|counter| counter.get())
 }
 
 fn soon() -> Option<Deadline> {

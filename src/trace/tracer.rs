@@ -3,12 +3,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::counts::TraceCounts;
 use super::dispatcher::{Dispatcher, Side, wall_millis};
 use super::record::{EndTransaction, Event, MessageKind, Pub, Record, TransactionState};
 use super::settings::Trace;
 use crate::client::send::Prepared;
-use crate::client::{Core, SendResult, SendStatus};
+use crate::client::{Core, SendResult, SendStatus, TraceCounters};
 use crate::error::{Error, Outcome, Result};
 use crate::message::{key, wire_pairs};
 use crate::protocol::batch;
@@ -28,6 +27,7 @@ pub(crate) struct Tracer {
 }
 
 /// The end of a transaction, as [`Tracer::end_transaction`] is told it.
+#[allow(dead_code, reason = "for who ends transactions")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ending<'a> {
     pub(crate) topic: &'a Arc<str>,
@@ -52,8 +52,8 @@ impl Tracer {
         Ok(Tracer { group: group.clone(), dispatcher, unwanted: Arc::default() })
     }
 
-    pub(crate) fn counts(&self) -> TraceCounts {
-        self.dispatcher.counts()
+    pub(crate) fn counters(&self) -> &Arc<TraceCounters> {
+        self.dispatcher.counters()
     }
 
     /// Records the end of a send: one record for each message, those of a batch included, so that each is found by its id.
@@ -120,6 +120,7 @@ impl Tracer {
     }
 
     /// Records that a transaction was ended.
+    #[allow(dead_code, reason = "for who ends transactions")]
     pub(crate) fn end_transaction(&self, ending: Ending<'_>) {
         if self.dispatcher.is_trace_topic(ending.topic) || self.unwanted.load(Ordering::Relaxed) {
             return;
@@ -144,6 +145,7 @@ impl Tracer {
     }
 
     /// Records that a timer message was called back, or that the broker refused to.
+    #[allow(dead_code, reason = "for who recalls")]
     pub(crate) fn recall(&self, topic: &Arc<str>, message_id: &str, region: &str, success: bool) {
         if self.dispatcher.is_trace_topic(topic) || self.unwanted.load(Ordering::Relaxed) {
             return;

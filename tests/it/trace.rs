@@ -261,6 +261,8 @@ fn a_missing_trace_topic_neither_disturbs_sends_nor_is_created() {
     producer.close_within(PATIENCE).unwrap();
     assert!(began.elapsed() < PATIENCE / 2, "closing took {:?}", began.elapsed());
     scene.arrived(50);
+    let trace = producer.stats().trace;
+    assert_eq!((trace.recorded, trace.sent, trace.dropped, trace.failed), (50, 0, 0, 50));
     assert!(scene.client.publish_queues(&missing).is_err());
 }
 
@@ -275,6 +277,8 @@ fn a_full_queue_neither_delays_nor_fails_sends() {
     producer.close().unwrap();
     scene.arrived(50);
     assert_eq!(records(&traces.arrived(1)[0]).len(), 1, "the others were dropped");
+    let trace = producer.stats().trace;
+    assert_eq!((trace.recorded, trace.sent, trace.dropped, trace.failed), (1, 1, 49, 0));
 }
 
 #[test]
