@@ -199,8 +199,9 @@ impl Dispatcher {
 
     fn submit(self: &Arc<Self>, delivery: Delivery, route: &Route) {
         let chosen = self.choose(route, delivery.failed_at.as_ref());
-        let Some((queue, addr)) = chosen.and_then(|queue| Some((queue, route.master(queue.broker_name())?.clone())))
-        else {
+        // The advertised address: traces never go to second ports.
+        let master = |queue: &MessageQueue| route.broker(queue.broker_name(), 0).filter(|(_, id)| *id == 0);
+        let Some((queue, addr)) = chosen.and_then(|queue| Some((queue, master(queue)?.0.clone()))) else {
             let reason = "no queue on it can be written to".into();
             return self.lost(&delivery, &Error::NoBroker { what: delivery.prepared.topic.clone(), reason });
         };

@@ -232,6 +232,12 @@ mod tests {
             pushed
         }
 
+        fn fill(&mut self, count: usize, millis: u64) {
+            for _ in 0..count {
+                assert!(matches!(self.push(millis), Pushed::Waits(_)));
+            }
+        }
+
         /// Makes every look that is due until then; returns the sizes of the batches and when they were sent.
         fn run(&mut self, until: u64) -> Vec<(u64, usize)> {
             let mut sent = Vec::new();
@@ -261,7 +267,7 @@ mod tests {
     #[test]
     fn a_full_batch_is_sent_at_once_and_the_rest_after_the_interval() {
         let mut clock = Clock::new(100);
-        (0..7).for_each(|_| assert!(matches!(clock.push(100), Pushed::Waits(_))));
+        clock.fill(7, 100);
         assert_eq!(clock.run(200), [(105, 3), (105, 3)]);
         assert_eq!(clock.run(1099), []);
         assert_eq!(clock.run(1100), [(1100, 1)]);
@@ -310,7 +316,7 @@ mod tests {
     #[test]
     fn with_all_places_taken_records_wait_for_a_message_to_end() {
         let mut clock = Clock::new(2048);
-        (0..BATCH * (MAX_UNDER_WAY + 2)).for_each(|_| drop(clock.push(0)));
+        clock.fill(BATCH * (MAX_UNDER_WAY + 2), 0);
         assert_eq!(clock.run(10).len(), MAX_UNDER_WAY);
         assert_eq!(clock.run(500), []);
         clock.ended(true, 500);
@@ -324,10 +330,10 @@ mod tests {
     #[test]
     fn after_a_failure_nothing_is_sent_for_an_interval() {
         let mut clock = Clock::new(100);
-        (0..3).for_each(|_| drop(clock.push(0)));
+        clock.fill(3, 0);
         assert_eq!(clock.run(10), [(5, 3)]);
         assert_eq!(clock.ended(false, 200), 0);
-        (0..6).for_each(|_| drop(clock.push(300)));
+        clock.fill(6, 300);
         assert_eq!(clock.run(1299), []);
         assert_eq!(clock.run(1300), [(1300, 3), (1300, 3)], "the oldest record is of 300");
     }
@@ -335,10 +341,10 @@ mod tests {
     #[test]
     fn closing_sends_everything_at_once_and_takes_no_more() {
         let mut clock = Clock::new(2048);
-        (0..3).for_each(|_| drop(clock.push(0)));
+        clock.fill(3, 0);
         clock.run(5);
         clock.ended(false, 10);
-        (0..BATCH * MAX_UNDER_WAY + 1).for_each(|_| drop(clock.push(20)));
+        clock.fill(BATCH * MAX_UNDER_WAY + 1, 20);
         let batches = clock.queue.close(clock.at(30));
         assert_eq!(batches.len(), MAX_UNDER_WAY, "a pause does not count any more");
         assert_eq!(clock.push(31), Pushed::Closed);
@@ -352,7 +358,7 @@ mod tests {
     #[test]
     fn a_failure_while_closing_gives_the_rest_up() {
         let mut clock = Clock::new(2048);
-        (0..BATCH * (MAX_UNDER_WAY + 2)).for_each(|_| drop(clock.push(0)));
+        clock.fill(BATCH * (MAX_UNDER_WAY + 2), 0);
         clock.queue.close(clock.at(1));
         assert_eq!(clock.ended(false, 2), 2 * BATCH);
         assert!(!clock.queue.is_idle(), "others are under way");

@@ -58,18 +58,20 @@ fn millis(time: SystemTime) -> i64 {
     time.duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
+/// What a record should say of one message.
+struct Expected<'a> {
+    id: &'a str,
+    offset_id: &'a str,
+    tags: &'a str,
+    keys: &'a str,
+    length: &'a str,
+    kind: &'a str,
+}
+
 /// Checks all fields of the record of a send that succeeded.
 #[track_caller]
-fn check(
-    scene: &Scene,
-    sent: &SendResult,
-    id: &str,
-    offset_id: &str,
-    tags: &str,
-    keys: &str,
-    length: &str,
-    kind: &str,
-) {
+fn check(scene: &Scene, sent: &SendResult, message: Expected<'_>) {
+    let Expected { id, offset_id, tags, keys, length, kind } = message;
     let record = record_of(scene, id);
     let route = scene.client.topic_route(&scene.topic).unwrap();
     let broker = route.brokers().iter().find(|broker| broker.name() == sent.queue().broker_name()).unwrap();
@@ -97,8 +99,10 @@ fn check(
     assert!((0..60_000).contains(&cost), "{cost} ms");
 }
 
+#[track_caller]
 fn check_one(scene: &Scene, sent: &SendResult, tags: &str, keys: &str, length: &str, kind: &str) {
-    check(scene, sent, sent.message_id(), sent.offset_message_id(), tags, keys, length, kind);
+    let (id, offset_id) = (sent.message_id(), sent.offset_message_id());
+    check(scene, sent, Expected { id, offset_id, tags, keys, length, kind });
 }
 
 #[test]
@@ -132,8 +136,11 @@ fn each_message_of_a_batch_has_a_record_of_its_own() {
     let ids: Vec<&str> = sent.message_ids().collect();
     let offset_ids: Vec<&str> = sent.offset_message_id().split(',').collect();
     assert_eq!((ids.len(), offset_ids.len()), (2, 2));
-    check(&scene, &sent, ids[0], offset_ids[0], "a", "first", "3", "0");
-    check(&scene, &sent, ids[1], offset_ids[1], "", "second", "5", "0");
+    let of = |at: usize, tags, keys, length| {
+        check(&scene, &sent, Expected { id: ids[at], offset_id: offset_ids[at], tags, keys, length, kind: "0" });
+    };
+    of(0, "a", "first", "3");
+    of(1, "", "second", "5");
 }
 
 #[test]
