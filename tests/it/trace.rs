@@ -357,9 +357,19 @@ fn mqadmin_shows_a_traced_send() {
 }
 
 fn mqadmin(lib: &str, arguments: &[&str]) -> String {
+    // It ends at once when it cannot read how to log.
+    let home = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("mqadmin"));
+    std::fs::create_dir_all(home.join("conf")).expect("a folder for the test");
+    let quiet = r#"<configuration><root level="OFF"/></configuration>"#;
+    let logging = home.join("conf/logback_tools.xml");
+    std::fs::write(&logging, quiet).expect("a file for the test");
     let output = Command::new("java")
-        .args(["-Xmx128m", "-cp", &format!("{lib}/*"), "org.apache.rocketmq.tools.command.MQAdminStartup"])
+        .arg("-Xmx128m")
+        .arg(format!("-Duser.home={}", home.display()))
+        .arg(format!("-Drmq.logback.configurationFile={}", logging.display()))
+        .args(["-cp", &format!("{lib}/*"), "org.apache.rocketmq.tools.command.MQAdminStartup"])
         .args(arguments)
+        .env("ROCKETMQ_HOME", &home)
         .output()
         .expect("java runs where the live tier does");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
