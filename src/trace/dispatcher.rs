@@ -103,7 +103,7 @@ impl Dispatcher {
                 if tell {
                     let (dropped, failed) = (self.counters.dropped.get(), self.counters.failed.get());
                     log::warn!(
-                        "{}: records come faster than they can be sent to {}; so far {dropped} were dropped and {failed} lost",
+                        "{}: too many trace records wait to be sent to {}; so far {dropped} were dropped and {failed} lost",
                         self.send.group,
                         self.topic
                     );
@@ -256,9 +256,10 @@ impl Dispatcher {
     fn lost(self: &Arc<Self>, delivery: &Delivery, error: &Error) {
         self.counters.failed.add(delivery.records as u64);
         if self.lock().tells_failure(Instant::now()) {
-            let failed = self.counters.failed.get();
-            let topic = &delivery.prepared.topic;
-            log::debug!("{}: {failed} records so far could not be sent to {topic}: {error}", self.send.group);
+            let (group, failed, topic) = (&self.send.group, self.counters.failed.get(), &delivery.prepared.topic);
+            // A topic nobody made stays missing, while other trouble passes.
+            let level = if matches!(error, Error::NoRoute { .. }) { log::Level::Warn } else { log::Level::Debug };
+            log::log!(level, "{group}: {failed} trace records so far could not be sent to {topic}: {error}");
         }
         self.ended(false);
     }
