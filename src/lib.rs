@@ -159,6 +159,12 @@
 //! [`Client::find_message`], [`Client::query_messages`], which gives a [`QueryResult`]). An [`OffsetMessageId`] says
 //! where a broker stored a message.
 //!
+//! # Message trace
+//!
+//! With [`ProducerBuilder::trace`] a producer records what became of each message, where RocketMQ's own tools find it
+//! (`mqadmin queryMsgTraceById`, the dashboard). Records travel in the background, as messages of a topic that brokers have
+//! when they are started with `traceTopicEnable=true`; trouble with them never delays or fails a send. See [`Trace`].
+//!
 //! # Closing
 //!
 //! Dropping the last handle closes, and so does `close`, from any thread and as often as you like: no more work is
@@ -225,6 +231,7 @@ mod producer;
 mod protocol;
 mod remoting;
 mod thread;
+mod trace;
 
 pub use client::{
     BrokerRoute, Client, ClientBuilder, ClientStats, CloseReport, ConnectionState, ConnectionStats, Credentials,
@@ -239,6 +246,7 @@ pub use producer::{
     ProducerBuilder, ProducerStats, RequestStats, SendError, Sendable, Stored, TraceStats, TransactionStats, select,
     split_batch,
 };
+pub use trace::Trace;
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]

@@ -151,10 +151,13 @@ impl fmt::Display for ConnectionState {
 
 /// Counts of message trace, shared by whoever records and whoever tells.
 #[derive(Debug, Default)]
-#[allow(dead_code, reason = "counted once trace is there")]
 pub(crate) struct TraceCounters {
     /// Records taken up for sending.
     pub(crate) recorded: Counter,
-    /// Records that will not be sent: too many waited, or sending failed.
+    /// Of those: stored by a broker.
+    pub(crate) sent: Counter,
+    /// Records that were not taken up, because too many waited.
     pub(crate) dropped: Counter,
+    /// Of those taken up: lost, because sending them failed.
+    pub(crate) failed: Counter,
 }

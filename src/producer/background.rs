@@ -198,6 +198,9 @@ impl Background {
 
     fn end(&self, result: Result<SendResult>) {
         let Some((delivery, permit)) = self.lock().end.take() else { return };
+        if let Some(trace) = &self.shared.trace {
+            trace.sent(&self.prepared, self.deadline.started(), result.as_ref());
+        }
         self.shared.stats.ended(&self.prepared, self.deadline.started(), &result);
         match delivery {
             Delivery::Forward(done) => {

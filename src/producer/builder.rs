@@ -9,6 +9,7 @@ use crate::client::hooks::{Hooks, SendContext, SendHook};
 use crate::client::send::SendSettings;
 use crate::client::{Client, GroupKind, Member, names};
 use crate::error::{Error, Result};
+use crate::trace::{Side, Trace, Tracer};
 
 impl Client {
     /// Prepares a producer of a group (Java: `DefaultMQProducer`). Nothing is sent before
@@ -27,6 +28,7 @@ pub struct ProducerBuilder {
     hooks: Hooks,
     window: (usize, usize),
     topics: Vec<Arc<str>>,
+    trace: Option<Trace>,
 }
 
 impl ProducerBuilder {
@@ -49,7 +51,14 @@ impl ProducerBuilder {
             avoid_slow: false,
             retry_when_not_ok: false,
         };
-        ProducerBuilder { client, settings, hooks: Hooks::default(), window: (10_000, 100 << 20), topics: Vec::new() }
+        ProducerBuilder {
+            client,
+            settings,
+            hooks: Hooks::default(),
+            window: (10_000, 100 << 20),
+            topics: Vec::new(),
+            trace: None,
+        }
     }
 
     /// Sets the time a send may take in all, its attempts, connecting and the route included. 3 s by default (Java:
@@ -176,6 +185,14 @@ impl ProducerBuilder {
         self
     }
 
+    /// Traces what is sent (Java: `enableTrace`): one record for each message, those of a batch included, once its result is
+    /// known. Off by default. A failed send is recorded as such unless nothing was sent; a oneway send has no result and no
+    /// record. Closing the producer sends what waits, within its grace period.
+    pub fn trace(mut self, trace: Trace) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
     /// Starts the producer: registers the group, and tells the brokers once they are known.
     ///
     /// Does not block, except for the routes of [`topics`](ProducerBuilder::topics).
@@ -187,7 +204,9 @@ impl ProducerBuilder {
         self.check()?;
         let core = self.client.core().clone();
         let window = Window::new(self.window.0, self.window.1);
-        let shared = Shared::new(core.clone(), self.settings, self.hooks, window);
+        let tracer = |trace| Tracer::start(&core, trace, &self.settings.send.group, Side::Produce);
+        let trace = self.trace.as_ref().map(tracer).transpose()?;
+        let shared = Shared::new(core.clone(), self.settings, self.hooks, window, trace);
         let closing = Arc::downgrade(&shared);
         let member = Member {
             kind: GroupKind::Producer,

@@ -29,5 +29,6 @@ mod sql;
 mod stats;
 mod tags;
 mod topics;
+mod trace;
 mod upkeep;
 mod vip;
