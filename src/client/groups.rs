@@ -4,13 +4,12 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crossbeam_channel::Sender;
-
 use super::core::Core;
 use super::heartbeat;
+use super::mailbox::Mailbox;
 use crate::error::{Error, Result};
 use crate::protocol::rpc::heartbeat::{ConsumerBody, HeartbeatBody, ProducerBody, UnregisterClient};
-use crate::remoting::{Deadline, ServerRequest};
+use crate::remoting::Deadline;
 
 /// What a group does. One name may be used once for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +24,8 @@ pub(crate) struct Member {
     pub(crate) group: Arc<str>,
     /// What heartbeats say about a consumer.
     pub(crate) consumer: Option<ConsumerBody>,
-    /// Where servers' requests for the group go; a bounded channel.
-    pub(crate) mailbox: Option<Sender<ServerRequest>>,
+    /// Where servers' requests for the group go.
+    pub(crate) mailbox: Option<Mailbox>,
     /// Closes the producer or consumer, which `Client::close` does before anything else. It must not keep the client
     /// alive, and ends by [`Core::close_deadline`].
     pub(crate) close: Box<dyn Fn() + Send + Sync>,
@@ -37,6 +36,8 @@ pub(crate) struct Member {
 pub(crate) struct Groups {
     entries: Mutex<Vec<Entry>>,
     joined: AtomicU64,
+    /// Brokers' questions about transactions for which there was nobody to ask.
+    pub(super) stray_checks: AtomicU64,
 }
 
 struct Entry {
@@ -44,7 +45,7 @@ struct Entry {
     kind: GroupKind,
     group: Arc<str>,
     consumer: Option<ConsumerBody>,
-    mailbox: Option<Sender<ServerRequest>>,
+    mailbox: Option<Mailbox>,
     close: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -82,10 +83,10 @@ impl Groups {
         })
     }
 
-    /// The mailbox of a consumer group.
-    pub(super) fn consumer_mailbox(&self, group: &str) -> Option<Sender<ServerRequest>> {
+    /// The mailbox of a group.
+    pub(super) fn mailbox(&self, kind: GroupKind, group: &str) -> Option<Mailbox> {
         let entries = self.lock();
-        let entry = entries.iter().find(|entry| entry.kind == GroupKind::Consumer && &*entry.group == group)?;
+        let entry = entries.iter().find(|entry| entry.kind == kind && &*entry.group == group)?;
         entry.mailbox.clone()
     }
 

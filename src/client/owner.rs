@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::TrySendError;
-
 use super::core::Core;
-use super::heartbeat;
+use super::groups::GroupKind;
+use super::mailbox::Refused;
+use super::{checks, heartbeat};
 use crate::code::{RequestCode, ResponseCode};
 use crate::protocol::fields::NoFields;
 use crate::remoting::{Owner, ServerRequest};
@@ -19,6 +19,10 @@ impl Owner for Core {
     }
 
     fn request(&self, request: ServerRequest) -> Result<(), ServerRequest> {
+        if request.frame.request_code() == RequestCode::CHECK_TRANSACTION_STATE {
+            checks::hand_over(self, request);
+            return Ok(());
+        }
         let group = match request.frame.request_code() {
             RequestCode::NOTIFY_CONSUMER_IDS_CHANGED
             | RequestCode::GET_CONSUMER_RUNNING_INFO
@@ -28,11 +32,12 @@ impl Owner for Core {
             }
             _ => None,
         };
-        let Some(mailbox) = group.and_then(|group| self.groups().consumer_mailbox(&group)) else { return Err(request) };
-        match mailbox.try_send(request) {
+        let mailbox = group.and_then(|group| self.groups().mailbox(GroupKind::Consumer, &group));
+        let Some(mailbox) = mailbox else { return Err(request) };
+        match mailbox.offer(request) {
             Ok(()) => Ok(()),
-            Err(TrySendError::Disconnected(request)) => Err(request),
-            Err(TrySendError::Full(request)) => {
+            Err(Refused::Gone(request)) => Err(request),
+            Err(Refused::Full(request)) => {
                 log::warn!("{}: no room for request {} of a broker", request.addr, request.frame.request_code());
                 request.answer(ResponseCode::SYSTEM_BUSY, Some("the client is busy"), &NoFields, &[]);
                 Ok(())

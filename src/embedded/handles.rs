@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
 
 use super::broker::Broker as Service;
@@ -189,6 +189,11 @@ impl Broker {
     /// Returns the ids of the clients in a producer group that are connected to this server.
     pub fn producers(&self, group: &str) -> Vec<String> {
         self.broker.groups.producers(group)
+    }
+
+    /// Returns how many half messages wait for the end of their transaction.
+    pub fn half_messages(&self) -> usize {
+        self.broker.set.half_messages.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Returns how many pulls are held, waiting for messages.

@@ -7,8 +7,9 @@ use super::shared::{Settings, Shared};
 use super::window::Window;
 use crate::client::hooks::{Hooks, SendContext, SendHook};
 use crate::client::send::SendSettings;
-use crate::client::{Client, GroupKind, Member, names};
+use crate::client::{Client, GroupKind, Mailbox, Member, names};
 use crate::error::{Error, Result};
+use crate::remoting::Deadline;
 
 impl Client {
     /// Prepares a producer of a group (Java: `DefaultMQProducer`). Nothing is sent before
@@ -171,8 +172,19 @@ impl ProducerBuilder {
     /// [`Error::Invalid`] for a setting out of range, [`Error::GroupInUse`] when this identity has a producer of the group
     /// already, [`Error::Closed`] when the client is closed; an unknown route of a named topic is logged, not an error.
     pub fn start(self) -> Result<Producer> {
+        self.launch(None, |_| ())
+    }
+
+    /// As [`start`](ProducerBuilder::start), for a producer that may serve brokers' requests: where they go, and what ends
+    /// first, by a deadline, when the client closes.
+    pub(super) fn launch(
+        self,
+        mailbox: Option<Mailbox>,
+        end_first: impl Fn(Deadline) + Send + Sync + 'static,
+    ) -> Result<Producer> {
         self.check()?;
         let core = self.client.core().clone();
+        let serves = mailbox.is_some();
         let window = Window::new(self.window.0, self.window.1);
         let shared = Shared::new(core.clone(), self.settings, self.hooks, window);
         let closing = Arc::downgrade(&shared);
@@ -180,22 +192,31 @@ impl ProducerBuilder {
             kind: GroupKind::Producer,
             group: shared.settings.send.group.clone(),
             consumer: None,
-            mailbox: None,
+            mailbox,
             close: Box::new(move || {
                 if let Some(shared) = closing.upgrade() {
+                    end_first(shared.close_deadline());
                     shared.close_with_client();
                 }
             }),
         };
         shared.joined(core.groups().join(&core, member)?);
         let producer = Producer { shared, client: self.client };
+        if serves {
+            // Brokers ask over connections that heartbeats keep, and only known brokers get them.
+            producer.shared.watch(&self.topics);
+        }
         for topic in &self.topics {
-            let deadline = crate::remoting::Deadline::after(core.options().request_timeout);
+            let deadline = Deadline::after(core.options().request_timeout);
             if let Err(error) = producer.shared.route(topic, deadline) {
                 log::warn!("producer {}: {error}", producer.group());
             }
         }
         Ok(producer)
+    }
+
+    pub(super) fn group(&self) -> &str {
+        &self.settings.send.group
     }
 
     fn check(&self) -> Result<()> {

@@ -12,6 +12,7 @@ mod retry;
 pub mod select;
 mod shared;
 mod sync;
+mod transaction;
 mod window;
 
 use std::ops::RangeBounds;
@@ -22,6 +23,9 @@ pub use batch::split_batch;
 pub use builder::ProducerBuilder;
 pub use pending::{PendingError, PendingSend};
 pub use prepared_send::{PreparedSend, Sendable};
+pub use transaction::{
+    Transaction, TransactionProducer, TransactionProducerBuilder, TransactionResolution, TransactionSendResult,
+};
 
 use self::shared::Shared;
 use crate::client::{Client, CloseReport, QueryResult, SendResult};
