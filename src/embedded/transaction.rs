@@ -159,6 +159,10 @@ impl BrokerSet {
     /// Decides about a half message that has not ended: whether it is given up, or stored anew and asked about. Returns the
     /// copy to ask about.
     fn examine(&self, offset: i64, sequence: u64) -> Option<Stored> {
+        if !self.half_messages().open.contains_key(&offset) {
+            // It has ended since the round began.
+            return None;
+        }
         let Some(half) = self.stored(sequence) else {
             log::warn!("{}: a half message was dropped, the store being full, before it ended", self.name);
             self.half_messages().open.remove(&offset);
@@ -182,8 +186,8 @@ impl BrokerSet {
         write_property(&mut properties, key::TRANSACTION_CHECKS, &(checks.unwrap_or(0) + 1).to_string());
         let place = self.put(&NewRecord { properties: properties.into(), ..renewed(&half) });
         let mut half_messages = self.half_messages();
-        // It may have ended in this moment; the copy is then asked about, as with Java's broker.
-        half_messages.open.remove(&offset);
+        // If it has ended in this moment, nobody is asked about the copy.
+        half_messages.open.remove(&offset)?;
         half_messages.open.insert(place.queue_offset, place.sequence);
         drop(half_messages);
         self.stored(place.sequence)

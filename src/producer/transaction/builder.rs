@@ -103,7 +103,9 @@ impl TransactionProducerBuilder {
         let dropped = mailbox.refused().clone();
         let checkers = Arc::new(Checkers::new());
         let closing = checkers.clone();
-        let stop = move |deadline: Deadline| drop(closing.stop(deadline.at(), true));
+        let stop = move |deadline: Deadline| {
+            closing.stop(deadline.at(), true);
+        };
         let producer = self.producer.launch(Some(mailbox), stop)?;
         let checker = Checker { shared: producer.shared.clone(), check };
         // Rounded up: earlier than asked for is worse than later.
