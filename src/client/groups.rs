@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crossbeam_channel::Sender;
+
+use super::check_queue::CheckQueue;
 use super::core::Core;
 use super::heartbeat;
-use super::mailbox::Mailbox;
 use crate::error::{Error, Result};
 use crate::protocol::rpc::heartbeat::{ConsumerBody, HeartbeatBody, ProducerBody, UnregisterClient};
-use crate::remoting::Deadline;
+use crate::remoting::{Deadline, ServerRequest};
 
 /// What a group does. One name may be used once for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +26,10 @@ pub(crate) struct Member {
     pub(crate) group: Arc<str>,
     /// What heartbeats say about a consumer.
     pub(crate) consumer: Option<ConsumerBody>,
-    /// Where servers' requests for the group go.
-    pub(crate) mailbox: Option<Mailbox>,
+    /// Where servers' requests for the group go; a bounded channel.
+    pub(crate) mailbox: Option<Sender<ServerRequest>>,
+    /// Where questions about a producer group's transactions go.
+    pub(crate) checks: Option<Arc<CheckQueue>>,
     /// Closes the producer or consumer, which `Client::close` does before anything else. It must not keep the client
     /// alive, and ends by [`Core::close_deadline`].
     pub(crate) close: Box<dyn Fn() + Send + Sync>,
@@ -45,16 +49,17 @@ struct Entry {
     kind: GroupKind,
     group: Arc<str>,
     consumer: Option<ConsumerBody>,
-    mailbox: Option<Mailbox>,
+    mailbox: Option<Sender<ServerRequest>>,
+    checks: Option<Arc<CheckQueue>>,
     close: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Groups {
     /// Adds a group, and tells the brokers at once.
     pub(crate) fn join(&self, core: &Arc<Core>, member: Member) -> Result<Membership> {
-        let Member { kind, group, consumer, mailbox, close } = member;
+        let Member { kind, group, consumer, mailbox, checks, close } = member;
         let number = self.joined.fetch_add(1, Ordering::Relaxed);
-        let entry = Entry { number, kind, group: group.clone(), consumer, mailbox, close: close.into() };
+        let entry = Entry { number, kind, group: group.clone(), consumer, mailbox, checks, close: close.into() };
         let mut entries = self.lock();
         // Under the lock, so that closing, which looks at the members afterwards, sees this one or refuses it.
         core.check_open()?;
@@ -83,11 +88,18 @@ impl Groups {
         })
     }
 
-    /// The mailbox of a group.
-    pub(super) fn mailbox(&self, kind: GroupKind, group: &str) -> Option<Mailbox> {
+    /// The mailbox of a consumer group.
+    pub(super) fn consumer_mailbox(&self, group: &str) -> Option<Sender<ServerRequest>> {
         let entries = self.lock();
-        let entry = entries.iter().find(|entry| entry.kind == kind && &*entry.group == group)?;
+        let entry = entries.iter().find(|entry| entry.kind == GroupKind::Consumer && &*entry.group == group)?;
         entry.mailbox.clone()
+    }
+
+    /// Where questions about a producer group's transactions go.
+    pub(super) fn checks(&self, group: &str) -> Option<Arc<CheckQueue>> {
+        let entries = self.lock();
+        let entry = entries.iter().find(|entry| entry.kind == GroupKind::Producer && &*entry.group == group)?;
+        entry.checks.clone()
     }
 
     /// What closes the members: consumers first, because their listeners may be using the producers.

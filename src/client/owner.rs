@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crossbeam_channel::TrySendError;
+
 use super::core::Core;
-use super::groups::GroupKind;
-use super::mailbox::Refused;
 use super::{checks, heartbeat};
 use crate::code::{RequestCode, ResponseCode};
 use crate::protocol::fields::NoFields;
@@ -32,12 +32,11 @@ impl Owner for Core {
             }
             _ => None,
         };
-        let mailbox = group.and_then(|group| self.groups().mailbox(GroupKind::Consumer, &group));
-        let Some(mailbox) = mailbox else { return Err(request) };
-        match mailbox.offer(request) {
+        let Some(mailbox) = group.and_then(|group| self.groups().consumer_mailbox(&group)) else { return Err(request) };
+        match mailbox.try_send(request) {
             Ok(()) => Ok(()),
-            Err(Refused::Gone(request)) => Err(request),
-            Err(Refused::Full(request)) => {
+            Err(TrySendError::Disconnected(request)) => Err(request),
+            Err(TrySendError::Full(request)) => {
                 log::warn!("{}: no room for request {} of a broker", request.addr, request.frame.request_code());
                 request.answer(ResponseCode::SYSTEM_BUSY, Some("the client is busy"), &NoFields, &[]);
                 Ok(())

@@ -7,7 +7,7 @@ use super::shared::{Settings, Shared};
 use super::window::Window;
 use crate::client::hooks::{Hooks, SendContext, SendHook};
 use crate::client::send::SendSettings;
-use crate::client::{Client, GroupKind, Mailbox, Member, names};
+use crate::client::{CheckQueue, Client, GroupKind, Member, names};
 use crate::error::{Error, Result};
 use crate::remoting::Deadline;
 
@@ -175,16 +175,16 @@ impl ProducerBuilder {
         self.launch(None, |_| ())
     }
 
-    /// As [`start`](ProducerBuilder::start), for a producer that may serve brokers' requests: where they go, and what ends
-    /// first, by a deadline, when the client closes.
+    /// As [`start`](ProducerBuilder::start), for a producer that may be asked about transactions: where the questions go,
+    /// and what ends first, by a deadline, when the client closes.
     pub(super) fn launch(
         self,
-        mailbox: Option<Mailbox>,
+        checks: Option<Arc<CheckQueue>>,
         end_first: impl Fn(Deadline) + Send + Sync + 'static,
     ) -> Result<Producer> {
         self.check()?;
         let core = self.client.core().clone();
-        let serves = mailbox.is_some();
+        let is_asked = checks.is_some();
         let window = Window::new(self.window.0, self.window.1);
         let shared = Shared::new(core.clone(), self.settings, self.hooks, window);
         let closing = Arc::downgrade(&shared);
@@ -192,7 +192,8 @@ impl ProducerBuilder {
             kind: GroupKind::Producer,
             group: shared.settings.send.group.clone(),
             consumer: None,
-            mailbox,
+            mailbox: None,
+            checks,
             close: Box::new(move || {
                 if let Some(shared) = closing.upgrade() {
                     end_first(shared.close_deadline());
@@ -202,7 +203,7 @@ impl ProducerBuilder {
         };
         shared.joined(core.groups().join(&core, member)?);
         let producer = Producer { shared, client: self.client };
-        if serves {
+        if is_asked {
             // Brokers ask over connections that heartbeats keep, and only known brokers get them.
             producer.shared.watch(&self.topics);
         }

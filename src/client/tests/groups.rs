@@ -83,7 +83,7 @@ fn requests_of_brokers_reach_the_mailbox_of_their_group_and_others_are_refused()
     let client = server.client();
     let core = client.core();
     core.routes().get(core, &topic("T"), within(3000)).unwrap();
-    let (mailbox, letters) = Mailbox::bounded(1);
+    let (mailbox, letters) = crossbeam_channel::bounded(1);
     let consumer = Member { mailbox: Some(mailbox), ..member(GroupKind::Consumer, "g") };
     let _membership = core.groups().join(core, consumer).unwrap();
     let send = |code: i32, group: &str, opaque: i32| {

@@ -7,7 +7,7 @@ use super::TransactionProducer;
 use super::check::{Check, Checker};
 use super::checkers::Checkers;
 use super::resolution::TransactionResolution;
-use crate::client::{Client, Mailbox};
+use crate::client::{CheckQueue, Client};
 use crate::error::{Error, Result};
 use crate::message::MessageView;
 use crate::remoting::Deadline;
@@ -73,8 +73,9 @@ impl TransactionProducerBuilder {
         self
     }
 
-    /// Sets how many checks may wait for a thread, 1 to 1 000 000. 2000 by default (Java: `checkRequestHoldMax`). One too
-    /// many is dropped and [counted](TransactionProducer::checks_dropped): the broker asks again.
+    /// Sets how many checks may wait for a thread, 1 to 1 000 000. 2000 by default (Java: `checkRequestHoldMax`);
+    /// together they may have 64 MiB. One too many is dropped and [counted](TransactionProducer::checks_dropped): the
+    /// broker asks again.
     pub fn check_queue(mut self, length: usize) -> Self {
         self.check_queue = length;
         self
@@ -99,20 +100,19 @@ impl TransactionProducerBuilder {
     /// [`ProducerBuilder::start`], and [`Error::Thread`].
     pub fn start(self) -> Result<TransactionProducer> {
         let check = self.valid_check()?;
-        let (mailbox, checks) = Mailbox::bounded(self.check_queue);
-        let dropped = mailbox.refused().clone();
-        let checkers = Arc::new(Checkers::new());
+        let checks = Arc::new(CheckQueue::new(self.check_queue));
+        let checkers = Arc::new(Checkers::new(checks.clone()));
         let closing = checkers.clone();
         let stop = move |deadline: Deadline| {
             closing.stop(deadline.at(), true);
         };
-        let producer = self.producer.launch(Some(mailbox), stop)?;
+        let producer = self.producer.launch(Some(checks), stop)?;
         let checker = Checker { shared: producer.shared.clone(), check };
         // Rounded up: earlier than asked for is worse than later.
         let first_check_seconds = self.first_check_after.map(|age| age.as_secs() + u64::from(age.subsec_nanos() > 0));
-        let started = checkers.start(self.check_threads, &checks, checker);
+        let started = checkers.start(self.check_threads, checker);
         // If that failed, dropping this ends those that did start.
-        let producer = TransactionProducer::new(producer, checkers, dropped, first_check_seconds);
+        let producer = TransactionProducer::new(producer, checkers, first_check_seconds);
         started.map(|()| producer)
     }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::super::shared::Shared;
 use super::resolution::TransactionResolution;
+use crate::client::Asked;
 use crate::error::{Error, Result};
 use crate::message::{MessageView, key};
 use crate::protocol::frame::Frame;
 use crate::protocol::record;
 use crate::protocol::rpc::transaction::{CheckTransaction, EndTransaction};
-use crate::remoting::{Deadline, ServerRequest};
+use crate::remoting::Deadline;
 
 /// The user's code that knows how a transaction ended.
 pub(super) type Check = Arc<dyn Fn(&MessageView) -> TransactionResolution + Send + Sync>;
@@ -22,20 +23,23 @@ pub(super) struct Checker {
 }
 
 impl Checker {
-    /// Runs the check for a request, and answers to the broker it came from.
-    pub(super) fn answer(&self, request: &ServerRequest) {
-        let group = self.shared.group();
-        let (header, half) = match read(&request.frame, self.shared.core.options().body_limit) {
-            Ok(read) => read,
-            Err(error) => return log::warn!("producer {group}: a check of {} is ignored: {error}", request.addr),
-        };
-        let resolution = self.ask(&half);
-        let answer = answer(&self.shared.settings.send.group, header, &half, resolution);
-        let deadline = Deadline::after(self.shared.settings.timeout);
-        if let Err(error) = self.shared.core.remoting().oneway(&request.addr, &answer, &[], deadline, false) {
-            let id = half.message_id();
-            log::warn!("producer {group}: the {resolution} of the checked transaction {id} is lost: {error}");
+    /// Runs the check for a question, and answers the `newest` one about the same half message to the broker it came from.
+    pub(super) fn answer(&self, asked: &Asked, newest: impl FnOnce() -> Option<Asked>) {
+        let decided = read(&asked.frame, self.shared.core.options().body_limit).map(|half| (self.ask(&half), half));
+        let answered = newest().and_then(|newest| match &decided {
+            Ok((resolution, half)) => self.tell(&newest, half, *resolution).err(),
+            Err(error) => Some(error.clone()),
+        });
+        if let Some(error) = answered {
+            let (group, addr) = (self.shared.group(), &asked.addr);
+            log::warn!("producer {group}: a check of {addr} is not answered, so it asks again: {error}");
         }
+    }
+
+    fn tell(&self, asked: &Asked, half: &MessageView, resolution: TransactionResolution) -> Result<()> {
+        let answer = answer(&self.shared.settings.send.group, asked.frame.header()?, half, resolution);
+        let deadline = Deadline::after(self.shared.settings.timeout);
+        self.shared.core.remoting().oneway(&asked.addr, &answer, &[], deadline, false)
     }
 
     fn ask(&self, half: &MessageView) -> TransactionResolution {
@@ -47,12 +51,12 @@ impl Checker {
     }
 }
 
-fn read(frame: &Frame, body_limit: usize) -> Result<(CheckTransaction, MessageView)> {
+fn read(frame: &Frame, body_limit: usize) -> Result<MessageView> {
     let header: CheckTransaction = frame.header()?;
-    let broker_name = header.broker_name.clone().unwrap_or_else(|| "".into());
+    let broker_name = header.broker_name.unwrap_or_else(|| "".into());
     let (views, error) = record::views(frame.body_bytes(), &broker_name, body_limit);
     match (views.into_iter().next(), error) {
-        (Some(half), _) => Ok((header, half)),
+        (Some(half), _) => Ok(half),
         (None, Some(error)) => Err(error),
         (None, None) => Err(Error::malformed("a check without the message it is about")),
     }

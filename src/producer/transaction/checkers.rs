@@ -4,15 +4,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::check::Checker;
+use crate::client::CheckQueue;
 use crate::error::Result;
-use crate::remoting::ServerRequest;
 use crate::thread::Thread;
 
-/// A few threads that take checks from the group's mailbox. They hold the producer's shared half; this does not.
+/// A few threads that take checks from the group's queue. They hold the producer's shared half; this does not.
 pub(super) struct Checkers {
+    queue: Arc<CheckQueue>,
     running: Arc<AtomicUsize>,
     state: Mutex<State>,
     /// Disconnects when the last thread has ended.
@@ -23,9 +24,6 @@ struct State {
     threads: Vec<Thread>,
     /// Each thread gets a copy; dropped when no more are started.
     end: Option<Sender<()>>,
-    /// Dropping it lets the threads end.
-    stop: Option<Sender<()>>,
-    stopped: Receiver<()>,
 }
 
 /// How stopping went.
@@ -41,25 +39,28 @@ pub(super) struct Stopped {
 
 impl Checkers {
     /// Without threads yet.
-    pub(super) fn new() -> Checkers {
+    pub(super) fn new(queue: Arc<CheckQueue>) -> Checkers {
         let (end, over) = crossbeam_channel::bounded(0);
-        let (stop, stopped) = crossbeam_channel::bounded(0);
-        let state = State { threads: Vec::new(), end: Some(end), stop: Some(stop), stopped };
-        Checkers { running: Arc::default(), state: Mutex::new(state), over }
+        let state = Mutex::new(State { threads: Vec::new(), end: Some(end) });
+        Checkers { queue, running: Arc::default(), state, over }
     }
 
     /// Starts `count` threads. Once stopped they end at once.
-    pub(super) fn start(&self, count: usize, checks: &Receiver<ServerRequest>, checker: Checker) -> Result<()> {
+    pub(super) fn start(&self, count: usize, checker: Checker) -> Result<()> {
         let checker = Arc::new(checker);
         let mut state = self.lock();
         let end = state.end.take();
         for number in 1..=count {
-            let (checks, stopped, end) = (checks.clone(), state.stopped.clone(), end.clone());
-            let (checker, running) = (checker.clone(), self.running.clone());
+            let (queue, running, checker, end) =
+                (self.queue.clone(), self.running.clone(), checker.clone(), end.clone());
             let name = format!("mq-check {} {number}", checker.shared.group());
             let thread = Thread::spawn(name, move || {
                 let _end = end;
-                work(&checks, &stopped, &running, |request| checker.answer(request));
+                while let Some((key, asked)) = queue.next() {
+                    running.fetch_add(1, Ordering::SeqCst);
+                    checker.answer(&asked, || queue.finish(&key));
+                    running.fetch_sub(1, Ordering::SeqCst);
+                }
             })?;
             state.threads.push(thread);
         }
@@ -68,11 +69,8 @@ impl Checkers {
 
     /// Drops the checks that wait, and lets those that run finish until `deadline`, unless this `waits` for nothing.
     pub(super) fn stop(&self, deadline: Instant, waits: bool) -> Stopped {
-        let (stop, end) = {
-            let mut state = self.lock();
-            (state.stop.take(), state.end.take())
-        };
-        drop((stop, end));
+        self.queue.close();
+        drop(self.lock().end.take());
         let before = self.running.load(Ordering::SeqCst);
         // Nothing is ever sent.
         let ended = waits && !matches!(self.over.recv_deadline(deadline), Err(RecvTimeoutError::Timeout));
@@ -83,6 +81,11 @@ impl Checkers {
         Stopped { ended, finished: before.saturating_sub(left), left }
     }
 
+    /// How many checks found no room.
+    pub(super) fn dropped(&self) -> u64 {
+        self.queue.dropped()
+    }
+
     /// Takes the threads that nobody has joined.
     pub(super) fn take_threads(&self) -> Vec<Thread> {
         std::mem::take(&mut self.lock().threads)
@@ -90,23 +93,5 @@ impl Checkers {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Takes one after the other until it is stopped, or nobody can ask any more.
-fn work<T>(checks: &Receiver<T>, stopped: &Receiver<()>, running: &AtomicUsize, answer: impl Fn(&T)) {
-    loop {
-        let next = select! {
-            recv(checks) -> next => next,
-            recv(stopped) -> _ => return,
-        };
-        let Ok(next) = next else { return };
-        // Of two that are ready one is taken at random.
-        if stopped.try_recv() == Err(TryRecvError::Disconnected) {
-            return;
-        }
-        running.fetch_add(1, Ordering::SeqCst);
-        answer(&next);
-        running.fetch_sub(1, Ordering::SeqCst);
     }
 }

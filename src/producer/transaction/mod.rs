@@ -8,13 +8,10 @@ mod checkers;
 mod end;
 mod resolution;
 
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -65,7 +62,6 @@ use crate::thread;
 pub struct TransactionProducer {
     producer: Producer,
     checkers: Arc<Checkers>,
-    dropped: Arc<AtomicU64>,
     first_check_seconds: Option<u64>,
     /// Topics whose brokers get heartbeats for as long as they may ask.
     watched: Mutex<HashSet<Arc<str>>>,
@@ -75,10 +71,9 @@ impl TransactionProducer {
     fn new(
         producer: Producer,
         checkers: Arc<Checkers>,
-        dropped: Arc<AtomicU64>,
         first_check_seconds: Option<u64>,
     ) -> TransactionProducer {
-        TransactionProducer { producer, checkers, dropped, first_check_seconds, watched: Mutex::default() }
+        TransactionProducer { producer, checkers, first_check_seconds, watched: Mutex::default() }
     }
 
     /// Begins a transaction: stores the message where no consumer sees it, and returns what to commit or roll back.
@@ -191,7 +186,7 @@ impl TransactionProducer {
     /// Returns how many checks were dropped because [`check_queue`](TransactionProducerBuilder::check_queue) were waiting
     /// already. The brokers ask again.
     pub fn checks_dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.checkers.dropped()
     }
 
     /// Closes the producer: takes no more messages, drops the checks that wait, lets those that run finish within the
