@@ -28,7 +28,9 @@ pub(super) fn hand_over(core: &Core, request: ServerRequest) {
     };
     match queue.offer(&transaction, Asked { addr, frame }) {
         Err(dropped) if worth_telling(dropped) => {
-            log::warn!("producer {group}: more checks than there is room for; {dropped} dropped so far, which come again");
+            log::warn!(
+                "producer {group}: more checks than there is room for; {dropped} dropped so far, which come again"
+            );
         }
         _ => {}
     }

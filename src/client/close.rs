@@ -73,7 +73,8 @@ impl Default for Lifecycle {
     fn default() -> Lifecycle {
         let (end, over) = crossbeam_channel::bounded(0);
         let report = CloseReport::default();
-        let state = State { deadline: None, scheduler: None, closer: None, left_behind: Vec::new(), report, end: Some(end) };
+        let state =
+            State { deadline: None, scheduler: None, closer: None, left_behind: Vec::new(), report, end: Some(end) };
         Lifecycle { closing: AtomicBool::new(false), state: Mutex::new(state), over }
     }
 }

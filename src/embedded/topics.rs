@@ -20,14 +20,7 @@ const MAX_LENGTH: usize = 127;
 const MAX_PREFIXED_LENGTH: usize = 255;
 
 /// Topics nobody may send to.
-const FORBIDDEN: &[&str] = &[
-    SCHEDULE,
-    HALF,
-    ENDED_HALF,
-    CHECKED_TOO_OFTEN,
-    "SELF_TEST_TOPIC",
-    "OFFSET_MOVED_EVENT",
-];
+const FORBIDDEN: &[&str] = &[SCHEDULE, HALF, ENDED_HALF, CHECKED_TOO_OFTEN, "SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT"];
 
 /// Topics nobody may create or delete, beside those a broker makes for itself.
 const SYSTEM: &[&str] = &[TEMPLATE, "BenchmarkTest", "RMQ_SYS_TRACE_TOPIC", "CHECKPOINT_TOPIC"];

@@ -229,7 +229,8 @@ impl Broker {
         let properties = half.properties.clone();
         let properties = text(&properties);
         let (Some(topic), Some(queue_id)) = real_place(properties) else { return };
-        let Some(link) = find_in_wire(properties, key::PRODUCER_GROUP).and_then(|group| self.groups.next_producer(group))
+        let Some(link) =
+            find_in_wire(properties, key::PRODUCER_GROUP).and_then(|group| self.groups.next_producer(group))
         else {
             return log::debug!("{}: nobody to ask about a half message of {topic}", self.set.name);
         };

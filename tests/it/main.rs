@@ -26,4 +26,5 @@ mod slaves;
 mod sql;
 mod tags;
 mod topics;
+mod transactions;
 mod upkeep;

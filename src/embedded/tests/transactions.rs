@@ -82,7 +82,10 @@ fn a_half_message_is_parked_and_appears_when_it_is_committed() {
     assert_eq!(tell(&mut wire, &ended(&first, end::ROLLBACK)).0, ResponseCode::SUCCESS);
     let stored = cluster.stored("T");
     assert_eq!((stored.len(), stored[0].body(), stored[0].queue().queue_id()), (1, &b"two"[..], 1));
-    assert_eq!((stored[0].tag(), stored[0].transaction_id(), stored[0].property("PGROUP")), (Some("a"), Some("U1"), Some("PG")));
+    assert_eq!(
+        (stored[0].tag(), stored[0].transaction_id(), stored[0].property("PGROUP")),
+        (Some("a"), Some("U1"), Some("PG"))
+    );
     for gone in ["REAL_TOPIC", "REAL_QID", "TRAN_MSG"] {
         assert_eq!(stored[0].property(gone), None, "{gone}");
     }
@@ -135,7 +138,8 @@ fn a_group_is_asked_in_turn_with_new_offsets_until_somebody_answers() {
     let mut offsets = vec![reply.queue_offset];
     let mut last = None;
     for round in 0..4 {
-        let frame = members[round % 2].read_within(LONG).or_else(|| members[(round + 1) % 2].read_within(LONG)).unwrap();
+        let frame =
+            members[round % 2].read_within(LONG).or_else(|| members[(round + 1) % 2].read_within(LONG)).unwrap();
         assert_eq!((frame.request_code(), frame.is_oneway()), (RequestCode::CHECK_TRANSACTION_STATE, true));
         let asked: CheckTransaction = frame.header().unwrap();
         assert_eq!((asked.topic.as_deref(), asked.transaction_id.as_deref()), (Some(HALF), Some("U1")));

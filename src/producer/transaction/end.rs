@@ -52,7 +52,8 @@ fn tell(shared: &Shared, sent: &SendResult, resolution: TransactionResolution) -
         Err(error) => error,
     };
     // The broker may have moved since the route was learnt.
-    let newer = shared.core.routes().refresh(&shared.core, topic, deadline).and_then(|route| master(&route, broker_name));
+    let newer =
+        shared.core.routes().refresh(&shared.core, topic, deadline).and_then(|route| master(&route, broker_name));
     match newer {
         Ok(addr) if Some(&addr) != tried.as_ref() => remoting.oneway(&addr, &request, &[], deadline, false),
         _ => Err(failed),

@@ -8,7 +8,6 @@ mod checkers;
 mod end;
 mod resolution;
 
-
 use std::collections::HashSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -68,11 +67,7 @@ pub struct TransactionProducer {
 }
 
 impl TransactionProducer {
-    fn new(
-        producer: Producer,
-        checkers: Arc<Checkers>,
-        first_check_seconds: Option<u64>,
-    ) -> TransactionProducer {
+    fn new(producer: Producer, checkers: Arc<Checkers>, first_check_seconds: Option<u64>) -> TransactionProducer {
         TransactionProducer { producer, checkers, first_check_seconds, watched: Mutex::default() }
     }
 
