@@ -227,8 +227,10 @@ pub use consumer::{Filter, PreparedPull, PullConsumer, PullConsumerBuilder, Pull
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties};
 pub use producer::{
-    PendingError, PendingSend, PreparedSend, Producer, ProducerBuilder, SendError, Sendable, Transaction,
-    TransactionProducer, TransactionProducerBuilder, TransactionResolution, TransactionSendResult, select, split_batch,
+    BatchingStats, BrokerState, BrokerStats, Latency, PendingError, PendingSend, PreparedSend, Producer,
+    ProducerBuilder, ProducerStats, RequestStats, SendError, Sendable, Stored, TraceStats, Transaction,
+    TransactionProducer, TransactionProducerBuilder, TransactionResolution, TransactionSendResult, TransactionStats,
+    select, split_batch,
 };
 
 /// Compiles the examples of the README.

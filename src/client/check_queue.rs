@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::protocol::frame::Frame;
+use crate::remoting::Counter;
 
 /// Bodies of half messages come with the questions.
 const MAX_BYTES: usize = 64 << 20;
@@ -28,7 +28,7 @@ pub(crate) struct CheckQueue {
     room: usize,
     state: Mutex<State>,
     work: Condvar,
-    dropped: AtomicU64,
+    dropped: Arc<Counter>,
 }
 
 #[derive(Default)]
@@ -42,7 +42,7 @@ struct State {
 
 impl CheckQueue {
     pub(crate) fn new(room: usize) -> CheckQueue {
-        CheckQueue { room, state: Mutex::default(), work: Condvar::new(), dropped: AtomicU64::new(0) }
+        CheckQueue { room, state: Mutex::default(), work: Condvar::new(), dropped: Arc::default() }
     }
 
     /// Adds a question; never waits. One for which there is no room is dropped, and the number of those returned.
@@ -57,7 +57,9 @@ impl CheckQueue {
         let full = state.waiting.len() >= self.room || (state.bytes > 0 && state.bytes + size > MAX_BYTES);
         if !known && full {
             drop(state);
-            return Err(self.dropped.fetch_add(1, Ordering::Relaxed) + 1);
+            // Readers of several connections may count at once: then one number is told twice, or none.
+            self.dropped.one();
+            return Err(self.dropped.get());
         }
         let older = state.newest.insert(key.clone(), asked);
         state.bytes = state.bytes + size - older.as_ref().map_or(0, |older| older.frame.body().len());
@@ -109,8 +111,8 @@ impl CheckQueue {
     }
 
     /// How many found no room.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+    pub(crate) fn dropped(&self) -> &Arc<Counter> {
+        &self.dropped
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -172,7 +174,7 @@ mod tests {
         let (key, _) = next(&queue);
         queue.finish(&key);
         assert_eq!(queue.offer("three", asked(6, 10)), Ok(()));
-        assert_eq!(queue.dropped(), 2);
+        assert_eq!(queue.dropped().get(), 2);
     }
 
     #[test]

@@ -70,7 +70,7 @@ fn questions_about_transactions_reach_their_group_and_are_never_answered_by_the_
     for (number, id) in [(11, "a"), (12, "b"), (13, "c")] {
         ask(&server, &half(Some("asked"), id), number, true);
     }
-    eventually("one too many is dropped", || queue.dropped() == 1);
+    eventually("one too many is dropped", || queue.dropped().get() == 1);
     for number in [11, 12] {
         let (key, asked) = queue.next().unwrap();
         assert_eq!((asked.frame.opaque, &*asked.addr), (number, &*server.addr));

@@ -68,6 +68,7 @@ impl Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         if !self.answered {
+            self.shared.stats.transactions.unknown.one();
             let (group, id) = (self.shared.group(), self.transaction_id());
             log::warn!("producer {group}: transaction {id} was dropped without an answer; the broker's check decides");
         }

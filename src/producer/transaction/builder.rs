@@ -101,12 +101,13 @@ impl TransactionProducerBuilder {
     pub fn start(self) -> Result<TransactionProducer> {
         let check = self.valid_check()?;
         let checks = Arc::new(CheckQueue::new(self.check_queue));
-        let checkers = Arc::new(Checkers::new(checks.clone()));
+        let (dropped, checkers) = (checks.dropped().clone(), Arc::new(Checkers::new(checks.clone())));
         let closing = checkers.clone();
         let stop = move |deadline: Deadline| {
             closing.stop(deadline.at(), true);
         };
         let producer = self.producer.launch(Some(checks), stop)?;
+        let _ = producer.shared.stats.transactions.checks_dropped.set(dropped);
         let checker = Checker { shared: producer.shared.clone(), check };
         // Rounded up: earlier than asked for is worse than later.
         let first_check_seconds = self.first_check_after.map(|age| age.as_secs() + u64::from(age.subsec_nanos() > 0));

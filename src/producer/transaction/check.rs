@@ -39,7 +39,9 @@ impl Checker {
     fn tell(&self, asked: &Asked, half: &MessageView, resolution: TransactionResolution) -> Result<()> {
         let answer = answer(&self.shared.settings.send.group, asked.frame.header()?, half, resolution);
         let deadline = Deadline::after(self.shared.settings.timeout);
-        self.shared.core.remoting().oneway(&asked.addr, &answer, &[], deadline, false)
+        self.shared.core.remoting().oneway(&asked.addr, &answer, &[], deadline, false)?;
+        self.shared.stats.transactions.checks_answered.one();
+        Ok(())
     }
 
     fn ask(&self, half: &MessageView) -> TransactionResolution {

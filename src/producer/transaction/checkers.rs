@@ -81,11 +81,6 @@ impl Checkers {
         Stopped { ended, finished: before.saturating_sub(left), left }
     }
 
-    /// How many checks found no room.
-    pub(super) fn dropped(&self) -> u64 {
-        self.queue.dropped()
-    }
-
     /// Takes the threads that nobody has joined.
     pub(super) fn take_threads(&self) -> Vec<Thread> {
         std::mem::take(&mut self.lock().threads)

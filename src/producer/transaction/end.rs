@@ -14,7 +14,14 @@ use crate::remoting::Deadline;
 /// at most for the producer's timeout. A failure is logged, whatever the caller does with it.
 pub(super) fn send(shared: &Shared, sent: &SendResult, resolution: TransactionResolution) -> Result<()> {
     let told = tell(shared, sent, resolution);
+    let counts = &shared.stats.transactions;
+    match resolution {
+        TransactionResolution::Commit => counts.committed.one(),
+        TransactionResolution::Rollback => counts.rolled_back.one(),
+        TransactionResolution::Unknown => counts.unknown.one(),
+    }
     if let Err(error) = &told {
+        counts.ends_failed.one();
         let (group, id) = (shared.group(), sent.message_id());
         log::warn!("producer {group}: the {resolution} of transaction {id} is left to the broker's check: {error}");
     }

@@ -138,7 +138,9 @@ impl TransactionProducer {
         }
         self.watch(message.shared_topic());
         let half = message.half(self.group(), self.first_check_seconds);
-        Ok(self.producer.prepare(half).send()?)
+        let sent = self.producer.prepare(half).send()?;
+        self.producer.shared.stats.transactions.begun.one();
+        Ok(sent)
     }
 
     /// Lets a half message pass that was stored as it should be; rolls another one back.
@@ -181,7 +183,7 @@ impl TransactionProducer {
     /// Returns how many checks were dropped because [`check_queue`](TransactionProducerBuilder::check_queue) were waiting
     /// already. The brokers ask again.
     pub fn checks_dropped(&self) -> u64 {
-        self.checkers.dropped()
+        self.producer.stats().transactions.checks_dropped
     }
 
     /// Closes the producer: takes no more messages, drops the checks that wait, lets those that run finish within the
