@@ -172,7 +172,7 @@ impl ProducerBuilder {
     /// [`Error::Invalid`] for a setting out of range, [`Error::GroupInUse`] when this identity has a producer of the group
     /// already, [`Error::Closed`] when the client is closed; an unknown route of a named topic is logged, not an error.
     pub fn start(self) -> Result<Producer> {
-        self.launch(None, |_| ())
+        self.launch(None, |_, _| ())
     }
 
     /// As [`start`](ProducerBuilder::start), for a producer that may be asked about transactions: where the questions go,
@@ -180,7 +180,7 @@ impl ProducerBuilder {
     pub(super) fn launch(
         self,
         checks: Option<Arc<CheckQueue>>,
-        end_first: impl Fn(Deadline) + Send + Sync + 'static,
+        end_first: impl Fn(&Shared, Deadline) + Send + Sync + 'static,
     ) -> Result<Producer> {
         self.check()?;
         let core = self.client.core().clone();
@@ -196,7 +196,7 @@ impl ProducerBuilder {
             checks,
             close: Box::new(move || {
                 if let Some(shared) = closing.upgrade() {
-                    end_first(shared.close_deadline());
+                    end_first(&shared, shared.close_deadline());
                     shared.close_with_client();
                 }
             }),

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::builder::ProducerBuilder;
+use super::super::shared::Shared;
 use super::TransactionProducer;
 use super::check::{Check, Checker};
 use super::checkers::Checkers;
@@ -103,8 +104,11 @@ impl TransactionProducerBuilder {
         let checks = Arc::new(CheckQueue::new(self.check_queue));
         let (dropped, checkers) = (checks.dropped().clone(), Arc::new(Checkers::new(checks.clone())));
         let closing = checkers.clone();
-        let stop = move |deadline: Deadline| {
-            closing.stop(deadline.at(), true);
+        let stop = move |shared: &Shared, deadline: Deadline| {
+            if !closing.stop(deadline.at(), true).ended {
+                // The client gives its threads a little longer, and says so when that is not enough.
+                shared.core.inherit(closing.take_threads());
+            }
         };
         let producer = self.producer.launch(Some(checks), stop)?;
         let _ = producer.shared.stats.transactions.checks_dropped.set(dropped);
