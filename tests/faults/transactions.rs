@@ -68,16 +68,13 @@ pub(crate) fn an_end_that_is_lost() {
     let mut rig = Rig::of(cluster(300));
     let client = client(&mut rig);
     let producer = start(&client, by_key);
-    let ways: [&dyn Fn(&Rig) -> Arc<AtomicUsize>; 2] =
-        [&|rig| rig.brokers[0].fault(Fault::Swallow, Some(END_TRANSACTION), 2), &|rig| {
-            let cut = embedded::Fault::disconnect().on(RequestCode::END_TRANSACTION).times(2);
-            broker(rig).fault(cut);
-            Arc::default()
-        }];
-    for (way, lose) in ways.iter().enumerate() {
+    for way in ["swallowed", "cut"] {
         let committed = begin(&producer, &format!("commit-{way}"));
         let dropped = begin(&producer, &format!("rollback-{way}"));
-        lose(&rig);
+        match way {
+            "swallowed" => drop(rig.brokers[0].fault(Fault::Swallow, Some(END_TRANSACTION), 2)),
+            _ => drop(broker(&rig).fault(embedded::Fault::disconnect().on(RequestCode::END_TRANSACTION).times(2))),
+        }
         timed("commit", LIMIT, || committed.commit()).expect("the kernel takes it");
         // Where the first end cut the connection this one may notice; it is decided by the check just the same.
         if let Err(error) = timed("rollback", LIMIT, || dropped.rollback()) {
