@@ -122,6 +122,28 @@
 //! # Ok::<(), rocketmq_blocking::Error>(())
 //! ```
 //!
+//! # Transactions
+//!
+//! A [`TransactionProducer`] stores a message where no consumer sees it, lets the local transaction run, and makes the
+//! message visible when that commits. A broker that is not told the end asks any producer of the group, whose check
+//! answers with a [`TransactionResolution`]. A [`Transaction`] is committed or rolled back by its owner;
+//! [`send`](TransactionProducer::send) takes the local transaction as a closure and returns a
+//! [`TransactionSendResult`].
+//!
+//! ```
+//! # use rocketmq_blocking::{Client, Message, TransactionResolution, embedded::Cluster};
+//! # let cluster = Cluster::start()?;
+//! # let client = Client::connect(cluster.name_server())?;
+//! let producer = client.transaction_producer("orders").check(|_half| TransactionResolution::Unknown).start()?;
+//! let transaction = producer.begin(Message::new("OrderTopic", "hello"))?;
+//! // … the local transaction …
+//! transaction.commit()?;
+//!
+//! let done = producer.send(Message::new("OrderTopic", "hello"), |_half| TransactionResolution::Commit)?;
+//! assert!(done.end_error().is_none());
+//! # Ok::<(), rocketmq_blocking::Error>(())
+//! ```
+//!
 //! # Pulling
 //!
 //! A [`PullConsumer`] reads a [`MessageQueue`] from an offset that the caller keeps. A [`PullResult`] has the messages,
@@ -243,8 +265,9 @@ pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties};
 pub use producer::{
     BatchingStats, BrokerState, BrokerStats, Latency, PendingError, PendingSend, PreparedSend, Producer,
-    ProducerBuilder, ProducerStats, RequestStats, SendError, Sendable, Stored, TraceStats, TransactionStats, select,
-    split_batch,
+    ProducerBuilder, ProducerStats, RequestStats, SendError, Sendable, Stored, TraceStats, Transaction,
+    TransactionProducer, TransactionProducerBuilder, TransactionResolution, TransactionSendResult, TransactionStats,
+    select, split_batch,
 };
 pub use trace::Trace;
 

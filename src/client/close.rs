@@ -70,6 +70,8 @@ struct State {
     scheduler: Option<Thread>,
     /// Does the closing that one of the client's own threads asked for.
     closer: Option<Thread>,
+    /// Threads of members that were dropped on one of them, where nobody could wait for them.
+    left_behind: Vec<Thread>,
     report: CloseReport,
     end: Option<Sender<()>>,
 }
@@ -78,7 +80,8 @@ impl Default for Lifecycle {
     fn default() -> Lifecycle {
         let (end, over) = crossbeam_channel::bounded(0);
         let report = CloseReport::default();
-        let state = State { deadline: None, scheduler: None, closer: None, report, end: Some(end) };
+        let state =
+            State { deadline: None, scheduler: None, closer: None, left_behind: Vec::new(), report, end: Some(end) };
         Lifecycle { closing: AtomicBool::new(false), state: Mutex::new(state), over }
     }
 }
@@ -94,6 +97,11 @@ impl Lifecycle {
 
     pub(super) fn runs_on(&self, scheduler: Thread) {
         self.lock().scheduler = Some(scheduler);
+    }
+
+    /// Leaves threads that are about to end to be joined when the client closes.
+    pub(super) fn inherit(&self, threads: Vec<Thread>) {
+        self.lock().left_behind.extend(threads);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -155,6 +163,10 @@ fn run(core: &Arc<Core>, deadline: Deadline) -> CloseReport {
     core.timers().stop();
     let scheduler = core.lifecycle().lock().scheduler.take();
     let mut complete = scheduler.is_none_or(|scheduler| scheduler.join_by(threads_end(deadline)));
+    let left_behind = std::mem::take(&mut core.lifecycle().lock().left_behind);
+    for thread in left_behind {
+        complete &= thread.join_by(threads_end(deadline));
+    }
     complete &= core.resolver().close();
     core.remoting().close(deadline.at());
     if let Some(callbacks) = core.end_callbacks() {

@@ -5,6 +5,8 @@ mod address_map;
 mod ask;
 mod builder;
 mod callbacks;
+mod check_queue;
+mod checks;
 mod close;
 mod core;
 mod credentials;
@@ -42,6 +44,7 @@ mod tests;
 
 pub use crate::remoting::{ConnectionState, ConnectionStats};
 pub use builder::ClientBuilder;
+pub(crate) use check_queue::{Asked, CheckQueue};
 pub use close::CloseReport;
 pub(crate) use core::Core;
 pub use credentials::Credentials;

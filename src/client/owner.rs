@@ -6,7 +6,7 @@ use std::time::Instant;
 use crossbeam_channel::TrySendError;
 
 use super::core::Core;
-use super::heartbeat;
+use super::{checks, heartbeat};
 use crate::code::{RequestCode, ResponseCode};
 use crate::protocol::fields::NoFields;
 use crate::remoting::{Owner, ServerRequest};
@@ -19,6 +19,10 @@ impl Owner for Core {
     }
 
     fn request(&self, request: ServerRequest) -> Result<(), ServerRequest> {
+        if request.frame.request_code() == RequestCode::CHECK_TRANSACTION_STATE {
+            checks::hand_over(self, request);
+            return Ok(());
+        }
         let group = match request.frame.request_code() {
             RequestCode::NOTIFY_CONSUMER_IDS_CHANGED
             | RequestCode::GET_CONSUMER_RUNNING_INFO

@@ -134,7 +134,6 @@ impl Routes {
     }
 
     /// Keeps a topic in the periodic refresh, even while name servers do not know it.
-    #[allow(dead_code, reason = "part of the interface for consumers that subscribe")]
     pub(crate) fn watch(&self, topic: &Arc<str>) {
         self.write().entry(topic.clone()).or_default().watched = true;
     }

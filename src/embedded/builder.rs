@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::broker::{Broker, BrokerSet, MASTER, Settings};
 use super::clock::Clock;
@@ -11,6 +12,7 @@ use super::name_server::NameServer;
 use super::recorder::Recorder;
 use super::server::{Limits, Server, Service};
 use super::topics::{self, Topic};
+use super::transaction;
 use super::vip::{self, Listening, Vip};
 use crate::error::{Error, Result};
 use crate::protocol::frame::MAX_FRAME;
@@ -60,6 +62,7 @@ impl Default for ClusterBuilder {
                 message_limit: 4 << 20,
                 store_limit: 256 << 20,
                 delay_scale: 1.0,
+                transactions: transaction::Settings::default(),
                 slave_read: true,
                 credentials: None,
             },
@@ -160,6 +163,33 @@ impl ClusterBuilder {
         self
     }
 
+    /// Sets whether half messages are taken (Java: `rejectTransactionMessage` refuses them). True by default.
+    pub fn transactions(mut self, enabled: bool) -> ClusterBuilder {
+        self.settings.transactions.enabled = enabled;
+        self
+    }
+
+    /// Sets how old a half message is before its producer group is asked about it (`transactionTimeOut`). 2 s by default,
+    /// where Apache's brokers wait 6 s.
+    pub fn transaction_timeout(mut self, age: Duration) -> ClusterBuilder {
+        self.settings.transactions.timeout = age;
+        self
+    }
+
+    /// Sets how often half messages are looked through, and so how often a producer group is asked again
+    /// (`transactionCheckInterval`). 1 s by default, where Apache's brokers wait 30 s; at least 10 ms.
+    pub fn transaction_check_interval(mut self, interval: Duration) -> ClusterBuilder {
+        self.settings.transactions.check_interval = interval;
+        self
+    }
+
+    /// Sets how often a producer group is asked about one half message before the message is given up and kept under
+    /// `TRANS_CHECK_MAX_TIME_TOPIC` (`transactionCheckMax`). 15 by default, as Apache's brokers have it.
+    pub fn transaction_check_max(mut self, checks: u32) -> ClusterBuilder {
+        self.settings.transactions.check_max = checks;
+        self
+    }
+
     /// Sets whether slaves answer pulls (`slaveReadEnable`). True by default, unlike Apache's.
     pub fn slave_read(mut self, enabled: bool) -> ClusterBuilder {
         self.settings.slave_read = enabled;
@@ -251,6 +281,9 @@ impl ClusterBuilder {
         }
         if !self.settings.delay_scale.is_finite() || !(0.0..=1e6).contains(&self.settings.delay_scale) {
             return Err(Error::invalid("delay_level_scale: a number from 0 to 1000000 is possible"));
+        }
+        if self.settings.transactions.check_interval < Duration::from_millis(10) {
+            return Err(Error::invalid("transaction_check_interval: at least 10 ms are possible"));
         }
         for topic in &self.settings.topics {
             topics::check_topic(&topic.name).map_err(Error::invalid)?;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use super::broker::Broker as Service;
 use super::faults::{Fault, Injected};
@@ -195,6 +195,11 @@ impl Broker {
     /// Returns the ids of the clients in a producer group that are connected to this server.
     pub fn producers(&self, group: &str) -> Vec<String> {
         self.broker.groups.producers(group)
+    }
+
+    /// Returns how many half messages wait for the end of their transaction.
+    pub fn half_messages(&self) -> usize {
+        self.broker.set.half_messages.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Returns how many pulls are held, waiting for messages.

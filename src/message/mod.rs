@@ -10,9 +10,7 @@ pub use id::OffsetMessageId;
 pub(crate) use id::UniqueIds;
 pub use outgoing::{Message, MessageBuilder};
 pub use properties::Properties;
-#[cfg(feature = "embedded")]
-pub(crate) use properties::find_in_wire;
-pub(crate) use properties::{key, wire_pairs, write_property};
+pub(crate) use properties::{find_in_wire, key, wire_pairs, write_property};
 pub use queue::MessageQueue;
 pub use view::MessageView;
 pub(crate) use view::{Stored, sys_flag};

@@ -7,8 +7,9 @@ use super::shared::{Settings, Shared};
 use super::window::Window;
 use crate::client::hooks::{Hooks, SendContext, SendHook};
 use crate::client::send::SendSettings;
-use crate::client::{Client, GroupKind, Member, names};
+use crate::client::{CheckQueue, Client, CloseReport, GroupKind, Member, names};
 use crate::error::{Error, Result};
+use crate::remoting::Deadline;
 use crate::trace::{Side, Trace, Tracer};
 
 impl Client {
@@ -201,8 +202,19 @@ impl ProducerBuilder {
     /// [`Error::Invalid`] for a setting out of range, [`Error::GroupInUse`] when this identity has a producer of the group
     /// already, [`Error::Closed`] when the client is closed; an unknown route of a named topic is logged, not an error.
     pub fn start(self) -> Result<Producer> {
+        self.launch(None, |_, _| ())
+    }
+
+    /// As [`start`](ProducerBuilder::start), for a producer that may be asked about transactions: where the questions go,
+    /// and what ends first, by a deadline, when the client closes.
+    pub(super) fn launch(
+        self,
+        checks: Option<Arc<CheckQueue>>,
+        end_first: impl Fn(&Shared, Deadline) + Send + Sync + 'static,
+    ) -> Result<Producer> {
         self.check()?;
         let core = self.client.core().clone();
+        let is_asked = checks.is_some();
         let window = Window::new(self.window.0, self.window.1);
         let tracer = |trace| Tracer::start(&core, trace, &self.settings.send.group, Side::Produce);
         let trace = self.trace.as_ref().map(tracer).transpose()?;
@@ -213,19 +225,30 @@ impl ProducerBuilder {
             group: shared.settings.send.group.clone(),
             consumer: None,
             mailbox: None,
+            checks,
             close: Box::new(move || {
-                closing.upgrade().map_or_else(Default::default, |shared| shared.close_with_client())
+                let Some(shared) = closing.upgrade() else { return CloseReport::default() };
+                end_first(&shared, shared.close_deadline());
+                shared.close_with_client()
             }),
         };
         shared.joined(core.groups().join(&core, member)?);
         let producer = Producer { shared, client: self.client };
+        if is_asked {
+            // Brokers ask over connections that heartbeats keep, and only known brokers get them.
+            producer.shared.watch(&self.topics);
+        }
         for topic in &self.topics {
-            let deadline = crate::remoting::Deadline::after(core.options().request_timeout);
+            let deadline = Deadline::after(core.options().request_timeout);
             if let Err(error) = producer.shared.route(topic, deadline) {
                 log::warn!("producer {}: {error}", producer.group());
             }
         }
         Ok(producer)
+    }
+
+    pub(super) fn group(&self) -> &str {
+        &self.settings.send.group
     }
 
     fn check(&self) -> Result<()> {

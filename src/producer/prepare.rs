@@ -36,6 +36,7 @@ pub(super) fn message(message: &Message, ids: &UniqueIds, limits: &Limits) -> Re
         Some(smaller) => (Bytes::from(smaller), sys_flag::COMPRESSED | sys_flag::ZLIB),
         None => (message.shared_body().clone(), 0),
     };
+    let sys_flag = if message.is_half() { sys_flag | sys_flag::PREPARED } else { sys_flag };
     Ok(Prepared {
         topic: message.shared_topic().clone(),
         body,

@@ -108,6 +108,20 @@ impl Shared {
         self.core.routes().publish(&self.core, topic, template_topic, *default_queues, deadline)
     }
 
+    /// Learns the brokers of these topics, and those that create topics, at once and for good.
+    pub(super) fn watch(&self, topics: &[Arc<str>]) {
+        let template = &self.settings.send.template_topic;
+        for topic in topics.iter().chain([template]) {
+            self.core.routes().watch(topic);
+        }
+        let (named, deadline) = (template.clone(), Deadline::after(self.core.options().request_timeout));
+        self.core.routes().get_async(&self.core, template, deadline, move |found| {
+            if let Err(error) = found {
+                log::debug!("the route of {named}: {error}");
+            }
+        });
+    }
+
     /// Chooses the queue of an attempt, by the round robin of its topic.
     pub(super) fn choose_queue(&self, route: &Route, tried: &[Arc<str>], now: Instant) -> Result<MessageQueue> {
         let queues = route.publish_queues();
@@ -185,7 +199,12 @@ impl Shared {
     /// As [`close`](Shared::close), as part of closing the client, which has a grace period of its own and happens on a
     /// thread that may wait.
     pub(super) fn close_with_client(&self) -> CloseReport {
-        self.close_by(self.core.close_deadline().unwrap_or_else(|| Deadline::after(self.default_grace())), true)
+        self.close_by(self.close_deadline(), true)
+    }
+
+    /// When the closing of the client that is under way wants this to be closed.
+    pub(super) fn close_deadline(&self) -> Deadline {
+        self.core.close_deadline().unwrap_or_else(|| Deadline::after(self.default_grace()))
     }
 
     fn close_by(&self, deadline: Deadline, waits: bool) -> CloseReport {

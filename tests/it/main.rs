@@ -30,5 +30,6 @@ mod stats;
 mod tags;
 mod topics;
 mod trace;
+mod transactions;
 mod upkeep;
 mod vip;

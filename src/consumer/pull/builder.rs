@@ -113,7 +113,8 @@ impl PullConsumerBuilder {
             unit_mode: core.options().unit_mode,
         };
         let close = Box::new(move || close_with_client(&weak));
-        let member = Member { kind: GroupKind::Consumer, group, consumer: Some(body), mailbox: None, close };
+        let member =
+            Member { kind: GroupKind::Consumer, group, consumer: Some(body), mailbox: None, checks: None, close };
         shared.joined(core.groups().join(core, member)?);
         Ok(PullConsumer::new(client, shared))
     }
