@@ -195,7 +195,9 @@
 //! | --- | --- | --- |
 //! | `acl` | yes | signed requests ([`Credentials`]): the crates hmac, sha1 and base64 |
 //! | `embedded` | no | the module `embedded`; no further crates |
-//! | `cli` | no | the program `rmq`: clap, indicatif and ctrlc |
+//! | `lz4` | no | bodies compressed with LZ4, in both directions ([`Compression`]): the crate lz4_flex, pure Rust |
+//! | `zstd` | no | bodies compressed with Zstandard, in both directions: the crate zstd, which needs a C compiler |
+//! | `cli` | no | the program `rmq`: clap, indicatif and ctrlc; and `embedded`, `lz4` and `zstd` |
 //!
 //! The feature `bench` belongs to the crate's own benchmarks; what it opens may change at any time.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -229,6 +231,8 @@ pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMess
 pub use producer::{
     PendingError, PendingSend, PreparedSend, Producer, ProducerBuilder, SendError, Sendable, select, split_batch,
 };
+
+pub use protocol::compress::Compression;
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]

@@ -18,6 +18,8 @@ pub(crate) mod sys_flag {
     pub(crate) const NEED_UNWRAP: i32 = 0x40;
     pub(crate) const INNER_BATCH: i32 = 0x80;
     pub(crate) const COMPRESSION_MASK: i32 = 0x700;
+    pub(crate) const LZ4: i32 = 0x100;
+    pub(crate) const ZSTD: i32 = 0x200;
     pub(crate) const ZLIB: i32 = 0x300;
 }
 

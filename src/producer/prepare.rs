@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::client::names;
 use crate::client::send::Prepared;
 use crate::error::{Error, Result};
-use crate::message::{Message, Properties, UniqueIds, key, sys_flag, write_property};
-use crate::protocol::{batch, compress};
+use crate::message::{Message, Properties, UniqueIds, key, write_property};
+use crate::protocol::batch;
+use crate::protocol::compress::Compression;
 
 /// The broker refuses more than 32 767 bytes after adding its own properties, for which this leaves room.
 const PROPERTIES_LIMIT: usize = 32_767 - 512;
@@ -18,7 +17,8 @@ const PROPERTIES_LIMIT: usize = 32_767 - 512;
 pub(super) struct Limits {
     pub(super) max_message_size: usize,
     pub(super) compress_above: usize,
-    pub(super) compress_level: u32,
+    pub(super) compression: Compression,
+    pub(super) compress_level: Option<u32>,
 }
 
 /// Checks and prepares one message.
@@ -27,12 +27,9 @@ pub(super) fn message(message: &Message, ids: &UniqueIds, limits: &Limits) -> Re
     let id = unique_id(message, ids);
     let properties = wire_properties(message, &id)?;
     let compressed = (message.body().len() >= limits.compress_above)
-        .then(|| compress::zlib(message.body(), limits.compress_level))
+        .then(|| limits.compression.deflate(message.body(), limits.compress_level))
         .flatten();
-    let (body, sys_flag) = match compressed {
-        Some(smaller) => (Bytes::from(smaller), sys_flag::COMPRESSED | sys_flag::ZLIB),
-        None => (message.shared_body().clone(), 0),
-    };
+    let (body, sys_flag) = compressed.unwrap_or_else(|| (message.shared_body().clone(), 0));
     Ok(Prepared {
         topic: message.shared_topic().clone(),
         body,
@@ -133,7 +130,8 @@ fn wire_properties(message: &Message, id: &str) -> Result<String> {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { max_message_size: 1000, compress_above: 100, compress_level: 5 };
+    const LIMITS: Limits =
+        Limits { max_message_size: 1000, compress_above: 100, compression: Compression::Zlib, compress_level: None };
 
     fn ids() -> UniqueIds {
         UniqueIds::new([127, 0, 0, 1].into())
