@@ -152,7 +152,8 @@
 //!
 //! # Topics, offsets and look-ups
 //!
-//! A client creates topics ([`Client::create_topic`]), lists queues ([`Client::publish_queues`],
+//! A client creates topics ([`Client::create_topic`]; with a [`TopicType`] and other options [`Client::prepare_topic`], a
+//! [`PreparedTopic`]), lists queues ([`Client::publish_queues`],
 //! [`Client::subscribe_queues`]), shows a topic's route ([`Client::topic_route`], a [`TopicRoute`] of [`BrokerRoute`]s), tells
 //! offsets ([`Client::min_offset`], [`Client::max_offset`],
 //! [`Client::search_offset`]) and finds messages by either id or by key ([`Client::view_message`],
@@ -221,13 +222,13 @@ mod remoting;
 mod thread;
 
 pub use client::{
-    BrokerRoute, Client, ClientBuilder, CloseReport, Credentials, QueryResult, SendContext, SendHook, SendMode,
-    SendResult, SendStatus, TopicRoute,
+    BrokerRoute, Client, ClientBuilder, CloseReport, Credentials, PreparedTopic, QueryResult, SendContext, SendHook,
+    SendMode, SendResult, SendStatus, TopicRoute,
 };
 pub use code::{RequestCode, ResponseCode};
 pub use consumer::{Filter, PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
-pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties};
+pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};
 pub use producer::{
     PendingError, PendingSend, PreparedSend, Producer, ProducerBuilder, SendError, Sendable, select, split_batch,
 };

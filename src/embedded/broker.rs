@@ -198,6 +198,7 @@ impl Service for Broker {
             RequestCode::GET_CONSUMER_LIST_BY_GROUP => self.consumer_list(call),
             RequestCode::CHECK_CLIENT_CONFIG => self.check_client(call),
             RequestCode::UPDATE_AND_CREATE_TOPIC => self.create_topic(call),
+            RequestCode::GET_TOPIC_CONFIG => self.topic_config(call),
             RequestCode::DELETE_TOPIC_IN_BROKER => self.delete_topic(call),
             RequestCode::CONSUMER_SEND_MSG_BACK => self.send_back(call),
             _ => call.unsupported(),

@@ -21,6 +21,7 @@
 //! dropped first), in recorded requests; see [`ClusterBuilder`].
 
 #[cfg(feature = "acl")]
+mod attributes;
 mod auth;
 mod broker;
 mod builder;

@@ -4,6 +4,7 @@ mod id;
 mod outgoing;
 mod properties;
 mod queue;
+mod topic_type;
 mod view;
 
 pub use id::OffsetMessageId;
@@ -14,5 +15,6 @@ pub use properties::Properties;
 pub(crate) use properties::{find_in_wire, wire_pairs};
 pub(crate) use properties::{key, write_property};
 pub use queue::MessageQueue;
+pub use topic_type::TopicType;
 pub use view::MessageView;
 pub(crate) use view::{Stored, sys_flag};
