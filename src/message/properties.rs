@@ -20,6 +20,7 @@ pub(crate) mod key {
     pub(crate) const TIMER_DELAY_MILLIS: &str = "TIMER_DELAY_MS";
     pub(crate) const TIMER_DELIVER_MILLIS: &str = "TIMER_DELIVER_MS";
     pub(crate) const TRANSACTION_PREPARED: &str = "TRAN_MSG";
+    pub(crate) const PRIORITY: &str = "_SYS_MSG_PRIORITY_";
     pub(crate) const INNER_COUNT: &str = "INNER_NUM";
 
     /// Names that users may not set themselves: the protocol gives them a meaning. `__SHARDINGKEY` is not among them.
@@ -61,6 +62,8 @@ pub(crate) mod key {
         "POP_CK",
         "POP_CK_OFFSET",
         "1ST_POP_TIME",
+        PRIORITY,
+        "__LITE_TOPIC",
         INNER_COUNT,
         "INNER_BASE",
         "DUP_INFO",

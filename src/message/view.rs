@@ -169,6 +169,11 @@ impl MessageView {
         self.property(key::DELAY).and_then(|level| level.parse().ok()).unwrap_or(0)
     }
 
+    /// Returns the priority the message was given, `None` without one or where the broker took it away.
+    pub fn priority(&self) -> Option<i32> {
+        self.property(key::PRIORITY)?.parse().ok()
+    }
+
     /// Returns the application's own flag.
     pub fn flag(&self) -> i32 {
         self.stored.flag

@@ -15,6 +15,7 @@ mod exceptions;
 mod groups;
 mod headers;
 mod hooks;
+mod inner_batch;
 mod layers;
 mod offsets;
 mod oneway;
