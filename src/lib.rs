@@ -230,7 +230,9 @@ pub use consumer::{Filter, PreparedPull, PullConsumer, PullConsumerBuilder, Pull
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};
 pub use producer::{
-    PendingError, PendingSend, PreparedSend, Producer, ProducerBuilder, SendError, Sendable, select, split_batch,
+    BatchingStats, BrokerState, BrokerStats, Latency, PendingError, PendingSend, PreparedSend, Producer,
+    ProducerBuilder, ProducerStats, RequestStats, SendError, Sendable, Stored, TraceStats, TransactionStats, select,
+    split_batch,
 };
 
 pub use protocol::compress::Compression;
