@@ -2,7 +2,7 @@
 
 use rocketmq_blocking::{Compression, Error, Message, MessageView, Producer};
 
-use crate::support::{PATIENCE, Scene, client_to_nowhere, noise};
+use crate::support::{Java, PATIENCE, Scene, client_to_nowhere, noise};
 
 /// The types this build has.
 const KINDS: &[Compression] = &[
@@ -186,4 +186,52 @@ fn a_level_that_a_type_does_not_have_is_refused_at_the_start() {
     #[cfg(feature = "zstd")]
     assert!(refused(Compression::Zstd, 0) && refused(Compression::Zstd, 23));
     start(Compression::Zlib, 9).unwrap().close().unwrap();
+}
+
+/// As `tests/live/java/Bodies.java` prints it.
+fn fingerprint(tag: &str, body: &[u8]) -> String {
+    let mut crc = flate2::Crc::new();
+    crc.update(body);
+    format!("{tag} {} {}", body.len(), crc.sum())
+}
+
+#[test]
+fn java_reads_what_was_compressed_here() {
+    let scene = Scene::with_queues(1);
+    let mut expected = Vec::new();
+    for kind in KINDS {
+        for level in levels(*kind) {
+            // The highest levels take seconds for a large body in a build without optimisation.
+            let lens: &[usize] = if level.is_none() { &[5_000, 200_000, 1_500_000] } else { &[100_000] };
+            for &len in lens {
+                let (tag, body) = (format!("{kind}-{}", level.unwrap_or(0)), text(len));
+                expected.push(fingerprint(&tag, body.as_bytes()));
+                let producer = producer(&scene, *kind, *level);
+                producer.send(Message::builder(&*scene.topic, body).tag(tag)).unwrap();
+                producer.close().unwrap();
+            }
+        }
+    }
+    scene.arrived(expected.len());
+    let Some(java) = Java::start("Bodies.java", "read", &[&scene.topic, &expected.len().to_string()]) else { return };
+    let mut read: Vec<String> = expected.iter().map(|_| java.line()).collect();
+    read.sort();
+    expected.sort();
+    assert_eq!(read, expected);
+}
+
+#[test]
+fn what_java_compressed_is_read_here() {
+    let scene = Scene::with_queues(1);
+    let names: Vec<String> = KINDS.iter().map(|kind| kind.to_string().to_uppercase()).collect();
+    let mut args = vec![scene.topic.as_str()];
+    args.extend(names.iter().map(String::as_str));
+    let Some(java) = Java::start("Bodies.java", "send", &args) else { return };
+    let mut sent: Vec<String> = names.iter().map(|_| java.line()).collect();
+    let found = scene.arrived(names.len());
+    assert!(found.iter().all(MessageView::was_compressed));
+    let mut read: Vec<String> = found.iter().map(|view| fingerprint(view.tag().unwrap(), view.body())).collect();
+    read.sort();
+    sent.sort();
+    assert_eq!(read, sent);
 }
