@@ -174,7 +174,8 @@
 //!
 //! # Topics, offsets and look-ups
 //!
-//! A client creates topics ([`Client::create_topic`]), lists queues ([`Client::publish_queues`],
+//! A client creates topics ([`Client::create_topic`]; with a [`TopicType`] and other options [`Client::prepare_topic`], a
+//! [`PreparedTopic`]), lists queues ([`Client::publish_queues`],
 //! [`Client::subscribe_queues`]), shows a topic's route ([`Client::topic_route`], a [`TopicRoute`] of [`BrokerRoute`]s), tells
 //! offsets ([`Client::min_offset`], [`Client::max_offset`],
 //! [`Client::search_offset`]) and finds messages by either id or by key ([`Client::view_message`],
@@ -231,7 +232,9 @@
 //! | --- | --- | --- |
 //! | `acl` | yes | signed requests ([`Credentials`]): the crates hmac, sha1 and base64 |
 //! | `embedded` | no | the module `embedded`; no further crates |
-//! | `cli` | no | the program `rmq`: clap, indicatif and ctrlc |
+//! | `lz4` | no | bodies compressed with LZ4, in both directions ([`Compression`]): the crate lz4_flex, pure Rust |
+//! | `zstd` | no | bodies compressed with Zstandard, in both directions: the crate zstd, which needs a C compiler |
+//! | `cli` | no | the program `rmq`: clap, indicatif and ctrlc; and `embedded`, `lz4` and `zstd` |
 //!
 //! The feature `bench` belongs to the crate's own benchmarks; what it opens may change at any time.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -257,12 +260,12 @@ mod trace;
 
 pub use client::{
     BrokerRoute, Client, ClientBuilder, ClientStats, CloseReport, ConnectionState, ConnectionStats, Credentials,
-    QueryResult, SendContext, SendHook, SendMode, SendResult, SendStatus, TopicRoute,
+    PreparedTopic, QueryResult, SendContext, SendHook, SendMode, SendResult, SendStatus, TopicRoute,
 };
 pub use code::{RequestCode, ResponseCode};
 pub use consumer::{Filter, PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
-pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties};
+pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};
 pub use producer::{
     BatchingStats, BrokerState, BrokerStats, Latency, PendingError, PendingSend, PreparedSend, Producer,
     ProducerBuilder, ProducerStats, RequestStats, SendError, Sendable, Stored, TraceStats, Transaction,
@@ -270,6 +273,8 @@ pub use producer::{
     select, split_batch,
 };
 pub use trace::Trace;
+
+pub use protocol::compress::Compression;
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]

@@ -116,7 +116,7 @@ impl BrokerSet {
         let known = Known::new(new.properties());
         let tag_code = known.tags.map_or(0, java_hash);
         let keys = known.keys.unwrap_or_default().split(' ').filter(|key| !key.is_empty()).chain(known.unique_id);
-        let place = self.store().append(&new.topic, new.queue_id, record, tag_code, now_millis(), keys);
+        let place = self.store().append(&new.topic, new.queue_id, new.count(), record, tag_code, now_millis(), keys);
         self.arrived(&new.topic, new.queue_id, &place);
         place
     }
@@ -203,6 +203,7 @@ impl Service for Broker {
             RequestCode::GET_CONSUMER_LIST_BY_GROUP => self.consumer_list(call),
             RequestCode::CHECK_CLIENT_CONFIG => self.check_client(call),
             RequestCode::UPDATE_AND_CREATE_TOPIC => self.create_topic(call),
+            RequestCode::GET_TOPIC_CONFIG => self.topic_config(call),
             RequestCode::DELETE_TOPIC_IN_BROKER => self.delete_topic(call),
             RequestCode::CONSUMER_SEND_MSG_BACK => self.send_back(call),
             RequestCode::END_TRANSACTION => self.end_transaction(call),

@@ -10,6 +10,7 @@ use super::broker::Broker;
 use super::call::{Call, Handled};
 use super::delay::{self, Delay};
 use super::name_server::FAQ;
+use super::priority;
 use super::records::{Known, NewRecord, plain};
 use super::topics::{self, DEAD_LETTER_PREFIX, RETRY_PREFIX, Topic};
 use super::transaction;
@@ -139,7 +140,7 @@ fn refuse<T>(code: ResponseCode, remark: impl Into<String>) -> Result<T, Refusal
 impl Broker {
     pub(super) fn send(&self, call: &mut Call<'_>) -> Handled {
         let frame = call.frame;
-        let fields = match Fields::read(frame) {
+        let mut fields = match Fields::read(frame) {
             Ok(fields) => fields,
             Err(error) => return call.unreadable(&error),
         };
@@ -154,6 +155,7 @@ impl Broker {
             if fields.batch {
                 self.store_batch(&fields, call, &topic, queue_id)
             } else {
+                let queue_id = priority::settle(&mut fields.properties, &topic, queue_id);
                 self.store_one(&fields, call, &topic, queue_id)
             }
         });
@@ -293,6 +295,11 @@ impl Broker {
         };
         // Since 5.4 the members keep their own properties and get none of the batch's.
         let blank = NewRecord { topic: topic.name.clone(), queue_id, ..self.blank(fields, call) };
+        let unique_id = find_in_wire(&fields.properties, key::UNIQUE_ID).map(str::to_owned);
+        if unique_id.is_some() && topic.stores_inner_batches() {
+            let reply = reply(String::new(), queue_id, 0, unique_id);
+            return Ok(self.store_inner_batch(NewRecord { body, ..blank }, &fields.properties, items.len(), reply));
+        }
         let mut ids = Vec::with_capacity(items.len());
         let mut first = None;
         for item in items {
@@ -304,7 +311,6 @@ impl Broker {
             first.get_or_insert(place.queue_offset);
             ids.push(self.set.message_id(place.commit_log_offset));
         }
-        let unique_id = find_in_wire(&fields.properties, key::UNIQUE_ID).map(str::to_owned);
         Ok(reply(ids.join(","), queue_id, first.unwrap_or(0), unique_id))
     }
 

@@ -4,6 +4,7 @@ mod id;
 mod outgoing;
 mod properties;
 mod queue;
+mod topic_type;
 mod view;
 
 pub use id::OffsetMessageId;
@@ -12,5 +13,6 @@ pub use outgoing::{Message, MessageBuilder};
 pub use properties::Properties;
 pub(crate) use properties::{find_in_wire, key, wire_pairs, write_property};
 pub use queue::MessageQueue;
+pub use topic_type::TopicType;
 pub use view::MessageView;
 pub(crate) use view::{Stored, sys_flag};

@@ -20,6 +20,7 @@ pub(crate) mod key {
     pub(crate) const TIMER_DELAY_MILLIS: &str = "TIMER_DELAY_MS";
     pub(crate) const TIMER_DELIVER_MILLIS: &str = "TIMER_DELIVER_MS";
     pub(crate) const TRANSACTION_PREPARED: &str = "TRAN_MSG";
+    pub(crate) const PRIORITY: &str = "_SYS_MSG_PRIORITY_";
     pub(crate) const INNER_COUNT: &str = "INNER_NUM";
     pub(crate) const PRODUCER_GROUP: &str = "PGROUP";
     pub(crate) const CHECK_IMMUNITY_SECONDS: &str = "CHECK_IMMUNITY_TIME_IN_SECONDS";
@@ -67,6 +68,8 @@ pub(crate) mod key {
         "POP_CK",
         "POP_CK_OFFSET",
         "1ST_POP_TIME",
+        PRIORITY,
+        "__LITE_TOPIC",
         INNER_COUNT,
         "INNER_BASE",
         "DUP_INFO",

@@ -20,6 +20,8 @@ pub(crate) mod sys_flag {
     pub(crate) const NEED_UNWRAP: i32 = 0x40;
     pub(crate) const INNER_BATCH: i32 = 0x80;
     pub(crate) const COMPRESSION_MASK: i32 = 0x700;
+    pub(crate) const LZ4: i32 = 0x100;
+    pub(crate) const ZSTD: i32 = 0x200;
     pub(crate) const ZLIB: i32 = 0x300;
 }
 
@@ -174,6 +176,11 @@ impl MessageView {
     /// Returns the delay level the message was sent with, 0 for none.
     pub fn delay_level(&self) -> i32 {
         self.property(key::DELAY).and_then(|level| level.parse().ok()).unwrap_or(0)
+    }
+
+    /// Returns the priority the message was given, `None` without one or where the broker took it away.
+    pub fn priority(&self) -> Option<i32> {
+        self.property(key::PRIORITY)?.parse().ok()
     }
 
     /// Returns the application's own flag.

@@ -9,6 +9,7 @@ use crate::client::hooks::{Hooks, SendContext, SendHook};
 use crate::client::send::SendSettings;
 use crate::client::{CheckQueue, Client, CloseReport, GroupKind, Member, names};
 use crate::error::{Error, Result};
+use crate::protocol::compress::Compression;
 use crate::remoting::Deadline;
 use crate::trace::{Side, Trace, Tracer};
 
@@ -40,7 +41,8 @@ impl ProducerBuilder {
             limits: Limits {
                 max_message_size: 4 * 1024 * 1024,
                 compress_above: 4096,
-                compress_level: 5,
+                compression: Compression::Zlib,
+                compress_level: None,
                 namespace: client.core().namespace().cloned(),
             },
             timeout: Duration::from_secs(3),
@@ -124,16 +126,23 @@ impl ProducerBuilder {
         self
     }
 
-    /// Sets from which size on bodies are compressed with zlib, in bytes, when that makes them smaller. 4096 by default;
-    /// `usize::MAX` turns it off. Batches are never compressed.
+    /// Sets how bodies are compressed. With zlib by default, which every consumer reads; see [`Compression`] for who reads
+    /// the others.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.settings.limits.compression = compression;
+        self
+    }
+
+    /// Sets from which size on bodies are compressed, in bytes, when that makes them smaller. 4096 by default; `usize::MAX`
+    /// turns it off. Batches are never compressed.
     pub fn compress_above(mut self, bytes: usize) -> Self {
         self.settings.limits.compress_above = bytes;
         self
     }
 
-    /// Sets the zlib level, 1 (fast) to 9 (small). 5 by default.
+    /// Sets the level, from 1 (fast) to 9 (small) for zlib and to 22 for zstd. 5 by default; lz4 has no levels.
     pub fn compress_level(mut self, level: u32) -> Self {
-        self.settings.limits.compress_level = level;
+        self.settings.limits.compress_level = Some(level);
         self
     }
 
@@ -263,8 +272,15 @@ impl ProducerBuilder {
         if self.settings.attempt_timeout.is_some_and(|timeout| timeout.is_zero()) {
             return wrong("attempt_timeout is zero");
         }
-        if !(1..=9).contains(&limits.compress_level) {
-            return wrong(&format!("compress_level is {}, 1 to 9 are allowed", limits.compress_level));
+        match (limits.compress_level, limits.compression.levels()) {
+            (Some(level), Some(levels)) if !levels.contains(&level) => {
+                let (kind, least, most) = (limits.compression, levels.start(), levels.end());
+                return wrong(&format!("compress_level is {level}, {least} to {most} are allowed with {kind}"));
+            }
+            (Some(_), None) => {
+                return wrong(&format!("compress_level is set, and {} has no levels", limits.compression));
+            }
+            _ => {}
         }
         // One frame also holds the header, of which the properties are the most.
         const LARGEST: usize = 16 * 1024 * 1024 - 128 * 1024;
