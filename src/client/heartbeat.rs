@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::core::Core;
+use super::groups::AsOf;
 use crate::error::Result;
 use crate::protocol::json;
 use crate::protocol::request::Answer;
@@ -25,6 +26,8 @@ struct Brokers {
     versions: HashMap<Arc<str>, i32>,
     /// So that trouble is logged when it starts and when it ends.
     failing: HashSet<Arc<str>>,
+    /// What each broker was last told, on the connection it has now.
+    told: HashMap<Arc<str>, AsOf>,
 }
 
 impl Heartbeats {
@@ -38,12 +41,28 @@ impl Heartbeats {
         let mut brokers = self.lock();
         brokers.versions.retain(|addr, _| known.contains(addr));
         brokers.failing.retain(|addr| known.contains(addr));
+        brokers.told.retain(|addr, _| known.contains(addr));
     }
 
-    fn answered(&self, addr: &Arc<str>, answer: Result<Answer<Heartbeat>>) {
+    /// What the broker at `addr` knows of the groups, as long as its connection lasts.
+    pub(super) fn told(&self, addr: &str) -> Option<AsOf> {
+        self.lock().told.get(addr).copied()
+    }
+
+    pub(super) fn is_failing(&self, addr: &str) -> bool {
+        self.lock().failing.contains(addr)
+    }
+
+    /// A broker forgets the groups of a connection with it.
+    pub(super) fn connected_anew(&self, addr: &str) {
+        self.lock().told.remove(addr);
+    }
+
+    pub(super) fn answered(&self, addr: &Arc<str>, as_of: AsOf, answer: Result<Answer<Heartbeat>>) {
         let mut brokers = self.lock();
         let changed = match &answer {
             Ok(answer) => {
+                brokers.told.insert(addr.clone(), as_of);
                 brokers.versions.insert(addr.clone(), answer.frame.version);
                 brokers.failing.remove(addr)
             }
@@ -83,7 +102,7 @@ pub(super) fn soon_to(core: &Arc<Core>, addr: &Arc<str>) {
 
 /// Sends one to the broker at `addr` and waits until it has taken note of the groups.
 pub(super) fn now(core: &Arc<Core>, addr: &Arc<str>, deadline: Deadline) -> Result<()> {
-    let Some(body) = core.groups().heartbeat(core.client_id()) else { return Ok(()) };
+    let Some((body, _)) = core.groups().heartbeat(core.client_id()) else { return Ok(()) };
     core.remoting().call(addr, &Heartbeat, &json::encode(&body), deadline).map(drop)
 }
 
@@ -100,7 +119,7 @@ fn send(core: &Arc<Core>, only: Option<&Arc<str>>) {
     if core.check_open().is_err() {
         return;
     }
-    let Some(body) = core.groups().heartbeat(core.client_id()) else { return };
+    let Some((body, as_of)) = core.groups().heartbeat(core.client_id()) else { return };
     let slaves = !body.consumer_data_set.is_empty();
     let body = json::encode(&body);
     for (_, id, addr) in core.routes().addresses() {
@@ -108,7 +127,7 @@ fn send(core: &Arc<Core>, only: Option<&Arc<str>>) {
             let deadline = Deadline::after(core.options().request_timeout);
             let (to, broker) = (core.clone(), addr.clone());
             core.remoting().submit(&addr, &Heartbeat, &body, deadline, move |answer| {
-                to.heartbeats().answered(&broker, answer);
+                to.heartbeats().answered(&broker, as_of, answer);
             });
         }
     }

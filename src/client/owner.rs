@@ -13,6 +13,7 @@ use crate::remoting::{Owner, ServerRequest};
 
 impl Owner for Core {
     fn connected(&self, addr: &Arc<str>) {
+        self.heartbeats().connected_anew(addr);
         if let Some(core) = self.me() {
             heartbeat::soon_to(&core, addr);
         }
@@ -20,6 +21,10 @@ impl Owner for Core {
 
     fn request(&self, request: ServerRequest) -> Result<(), ServerRequest> {
         let group = match request.frame.request_code() {
+            RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => {
+                self.replies().arrived(request);
+                return Ok(());
+            }
             RequestCode::NOTIFY_CONSUMER_IDS_CHANGED
             | RequestCode::GET_CONSUMER_RUNNING_INFO
             | RequestCode::CONSUME_MESSAGE_DIRECTLY => request.frame.field("consumerGroup"),

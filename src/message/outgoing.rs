@@ -111,6 +111,11 @@ impl Message {
         self.delay_level() > 0 || timer.iter().any(|name| self.properties.get(name).is_some())
     }
 
+    /// Sets a property that users may not set themselves.
+    pub(crate) fn set_system_property(&mut self, name: &'static str, value: impl Into<String>) {
+        self.properties.set(name, value);
+    }
+
     pub(crate) fn shared_topic(&self) -> &Arc<str> {
         &self.topic
     }
