@@ -40,13 +40,6 @@ pub(crate) struct Groups {
     left: AtomicU64,
 }
 
-/// How many groups had joined, and how many of them had told the brokers that they left, when a heartbeat was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct AsOf {
-    pub(super) joined: u64,
-    pub(super) left: u64,
-}
-
 struct Entry {
     number: u64,
     kind: GroupKind,
@@ -60,42 +53,34 @@ impl Groups {
     /// Adds a group, and tells the brokers at once.
     pub(crate) fn join(&self, core: &Arc<Core>, member: Member) -> Result<Membership> {
         let Member { kind, group, consumer, mailbox, close } = member;
-        let close = close.into();
+        let number = self.joined.fetch_add(1, Ordering::Relaxed);
+        let entry = Entry { number, kind, group: group.clone(), consumer, mailbox, close: close.into() };
         let mut entries = self.lock();
         // Under the lock, so that closing, which looks at the members afterwards, sees this one or refuses it.
         core.check_open()?;
         if entries.iter().any(|other| other.kind == kind && other.group == group) {
             return Err(Error::GroupInUse { group, client_id: core.client_id().clone() });
         }
-        // Under the lock too, so that the number of groups and a heartbeat's groups agree.
-        let number = self.joined.fetch_add(1, Ordering::Relaxed);
-        entries.push(Entry { number, kind, group: group.clone(), consumer, mailbox, close });
+        entries.push(entry);
         drop(entries);
         heartbeat::soon(core);
         Ok(Membership { core: core.clone(), number, kind, group, left: AtomicBool::new(false) })
     }
 
-    /// The state of things that a heartbeat made now would tell of.
-    pub(super) fn as_of(&self) -> AsOf {
-        AsOf { joined: self.joined.load(Ordering::Relaxed), left: self.left.load(Ordering::Relaxed) }
-    }
-
-    /// What a heartbeat says, and as of when; `None` when no group lives here.
-    pub(super) fn heartbeat(&self, client_id: &Arc<str>) -> Option<(HeartbeatBody, AsOf)> {
+    /// What a heartbeat says; `None` when no group lives here.
+    pub(super) fn heartbeat(&self, client_id: &Arc<str>) -> Option<HeartbeatBody> {
         let entries = self.lock();
         if entries.is_empty() {
             return None;
         }
-        let as_of = self.as_of();
         let producers = entries.iter().filter(|entry| entry.kind == GroupKind::Producer);
-        let body = HeartbeatBody {
+        Some(HeartbeatBody {
             client_id: client_id.clone(),
             consumer_data_set: entries.iter().filter_map(|entry| entry.consumer.clone()).collect(),
             heartbeat_fingerprint: 0,
             producer_data_set: producers.map(|entry| ProducerBody { group_name: entry.group.clone() }).collect(),
             without_sub: false,
-        };
-        Some((body, as_of))
+        })
     }
 
     /// The mailbox of a consumer group.
@@ -103,6 +88,11 @@ impl Groups {
         let entries = self.lock();
         let entry = entries.iter().find(|entry| entry.kind == GroupKind::Consumer && &*entry.group == group)?;
         entry.mailbox.clone()
+    }
+
+    /// How many groups have told the brokers that they left.
+    pub(super) fn left(&self) -> u64 {
+        self.left.load(Ordering::Relaxed)
     }
 
     /// What closes the members: consumers first, because their listeners may be using the producers.
@@ -163,7 +153,7 @@ impl Membership {
         if !self.left.swap(true, Ordering::AcqRel) && self.core.groups().remove(self.number) {
             let request = unregistration(self.core.client_id(), self.kind, &self.group);
             heartbeat::unregister(&self.core, &[request], deadline);
-            // After the brokers have heard of it, not before: see `introduce`.
+            // Once the brokers have heard of it, not before: see `introduce`.
             self.core.groups().left.fetch_add(1, Ordering::Relaxed);
         }
     }

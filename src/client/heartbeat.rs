@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::core::Core;
-use super::groups::AsOf;
 use crate::error::Result;
 use crate::protocol::json;
 use crate::protocol::request::Answer;
@@ -26,11 +25,13 @@ struct Brokers {
     versions: HashMap<Arc<str>, i32>,
     /// So that trouble is logged when it starts and when it ends.
     failing: HashSet<Arc<str>>,
-    /// What each broker was last told, on the connection it has now.
-    told: HashMap<Arc<str>, AsOf>,
 }
 
 impl Heartbeats {
+    pub(super) fn is_failing(&self, addr: &str) -> bool {
+        self.lock().failing.contains(addr)
+    }
+
     #[allow(dead_code, reason = "see `Core::broker_version`")]
     pub(super) fn version(&self, addr: &str) -> Option<i32> {
         self.lock().versions.get(addr).copied()
@@ -41,28 +42,12 @@ impl Heartbeats {
         let mut brokers = self.lock();
         brokers.versions.retain(|addr, _| known.contains(addr));
         brokers.failing.retain(|addr| known.contains(addr));
-        brokers.told.retain(|addr, _| known.contains(addr));
     }
 
-    /// What the broker at `addr` knows of the groups, as long as its connection lasts.
-    pub(super) fn told(&self, addr: &str) -> Option<AsOf> {
-        self.lock().told.get(addr).copied()
-    }
-
-    pub(super) fn is_failing(&self, addr: &str) -> bool {
-        self.lock().failing.contains(addr)
-    }
-
-    /// A broker forgets the groups of a connection with it.
-    pub(super) fn connected_anew(&self, addr: &str) {
-        self.lock().told.remove(addr);
-    }
-
-    pub(super) fn answered(&self, addr: &Arc<str>, as_of: AsOf, answer: Result<Answer<Heartbeat>>) {
+    pub(super) fn answered(&self, addr: &Arc<str>, answer: Result<Answer<Heartbeat>>) {
         let mut brokers = self.lock();
         let changed = match &answer {
             Ok(answer) => {
-                brokers.told.insert(addr.clone(), as_of);
                 brokers.versions.insert(addr.clone(), answer.frame.version);
                 brokers.failing.remove(addr)
             }
@@ -102,7 +87,7 @@ pub(super) fn soon_to(core: &Arc<Core>, addr: &Arc<str>) {
 
 /// Sends one to the broker at `addr` and waits until it has taken note of the groups.
 pub(super) fn now(core: &Arc<Core>, addr: &Arc<str>, deadline: Deadline) -> Result<()> {
-    let Some((body, _)) = core.groups().heartbeat(core.client_id()) else { return Ok(()) };
+    let Some(body) = core.groups().heartbeat(core.client_id()) else { return Ok(()) };
     core.remoting().call(addr, &Heartbeat, &json::encode(&body), deadline).map(drop)
 }
 
@@ -111,6 +96,7 @@ pub(super) fn round(core: &Arc<Core>) {
     let known: HashSet<Arc<str>> = core.routes().addresses().into_iter().map(|(_, _, addr)| addr).collect();
     core.remoting().retain(|addr| known.contains(addr) || core.name_servers().contains(addr));
     core.heartbeats().retain(&known);
+    core.introductions().retain(&known);
     send(core, None);
 }
 
@@ -119,7 +105,7 @@ fn send(core: &Arc<Core>, only: Option<&Arc<str>>) {
     if core.check_open().is_err() {
         return;
     }
-    let Some((body, as_of)) = core.groups().heartbeat(core.client_id()) else { return };
+    let Some(body) = core.groups().heartbeat(core.client_id()) else { return };
     let slaves = !body.consumer_data_set.is_empty();
     let body = json::encode(&body);
     for (_, id, addr) in core.routes().addresses() {
@@ -127,7 +113,7 @@ fn send(core: &Arc<Core>, only: Option<&Arc<str>>) {
             let deadline = Deadline::after(core.options().request_timeout);
             let (to, broker) = (core.clone(), addr.clone());
             core.remoting().submit(&addr, &Heartbeat, &body, deadline, move |answer| {
-                to.heartbeats().answered(&broker, as_of, answer);
+                to.heartbeats().answered(&broker, answer);
             });
         }
     }

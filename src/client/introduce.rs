@@ -3,12 +3,11 @@
 //! A reply goes to whichever broker of the cluster the replier's send reaches, and only a broker that has seen this client's
 //! heartbeat can pass it on. So all of them are told before the first request, and again after a connection was replaced.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::core::Core;
-use super::groups::AsOf;
 use super::route::Route;
 use crate::message::REPLY_TOPIC_SUFFIX;
 use crate::protocol::json;
@@ -62,79 +61,106 @@ fn tell(
     until: Deadline,
     done: impl FnOnce() + Send + 'static,
 ) {
-    let Some((body, as_of)) = core.groups().heartbeat(core.client_id()) else { return done() };
+    let left = core.groups().left();
     let connected: BTreeSet<Arc<str>> = core.remoting().connected().into_iter().collect();
-    let told = |addr: &Arc<str>| core.heartbeats().told(addr).filter(|_| connected.contains(addr));
-    let all: Vec<_> = masters.into_iter().map(|addr| (told(&addr), addr)).collect();
-    let (know, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(told, _)| *told == Some(as_of));
+    let knows = |addr: &Arc<str>| connected.contains(addr) && core.introductions().is_made(addr, left);
+    let (know, others): (Vec<_>, Vec<_>) = masters.into_iter().partition(knows);
     let last = Last::new(done);
-    let body: Arc<[u8]> = json::encode(&body).into();
-    for (told, addr) in others {
+    for addr in others {
         // Heartbeats go on to brokers that did not answer the last one; as long as others know, nobody waits for them.
         if !know.is_empty() && core.heartbeats().is_failing(&addr) {
             continue;
         }
-        if core.introductions().join((addr.clone(), as_of), last.clone()) {
-            let greeting = Greeting { core: core.clone(), addr, body: body.clone(), as_of, until };
-            match told {
-                Some(told) if told.left != as_of.left => greeting.register_anew(group),
-                _ => greeting.send(),
-            }
+        if core.introductions().join(&addr, left, last.clone()) {
+            Introduction { core: core.clone(), addr, left, until }.make(group);
         }
     }
 }
 
-/// The introductions under way, and who waits for each: requests that begin together share one.
+/// Which brokers have been told, and which are being told.
 #[derive(Default)]
 pub(super) struct Introductions {
-    under_way: Mutex<HashMap<(Arc<str>, AsOf), Vec<Arc<Last>>>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// For each address with the number of groups that had left before.
+    made: HashMap<Arc<str>, u64>,
+    /// Who waits for those under way: requests that begin together share one.
+    under_way: HashMap<(Arc<str>, u64), Vec<Arc<Last>>>,
 }
 
 impl Introductions {
+    /// There is a new connection to a broker: it forgets a client with its old one.
+    pub(super) fn forget(&self, addr: &str) {
+        self.lock().made.remove(addr);
+    }
+
+    /// Forgets brokers that are in no route any more.
+    pub(super) fn retain(&self, known: &HashSet<Arc<str>>) {
+        self.lock().made.retain(|addr, _| known.contains(addr));
+    }
+
+    fn is_made(&self, addr: &str, left: u64) -> bool {
+        self.lock().made.get(addr) == Some(&left)
+    }
+
     /// Waits for an introduction; true when it is for the caller to make.
-    fn join(&self, which: (Arc<str>, AsOf), last: Arc<Last>) -> bool {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = under_way.entry(which).or_default();
+    fn join(&self, addr: &Arc<str>, left: u64, last: Arc<Last>) -> bool {
+        let mut state = self.lock();
+        let waiting = state.under_way.entry((addr.clone(), left)).or_default();
         waiting.push(last);
         waiting.len() == 1
     }
 
-    fn over(&self, which: &(Arc<str>, AsOf)) {
+    fn over(&self, addr: Arc<str>, left: u64, well: bool) {
+        let mut state = self.lock();
+        if well {
+            state.made.insert(addr.clone(), left);
+        }
+        let waiting = state.under_way.remove(&(addr, left));
+        drop(state);
         // Dropped outside the lock: the last ones go on with their requests.
-        let waiting = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(which);
         drop(waiting);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A heartbeat on its way to one broker.
-struct Greeting {
+/// An introduction to one broker.
+///
+/// All brokers up to 5.5.0 keep the way to a client in a table of its own, lose it when any of the client's producers leaves or
+/// an old connection of it is found dead after a new one was made, and do not mend that by a heartbeat of a group they know. So
+/// the group leaves, which does nothing where it is unknown, and comes back.
+struct Introduction {
     core: Arc<Core>,
     addr: Arc<str>,
-    body: Arc<[u8]>,
-    as_of: AsOf,
+    left: u64,
     until: Deadline,
 }
 
-impl Greeting {
-    fn send(self) {
-        let Greeting { core, addr, body, as_of, until } = self;
-        let (to, broker) = (core.clone(), addr.clone());
-        core.remoting().submit(&addr, &Heartbeat, &body, until, move |answer| {
-            to.heartbeats().answered(&broker, as_of, answer);
-            to.introductions().over(&(broker, as_of));
-        });
+impl Introduction {
+    fn make(self, group: &Arc<str>) {
+        let client_id = self.core.client_id().clone();
+        let request = UnregisterClient { client_id, consumer_group: None, producer_group: Some(group.clone()) };
+        let (core, addr, until) = (self.core.clone(), self.addr.clone(), self.until);
+        core.remoting().submit(&addr, &request, &[], until, move |_| self.greet());
     }
 
-    /// A broker (all versions up to 5.5.0) forgets the way to a client when any of its producers leaves, and takes a heartbeat for
-    /// nothing new while it knows the group. So the group leaves too, and comes back.
-    fn register_anew(self, group: &Arc<str>) {
-        let request = UnregisterClient {
-            client_id: self.core.client_id().clone(),
-            consumer_group: None,
-            producer_group: Some(group.clone()),
+    fn greet(self) {
+        let Introduction { core, addr, left, until } = self;
+        let Some(body) = core.groups().heartbeat(core.client_id()) else {
+            return core.introductions().over(addr, left, false);
         };
-        let (core, addr, until) = (self.core.clone(), self.addr.clone(), self.until);
-        core.remoting().submit(&addr, &request, &[], until, move |_| self.send());
+        let (to, broker) = (core.clone(), addr.clone());
+        core.remoting().submit(&addr, &Heartbeat, &json::encode(&body), until, move |answer| {
+            let well = answer.is_ok();
+            to.heartbeats().answered(&broker, answer);
+            to.introductions().over(broker, left, well);
+        });
     }
 }
 

@@ -13,7 +13,7 @@ use crate::remoting::{Owner, ServerRequest};
 
 impl Owner for Core {
     fn connected(&self, addr: &Arc<str>) {
-        self.heartbeats().connected_anew(addr);
+        self.introductions().forget(addr);
         if let Some(core) = self.me() {
             heartbeat::soon_to(&core, addr);
         }

@@ -174,6 +174,10 @@ impl Shared {
         self.window.close();
         let before = self.window.in_flight();
         let left = if waits { self.window.drain(deadline.at()) } else { before };
+        if waits && left > 0 {
+            // Requests would wait for replies that nobody is there to take.
+            self.core.replies().end_all_of(self.group(), &Error::Closed { outcome: Outcome::Unknown });
+        }
         if let Some(membership) = self.membership.get().filter(|_| first) {
             // From a callback only the announcement is sent; nobody waits for the brokers to take note.
             membership.leave(Deadline::after(if waits { LEAVE } else { Duration::ZERO }));
