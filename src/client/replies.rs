@@ -179,3 +179,6 @@ fn host(text: Option<&str>) -> SocketAddr {
     let addr = text.and_then(|text| text.rsplit('/').next()).and_then(|addr| addr.parse().ok());
     addr.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,8 @@ mod oneway;
 mod order;
 mod pull;
 mod query;
+mod recall;
+mod request_reply;
 mod requirements;
 mod retries;
 mod slaves;
