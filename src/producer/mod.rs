@@ -4,6 +4,7 @@ mod background;
 mod batch;
 mod builder;
 mod call;
+mod histogram;
 mod latency;
 mod pending;
 mod prepare;
@@ -13,6 +14,7 @@ mod request;
 mod retry;
 pub mod select;
 mod shared;
+mod stats;
 mod sync;
 mod window;
 
@@ -24,6 +26,9 @@ pub use batch::split_batch;
 pub use builder::ProducerBuilder;
 pub use pending::{PendingError, PendingSend};
 pub use prepared_send::{PreparedSend, Sendable};
+pub use stats::{
+    BatchingStats, BrokerState, BrokerStats, Latency, ProducerStats, RequestStats, Stored, TraceStats, TransactionStats,
+};
 
 use self::shared::Shared;
 use crate::client::{Client, CloseReport, QueryResult, SendResult};

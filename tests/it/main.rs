@@ -10,6 +10,7 @@ mod basic;
 mod batch;
 mod client;
 mod delay;
+mod documents;
 mod exceptions;
 mod groups;
 mod headers;
