@@ -23,7 +23,6 @@ mod pull;
 mod query;
 mod recall;
 mod request_reply;
-mod requirements;
 mod retries;
 mod slaves;
 mod sql;
