@@ -10,7 +10,7 @@ use rocketmq_blocking::{
     Error, Message, MessageQueue, MessageView, Outcome, Producer, PullConsumer, Result, SendError,
 };
 
-use crate::support::{PATIENCE, Scene, body, eventually, unique};
+use crate::support::{Java, PATIENCE, Scene, body, eventually, unique};
 
 /// Shorter than what a request takes that is answered at once, by far; longer than a machine is ever busy.
 const SHORT: Duration = Duration::from_millis(700);
@@ -335,4 +335,40 @@ fn closing_waits_for_a_reply_that_comes() {
         assert_eq!(closing.join().unwrap().abandoned, 0);
     });
     assert_eq!(body(&waiting.recv_timeout(PATIENCE).unwrap().unwrap()), "in time");
+}
+
+#[test]
+fn javas_client_asks_and_this_one_replies() {
+    let scene = Scene::with_queues(1);
+    for length in ["10", "20000"] {
+        let Some(java) = Java::start("RequestReply.java", "request", &[&scene.topic, "5", length]) else { return };
+        let _replier = Replier::start(&scene, echo);
+        for number in 0..5 {
+            let line = java.line();
+            let (len, text) = line.split_once(' ').unwrap();
+            assert_eq!(len.parse::<usize>().unwrap(), length.parse::<usize>().unwrap() + 4, "{line}");
+            assert!(text.starts_with(&format!("re: ask {number}")), "{line}");
+        }
+    }
+    assert_eq!(scene.arrived(10).iter().filter(|asked| asked.was_compressed()).count(), 5);
+}
+
+#[test]
+fn this_client_asks_and_javas_replies() {
+    let scene = Scene::with_queues(1);
+    let Some(java) = Java::start("RequestReply.java", "reply", &[&scene.topic, "6", "java: "]) else { return };
+    assert_eq!(java.line(), "ready");
+    let producer = scene.producer();
+    let long = "all work and no play ".repeat(500);
+    for text in ["one", "two", "three", &long] {
+        let reply = producer.request(scene.message(text), PATIENCE * 2).unwrap();
+        assert_eq!(body(&reply), format!("java: {text}"));
+        assert_eq!(reply.was_compressed(), text.len() > 4096);
+        assert_eq!(java.line(), "SEND_OK");
+    }
+    let both = ["four", "five"].map(|text| (text, request_async(&producer, scene.message(text), PATIENCE * 2)));
+    for (text, reply) in both {
+        assert_eq!(body(&reply.recv_timeout(PATIENCE * 2).unwrap().unwrap()), format!("java: {text}"));
+        assert_eq!(java.line(), "SEND_OK");
+    }
 }
