@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::Sender;
 
 use super::check_queue::CheckQueue;
+use super::close::CloseReport;
 use super::core::Core;
-use super::heartbeat;
+use super::{heartbeat, namespace};
 use crate::error::{Error, Result};
 use crate::protocol::rpc::heartbeat::{ConsumerBody, HeartbeatBody, ProducerBody, UnregisterClient};
 use crate::remoting::{Deadline, ServerRequest};
@@ -31,8 +32,8 @@ pub(crate) struct Member {
     /// Where questions about a producer group's transactions go.
     pub(crate) checks: Option<Arc<CheckQueue>>,
     /// Closes the producer or consumer, which `Client::close` does before anything else. It must not keep the client
-    /// alive, and ends by [`Core::close_deadline`].
-    pub(crate) close: Box<dyn Fn() + Send + Sync>,
+    /// alive, and ends by [`Core::close_deadline`]. Its report becomes part of the client's.
+    pub(crate) close: Box<dyn Fn() -> CloseReport + Send + Sync>,
 }
 
 /// All groups of a client.
@@ -42,6 +43,7 @@ pub(crate) struct Groups {
     joined: AtomicU64,
     /// Brokers' questions about transactions for which there was nobody to ask.
     pub(super) stray_checks: AtomicU64,
+    left: AtomicU64,
 }
 
 struct Entry {
@@ -51,13 +53,14 @@ struct Entry {
     consumer: Option<ConsumerBody>,
     mailbox: Option<Sender<ServerRequest>>,
     checks: Option<Arc<CheckQueue>>,
-    close: Arc<dyn Fn() + Send + Sync>,
+    close: Arc<dyn Fn() -> CloseReport + Send + Sync>,
 }
 
 impl Groups {
     /// Adds a group, and tells the brokers at once.
     pub(crate) fn join(&self, core: &Arc<Core>, member: Member) -> Result<Membership> {
         let Member { kind, group, consumer, mailbox, checks, close } = member;
+        namespace::check_group(core.namespace(), &group)?;
         let number = self.joined.fetch_add(1, Ordering::Relaxed);
         let entry = Entry { number, kind, group: group.clone(), consumer, mailbox, checks, close: close.into() };
         let mut entries = self.lock();
@@ -102,8 +105,13 @@ impl Groups {
         entry.checks.clone()
     }
 
+    /// How many groups have told the brokers that they left.
+    pub(super) fn left(&self) -> u64 {
+        self.left.load(Ordering::Relaxed)
+    }
+
     /// What closes the members: consumers first, because their listeners may be using the producers.
-    pub(super) fn closers(&self) -> Vec<Arc<dyn Fn() + Send + Sync>> {
+    pub(super) fn closers(&self) -> Vec<Arc<dyn Fn() -> CloseReport + Send + Sync>> {
         let entries = self.lock();
         let of = |kind| entries.iter().filter(move |entry| entry.kind == kind).map(|entry| entry.close.clone());
         of(GroupKind::Consumer).chain(of(GroupKind::Producer)).collect()
@@ -160,6 +168,8 @@ impl Membership {
         if !self.left.swap(true, Ordering::AcqRel) && self.core.groups().remove(self.number) {
             let request = unregistration(self.core.client_id(), self.kind, &self.group);
             heartbeat::unregister(&self.core, &[request], deadline);
+            // Once the brokers have heard of it, not before: see `introduce`.
+            self.core.groups().left.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::remoting::{Owner, ServerRequest};
 
 impl Owner for Core {
     fn connected(&self, addr: &Arc<str>) {
+        self.introductions().forget(addr);
         if let Some(core) = self.me() {
             heartbeat::soon_to(&core, addr);
         }
@@ -24,6 +25,10 @@ impl Owner for Core {
             return Ok(());
         }
         let group = match request.frame.request_code() {
+            RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => {
+                self.replies().arrived(request);
+                return Ok(());
+            }
             RequestCode::NOTIFY_CONSUMER_IDS_CHANGED
             | RequestCode::GET_CONSUMER_RUNNING_INFO
             | RequestCode::CONSUME_MESSAGE_DIRECTLY => request.frame.field("consumerGroup"),
@@ -32,11 +37,14 @@ impl Owner for Core {
             }
             _ => None,
         };
-        let Some(mailbox) = group.and_then(|group| self.groups().consumer_mailbox(&group)) else { return Err(request) };
+        let Some(mailbox) = group.and_then(|group| self.groups().consumer_mailbox(&self.own_name(&group))) else {
+            return Err(request);
+        };
         match mailbox.try_send(request) {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(request)) => Err(request),
             Err(TrySendError::Full(request)) => {
+                self.remoting().counters().received.dropped_requests.one();
                 log::warn!("{}: no room for request {} of a broker", request.addr, request.frame.request_code());
                 request.answer(ResponseCode::SYSTEM_BUSY, Some("the client is busy"), &NoFields, &[]);
                 Ok(())

@@ -13,12 +13,14 @@ use super::hold::Holds;
 use super::link::Link;
 use super::offsets::Offsets;
 use super::records::{Known, NewRecord, now_millis};
+use super::reply::Pushes;
 use super::server::Service;
 use super::store::{Place, Store};
 use super::topics::{Topic, Topics};
 use super::transaction::{self, HalfMessages};
 use crate::code::{RequestCode, ResponseCode};
 use crate::protocol::filter::java_hash;
+use crate::protocol::frame::Frame;
 use crate::protocol::rpc::topic::perm;
 
 /// The id of a master.
@@ -35,6 +37,7 @@ pub(super) struct Settings {
     pub(super) delay_scale: f64,
     pub(super) transactions: transaction::Settings,
     pub(super) slave_read: bool,
+    pub(super) recall: bool,
     pub(super) credentials: Option<(String, String)>,
 }
 
@@ -116,7 +119,7 @@ impl BrokerSet {
         let known = Known::new(new.properties());
         let tag_code = known.tags.map_or(0, java_hash);
         let keys = known.keys.unwrap_or_default().split(' ').filter(|key| !key.is_empty()).chain(known.unique_id);
-        let place = self.store().append(&new.topic, new.queue_id, record, tag_code, now_millis(), keys);
+        let place = self.store().append(&new.topic, new.queue_id, new.count(), record, tag_code, now_millis(), keys);
         self.arrived(&new.topic, new.queue_id, &place);
         place
     }
@@ -155,11 +158,12 @@ pub(super) struct Broker {
     /// The place among the members.
     pub(super) at: usize,
     pub(super) groups: Groups,
+    pub(super) pushes: Pushes,
 }
 
 impl Broker {
     pub(super) fn new(set: Arc<BrokerSet>, at: usize) -> Broker {
-        Broker { set, at, groups: Groups::default() }
+        Broker { set, at, groups: Groups::default(), pushes: Pushes::default() }
     }
 
     pub(super) fn member(&self) -> &Member {
@@ -189,6 +193,8 @@ impl Service for Broker {
             RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE => {
                 self.send(call)
             }
+            RequestCode::SEND_REPLY_MESSAGE | RequestCode::SEND_REPLY_MESSAGE_V2 => self.send_reply(call),
+            RequestCode::RECALL_MESSAGE => self.recall(call),
             RequestCode::PULL_MESSAGE | RequestCode::LITE_PULL_MESSAGE => self.pull(call),
             RequestCode::QUERY_MESSAGE => self.find(call),
             RequestCode::VIEW_MESSAGE_BY_ID => self.view(call),
@@ -203,6 +209,7 @@ impl Service for Broker {
             RequestCode::GET_CONSUMER_LIST_BY_GROUP => self.consumer_list(call),
             RequestCode::CHECK_CLIENT_CONFIG => self.check_client(call),
             RequestCode::UPDATE_AND_CREATE_TOPIC => self.create_topic(call),
+            RequestCode::GET_TOPIC_CONFIG => self.topic_config(call),
             RequestCode::DELETE_TOPIC_IN_BROKER => self.delete_topic(call),
             RequestCode::CONSUMER_SEND_MSG_BACK => self.send_back(call),
             RequestCode::END_TRANSACTION => self.end_transaction(call),
@@ -213,6 +220,11 @@ impl Service for Broker {
     fn left(&self, link: &Arc<Link>) {
         self.member().holds.forget(link.id);
         self.groups.disconnected(link.id);
+        self.pushes.forget(link.id);
+    }
+
+    fn answered(&self, link: &Arc<Link>, frame: &Frame) {
+        self.pushes.answered(link.id, frame);
     }
 
     fn up(&self, up: bool) {
@@ -227,6 +239,7 @@ impl Service for Broker {
         for held in due {
             held.answer(&self.set, self.member().id);
         }
+        let next = earlier(next, self.pushes.fail_due(now));
         // What is due while the master is down is delivered when it is up again.
         let delivers = !self.is_slave() && self.set.has_master();
         if !delivers {

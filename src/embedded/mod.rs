@@ -23,6 +23,7 @@
 //! memory of their master. It is bounded: in connections, in frames, in the bytes of messages it keeps (the oldest are
 //! dropped first), in recorded requests; see [`ClusterBuilder`].
 
+mod attributes;
 #[cfg(feature = "acl")]
 mod auth;
 mod broker;
@@ -37,16 +38,20 @@ mod groups;
 mod handles;
 mod hold;
 mod index;
+mod inner_batch;
 mod late;
 mod link;
 mod listen;
 mod misbehave;
 mod name_server;
 mod offsets;
+mod priority;
 mod pull;
 mod queries;
+mod recall;
 mod recorder;
 mod records;
+mod reply;
 mod send;
 mod send_back;
 mod server;
@@ -55,6 +60,7 @@ mod store;
 mod topic_requests;
 mod topics;
 mod transaction;
+mod vip;
 
 #[cfg(test)]
 mod tests;

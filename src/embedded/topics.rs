@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::attributes::{Attributes, QUEUE_TYPE};
 use crate::protocol::rpc::topic::perm;
 
 pub(super) const TEMPLATE: &str = "TBW102";
@@ -34,6 +35,7 @@ pub(super) struct Topic {
     pub(super) perm: i32,
     pub(super) sys_flag: i32,
     pub(super) order: bool,
+    pub(super) attributes: Attributes,
 }
 
 impl Topic {
@@ -45,7 +47,13 @@ impl Topic {
             perm: READ_WRITE,
             sys_flag: 0,
             order: false,
+            attributes: Attributes::new(),
         }
+    }
+
+    /// Whether batches with a unique id of their own are stored as one record.
+    pub(super) fn stores_inner_batches(&self) -> bool {
+        self.attributes.get(QUEUE_TYPE).is_some_and(|kind| kind == "BatchCQ")
     }
 
     pub(super) fn is_readable(&self) -> bool {
@@ -54,10 +62,11 @@ impl Topic {
 
     /// As Java writes it into the remark about an illegal queue.
     pub(super) fn java_text(&self) -> String {
+        let attributes: Vec<String> = self.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let flag = |bit, letter| if self.perm & bit != 0 { letter } else { '-' };
         format!(
             "TopicConfig [topicName={}, readQueueNums={}, writeQueueNums={}, perm={}{}{}, topicFilterType=SINGLE_TAG, \
-             topicSysFlag={}, order={}, attributes={{}}]",
+             topicSysFlag={}, order={}, attributes={{{}}}]",
             self.name,
             self.read_queues,
             self.write_queues,
@@ -65,7 +74,8 @@ impl Topic {
             flag(perm::WRITE, 'W'),
             flag(perm::INHERIT, 'X'),
             self.sys_flag,
-            self.order
+            self.order,
+            attributes.join(", ")
         )
     }
 }
@@ -143,6 +153,8 @@ fn system_topics(cluster: &str, broker: &str) -> Vec<Topic> {
     vec![
         Topic::new("SELF_TEST_TOPIC", 1),
         Topic::new("BenchmarkTest", 1024),
+        // Apache's brokers have it when they are told so (`traceTopicEnable`).
+        Topic::new("RMQ_SYS_TRACE_TOPIC", 1),
         Topic { perm: inherited, ..Topic::new(cluster, 16) },
         Topic { perm: inherited, ..Topic::new(broker, 1) },
         Topic::new("OFFSET_MOVED_EVENT", 1),

@@ -20,6 +20,8 @@ pub(crate) mod sys_flag {
     pub(crate) const NEED_UNWRAP: i32 = 0x40;
     pub(crate) const INNER_BATCH: i32 = 0x80;
     pub(crate) const COMPRESSION_MASK: i32 = 0x700;
+    pub(crate) const LZ4: i32 = 0x100;
+    pub(crate) const ZSTD: i32 = 0x200;
     pub(crate) const ZLIB: i32 = 0x300;
 }
 
@@ -176,6 +178,11 @@ impl MessageView {
         self.property(key::DELAY).and_then(|level| level.parse().ok()).unwrap_or(0)
     }
 
+    /// Returns the priority the message was given, `None` without one or where the broker took it away.
+    pub fn priority(&self) -> Option<i32> {
+        self.property(key::PRIORITY)?.parse().ok()
+    }
+
     /// Returns the application's own flag.
     pub fn flag(&self) -> i32 {
         self.stored.flag
@@ -205,6 +212,16 @@ impl MessageView {
     pub(crate) fn read_from(&mut self, queue: &MessageQueue, delta: i64) {
         self.queue = queue.clone();
         self.stored.queue_offset = self.stored.queue_offset.saturating_add(delta);
+    }
+
+    pub(crate) fn shared_topic(&self) -> &Arc<str> {
+        &self.stored.topic
+    }
+
+    /// Names the topic as users know it, where the wire knows it by another name.
+    pub(crate) fn rename(&mut self, topic: Arc<str>) {
+        self.queue = MessageQueue::new(topic.clone(), self.queue.shared_broker_name().clone(), self.queue.queue_id());
+        self.stored.topic = topic;
     }
 
     pub(crate) fn stored(&self) -> &Stored {
