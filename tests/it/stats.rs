@@ -285,7 +285,10 @@ fn answers_that_nobody_waits_for_are_told_apart() {
     let client = stage.producer.client();
     stage.fault("broker-a", Fault::duplicate_reply().times(1));
     stage.producer.send(message()).unwrap();
-    eventually(PATIENCE, || if client.stats().duplicate_answers == 1 { Ok(()) } else { Err(client.stats()) });
+    eventually(
+        PATIENCE,
+        || if client.stats().duplicate_answers == 1 { Ok(()) } else { Err(client.stats().to_string()) },
+    );
     stage.fault("broker-a", Fault::wrong_opaque().times(1));
     stage.producer.prepare(message()).timeout(millis(200)).retries(0).send().unwrap_err();
     let stats = client.stats();
@@ -316,14 +319,14 @@ fn callbacks_that_run_and_wait_are_shown() {
     producer.send_async(message(), |_| ()).unwrap();
     eventually(PATIENCE, || match client.stats() {
         stats if (stats.callbacks_running, stats.callbacks_queued) == (1, 1) => Ok(()),
-        stats => Err(stats),
+        stats => Err(stats.to_string()),
     });
     // Both have ended, though not for their window: callbacks belong to it.
     assert_eq!((producer.stats().stored.ok, producer.stats().in_flight), (2, 2));
     drop(release);
     eventually(PATIENCE, || match client.stats() {
         stats if (stats.callbacks_running, stats.callbacks_queued) == (0, 0) => Ok(()),
-        stats => Err(stats),
+        stats => Err(stats.to_string()),
     });
 }
 
