@@ -5,6 +5,8 @@ mod address_map;
 mod ask;
 mod builder;
 mod callbacks;
+mod check_queue;
+mod checks;
 mod close;
 mod core;
 mod credentials;
@@ -18,6 +20,7 @@ mod identity;
 mod job_queue;
 mod name_server;
 pub(crate) mod names;
+pub(crate) mod namespace;
 mod new_topic;
 mod offsets;
 mod options;
@@ -40,7 +43,9 @@ mod validation;
 #[cfg(test)]
 mod tests;
 
+pub use crate::remoting::{ConnectionState, ConnectionStats};
 pub use builder::ClientBuilder;
+pub(crate) use check_queue::{Asked, CheckQueue};
 pub use close::CloseReport;
 pub(crate) use core::Core;
 pub use credentials::Credentials;
@@ -52,5 +57,6 @@ pub(crate) use offsets::{check_offset, check_queue, is_connection_over, may_have
 pub use queries::QueryResult;
 pub(crate) use route::Route;
 pub use send::{SendResult, SendStatus};
+pub use stats::ClientStats;
 pub(crate) use stats::TraceCounters;
 pub use topic_route::{BrokerRoute, TopicRoute};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::core::Core;
 use super::gather::{Server, gather};
-use super::{Client, names};
+use super::{Client, names, namespace};
 use crate::error::{Error, Exhaustion, Result};
 use crate::message::TopicType;
 use crate::protocol::json;
@@ -147,6 +147,7 @@ impl PreparedTopic<'_> {
         let attributes = attributes_text(&self.attributes)?;
         let core = self.client.core();
         core.check_open()?;
+        namespace::check_topic(core.namespace(), &self.name)?;
         let request = CreateTopic {
             topic: self.name,
             default_topic: self.key_topic,

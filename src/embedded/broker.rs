@@ -16,6 +16,7 @@ use super::records::{Known, NewRecord, now_millis};
 use super::server::Service;
 use super::store::{Place, Store};
 use super::topics::{Topic, Topics};
+use super::transaction::{self, HalfMessages};
 use crate::code::{RequestCode, ResponseCode};
 use crate::protocol::filter::java_hash;
 use crate::protocol::rpc::topic::perm;
@@ -32,6 +33,7 @@ pub(super) struct Settings {
     pub(super) message_limit: usize,
     pub(super) store_limit: usize,
     pub(super) delay_scale: f64,
+    pub(super) transactions: transaction::Settings,
     pub(super) slave_read: bool,
     pub(super) credentials: Option<(String, String)>,
 }
@@ -54,6 +56,7 @@ pub(super) struct BrokerSet {
     pub(super) topics: Topics,
     pub(super) offsets: Offsets,
     pub(super) delayed: Mutex<Delayed>,
+    pub(super) half_messages: Mutex<HalfMessages>,
     pub(super) members: Vec<Member>,
     /// What the broker allows as a whole.
     pub(super) perm: AtomicI32,
@@ -79,6 +82,7 @@ impl BrokerSet {
             topics: Topics::new(&settings.cluster, &name, settings.auto_create, &settings.topics),
             offsets: Offsets::new(),
             delayed: Mutex::default(),
+            half_messages: Mutex::default(),
             members: members.into_iter().map(member).collect(),
             perm: AtomicI32::new(perm::READ | perm::WRITE),
             suggested: AtomicI64::new(MASTER),
@@ -135,6 +139,7 @@ impl BrokerSet {
         self.topics.reset();
         self.offsets.clear();
         self.delayed.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.half_messages.lock().unwrap_or_else(PoisonError::into_inner) = HalfMessages::default();
     }
 
     pub(super) fn remove_topic(&self, topic: &str) {
@@ -201,6 +206,7 @@ impl Service for Broker {
             RequestCode::GET_TOPIC_CONFIG => self.topic_config(call),
             RequestCode::DELETE_TOPIC_IN_BROKER => self.delete_topic(call),
             RequestCode::CONSUMER_SEND_MSG_BACK => self.send_back(call),
+            RequestCode::END_TRANSACTION => self.end_transaction(call),
             _ => call.unsupported(),
         }
     }
@@ -224,6 +230,9 @@ impl Service for Broker {
         }
         // What is due while the master is down is delivered when it is up again.
         let delivers = !self.is_slave() && self.set.has_master();
-        earlier(next, if delivers { self.set.deliver_due(now) } else { None })
+        if !delivers {
+            return next;
+        }
+        earlier(earlier(next, self.set.deliver_due(now)), self.check_transactions(now))
     }
 }

@@ -13,6 +13,9 @@
 //! # Ok::<(), rocketmq_blocking::Error>(())
 //! ```
 //!
+//! Brokers take [transactional messages](crate::TransactionProducer) and ask about those that were not ended, sooner than
+//! Apache's do ([`ClusterBuilder::transaction_timeout`], [`ClusterBuilder::transaction_check_interval`]).
+//!
 //! A test can make each server fail in many ways ([`Fault`], [`Broker`], [`NameServer`]), see what was asked
 //! ([`Cluster::requests`]) and what has been stored ([`Cluster::stored`]).
 //!
@@ -54,6 +57,8 @@ mod sql;
 mod store;
 mod topic_requests;
 mod topics;
+mod transaction;
+mod vip;
 
 #[cfg(test)]
 mod tests;

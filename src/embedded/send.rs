@@ -13,6 +13,7 @@ use super::name_server::FAQ;
 use super::priority;
 use super::records::{Known, NewRecord, plain};
 use super::topics::{self, DEAD_LETTER_PREFIX, RETRY_PREFIX, Topic};
+use super::transaction;
 use crate::code::{RequestCode, ResponseCode};
 use crate::error::{Error, Result};
 use crate::message::{find_in_wire, key, write_property};
@@ -214,7 +215,10 @@ impl Broker {
             write_property(&mut properties, key::UNIQUE_ID, &id);
             id
         });
-        if known.prepared.is_some_and(|flag| flag.eq_ignore_ascii_case("true")) {
+        // Retries by old clients still carry the mark.
+        let retried = fields.reconsume_times > 0 && known.delay.is_some();
+        let half = !retried && known.prepared.is_some_and(|flag| flag.eq_ignore_ascii_case("true"));
+        if half && !self.set.settings.transactions.enabled {
             let ip = self.member().addr.ip();
             let remark = format!("the broker[{ip}] sending transaction message is forbidden");
             return refuse(ResponseCode::NO_PERMISSION, remark);
@@ -227,8 +231,12 @@ impl Broker {
             properties: Bytes::new(),
             ..self.blank(fields, call)
         };
-        let delay = if dead { Delay::None } else { delay::requested(&known)? };
+        // That of a half message counts from its commit.
+        let delay = if dead || half { Delay::None } else { delay::requested(&known)? };
         let parked = delay.park(&mut new, &mut properties);
+        if half {
+            transaction::park(&mut new, &mut properties, &unique_id);
+        }
         if new.body.len() > self.set.settings.message_limit || properties.len() > MAX_PROPERTIES {
             return Err(self.too_large());
         }
@@ -236,6 +244,9 @@ impl Broker {
         let place = self.set.put(&new);
         if let Some(deliver_at) = parked {
             self.set.deliver_later(&delay, deliver_at, place.sequence);
+        }
+        if half {
+            self.set.half_stored(&place);
         }
         let msg_id = self.set.message_id(place.commit_log_offset);
         Ok(reply(msg_id, target_queue, place.queue_offset, Some(unique_id)))

@@ -11,9 +11,7 @@ pub use id::OffsetMessageId;
 pub(crate) use id::UniqueIds;
 pub use outgoing::{Message, MessageBuilder};
 pub use properties::Properties;
-#[cfg(feature = "embedded")]
-pub(crate) use properties::{find_in_wire, wire_pairs};
-pub(crate) use properties::{key, write_property};
+pub(crate) use properties::{find_in_wire, key, wire_pairs, write_property};
 pub use queue::MessageQueue;
 pub use topic_type::TopicType;
 pub use view::MessageView;

@@ -116,6 +116,22 @@ impl Message {
         self.properties.get(key::PRIORITY)?.parse().ok()
     }
 
+    /// Returns the half message by which a transaction of a producer group begins: a copy that says so.
+    pub(crate) fn half(&self, group: &str, first_check_seconds: Option<u64>) -> Message {
+        let mut half = self.clone();
+        half.properties.set(key::TRANSACTION_PREPARED, "true");
+        half.properties.set(key::PRODUCER_GROUP, group);
+        if let Some(seconds) = first_check_seconds {
+            half.properties.set(key::CHECK_IMMUNITY_SECONDS, seconds.to_string());
+        }
+        half
+    }
+
+    /// Returns whether it is the half message of a transaction.
+    pub(crate) fn is_half(&self) -> bool {
+        self.properties.get(key::TRANSACTION_PREPARED) == Some("true")
+    }
+
     pub(crate) fn shared_topic(&self) -> &Arc<str> {
         &self.topic
     }

@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 /// Bits of a message's system flag.
 pub(crate) mod sys_flag {
     pub(crate) const COMPRESSED: i32 = 0x1;
+    /// A half message; the bits are cleared when it is stored.
+    pub(crate) const PREPARED: i32 = 0x4;
     pub(crate) const BORN_HOST_V6: i32 = 0x10;
     pub(crate) const STORE_HOST_V6: i32 = 0x20;
     pub(crate) const NEED_UNWRAP: i32 = 0x40;
@@ -132,6 +134,13 @@ impl MessageView {
         }
     }
 
+    /// Returns the id of the transaction the message was sent in, `None` for a message sent without one.
+    pub fn transaction_id(&self) -> Option<&str> {
+        // Brokers of the 4.x line do not write it; it is the unique id there as well.
+        let in_transaction = || self.property(key::PRODUCER_GROUP).and_then(|_| self.property(key::UNIQUE_ID));
+        self.property(key::TRANSACTION_ID).or_else(in_transaction)
+    }
+
     /// Returns where the message is stored, which also is an id that [`view_message`] takes.
     ///
     /// [`view_message`]: crate::Client::view_message
@@ -203,6 +212,16 @@ impl MessageView {
     pub(crate) fn read_from(&mut self, queue: &MessageQueue, delta: i64) {
         self.queue = queue.clone();
         self.stored.queue_offset = self.stored.queue_offset.saturating_add(delta);
+    }
+
+    pub(crate) fn shared_topic(&self) -> &Arc<str> {
+        &self.stored.topic
+    }
+
+    /// Names the topic as users know it, where the wire knows it by another name.
+    pub(crate) fn rename(&mut self, topic: Arc<str>) {
+        self.queue = MessageQueue::new(topic.clone(), self.queue.shared_broker_name().clone(), self.queue.queue_id());
+        self.stored.topic = topic;
     }
 
     pub(crate) fn stored(&self) -> &Stored {

@@ -7,9 +7,11 @@ use super::shared::{Settings, Shared};
 use super::window::Window;
 use crate::client::hooks::{Hooks, SendContext, SendHook};
 use crate::client::send::SendSettings;
-use crate::client::{Client, GroupKind, Member, names};
+use crate::client::{CheckQueue, Client, CloseReport, GroupKind, Member, names};
 use crate::error::{Error, Result};
 use crate::protocol::compress::Compression;
+use crate::remoting::Deadline;
+use crate::trace::{Side, Trace, Tracer};
 
 impl Client {
     /// Prepares a producer of a group (Java: `DefaultMQProducer`). Nothing is sent before
@@ -28,6 +30,7 @@ pub struct ProducerBuilder {
     hooks: Hooks,
     window: (usize, usize),
     topics: Vec<Arc<str>>,
+    trace: Option<Trace>,
 }
 
 impl ProducerBuilder {
@@ -40,6 +43,7 @@ impl ProducerBuilder {
                 compress_above: 4096,
                 compression: Compression::Zlib,
                 compress_level: None,
+                namespace: client.core().namespace().cloned(),
             },
             timeout: Duration::from_secs(3),
             retries: 2,
@@ -50,7 +54,14 @@ impl ProducerBuilder {
             avoid_slow: false,
             retry_when_not_ok: false,
         };
-        ProducerBuilder { client, settings, hooks: Hooks::default(), window: (10_000, 100 << 20), topics: Vec::new() }
+        ProducerBuilder {
+            client,
+            settings,
+            hooks: Hooks::default(),
+            window: (10_000, 100 << 20),
+            topics: Vec::new(),
+            trace: None,
+        }
     }
 
     /// Sets the time a send may take in all, its attempts, connecting and the route included. 3 s by default (Java:
@@ -89,7 +100,8 @@ impl ProducerBuilder {
     }
 
     /// Sets whether a message that was stored with a status other than `SEND_OK` is sent to another broker as well. Off by
-    /// default (Java: `retryAnotherBrokerWhenNotStoreOK`). Applies to synchronous sends.
+    /// default (Java: `retryAnotherBrokerWhenNotStoreOK`, which concerns synchronous sends only). When no broker does better,
+    /// the result is the one with that status.
     pub fn retry_when_not_ok(mut self, retry: bool) -> Self {
         self.settings.retry_when_not_ok = retry;
         self
@@ -134,8 +146,15 @@ impl ProducerBuilder {
         self
     }
 
-    /// Bounds the asynchronous sends under way by number and by bytes of their bodies. 10 000 and 100 MiB by default. At the
-    /// bound `send_async` and `submit` wait, their `try_` forms fail with [`Error::Busy`].
+    /// Bounds the asynchronous sends under way by number and by bytes of their bodies. 10 000 and 100 MiB by default, at
+    /// least 1 each. (Java: `enableBackpressureForAsyncMode`, `backPressureForAsyncSendNum` and
+    /// `backPressureForAsyncSendSize`, there off by default and at least 10 and 1 MiB.)
+    ///
+    /// At the bound `send_async` and `submit` wait within the send's timeout, and then fail with an
+    /// [`Error::Timeout`](crate::Error::Timeout) at [`Stage::Admission`](crate::Stage::Admission); their `try_` forms fail
+    /// with [`Error::Busy`] at once. Within a callback they do not wait either. A body larger than the bound is sent when
+    /// nothing else is under way, which smaller ones wait for (in Java it never is). A place is given back when the callback
+    /// has ended (in Java before it begins).
     pub fn async_window(mut self, messages: usize, bytes: usize) -> Self {
         self.window = (messages, bytes);
         self
@@ -176,6 +195,14 @@ impl ProducerBuilder {
         self
     }
 
+    /// Traces what is sent (Java: `enableTrace`): one record for each message, those of a batch included, once its result is
+    /// known. Off by default. A failed send is recorded as such unless nothing was sent; a oneway send has no result and no
+    /// record. Closing the producer sends what waits, within its grace period.
+    pub fn trace(mut self, trace: Trace) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
     /// Starts the producer: registers the group, and tells the brokers once they are known.
     ///
     /// Does not block, except for the routes of [`topics`](ProducerBuilder::topics).
@@ -184,31 +211,53 @@ impl ProducerBuilder {
     /// [`Error::Invalid`] for a setting out of range, [`Error::GroupInUse`] when this identity has a producer of the group
     /// already, [`Error::Closed`] when the client is closed; an unknown route of a named topic is logged, not an error.
     pub fn start(self) -> Result<Producer> {
+        self.launch(None, |_, _| ())
+    }
+
+    /// As [`start`](ProducerBuilder::start), for a producer that may be asked about transactions: where the questions go,
+    /// and what ends first, by a deadline, when the client closes.
+    pub(super) fn launch(
+        self,
+        checks: Option<Arc<CheckQueue>>,
+        end_first: impl Fn(&Shared, Deadline) + Send + Sync + 'static,
+    ) -> Result<Producer> {
         self.check()?;
         let core = self.client.core().clone();
+        let is_asked = checks.is_some();
         let window = Window::new(self.window.0, self.window.1);
-        let shared = Shared::new(core.clone(), self.settings, self.hooks, window);
+        let tracer = |trace| Tracer::start(&core, trace, &self.settings.send.group, Side::Produce);
+        let trace = self.trace.as_ref().map(tracer).transpose()?;
+        let shared = Shared::new(core.clone(), self.settings, self.hooks, window, trace);
         let closing = Arc::downgrade(&shared);
         let member = Member {
             kind: GroupKind::Producer,
             group: shared.settings.send.group.clone(),
             consumer: None,
             mailbox: None,
+            checks,
             close: Box::new(move || {
-                if let Some(shared) = closing.upgrade() {
-                    shared.close_with_client();
-                }
+                let Some(shared) = closing.upgrade() else { return CloseReport::default() };
+                end_first(&shared, shared.close_deadline());
+                shared.close_with_client()
             }),
         };
         shared.joined(core.groups().join(&core, member)?);
         let producer = Producer { shared, client: self.client };
+        if is_asked {
+            // Brokers ask over connections that heartbeats keep, and only known brokers get them.
+            producer.shared.watch(&self.topics);
+        }
         for topic in &self.topics {
-            let deadline = crate::remoting::Deadline::after(core.options().request_timeout);
+            let deadline = Deadline::after(core.options().request_timeout);
             if let Err(error) = producer.shared.route(topic, deadline) {
                 log::warn!("producer {}: {error}", producer.group());
             }
         }
         Ok(producer)
+    }
+
+    pub(super) fn group(&self) -> &str {
+        &self.settings.send.group
     }
 
     fn check(&self) -> Result<()> {

@@ -14,6 +14,7 @@ pub mod select;
 mod shared;
 mod stats;
 mod sync;
+mod transaction;
 mod window;
 
 use std::ops::RangeBounds;
@@ -26,6 +27,9 @@ pub use pending::{PendingError, PendingSend};
 pub use prepared_send::{PreparedSend, Sendable};
 pub use stats::{
     BatchingStats, BrokerState, BrokerStats, Latency, ProducerStats, RequestStats, Stored, TraceStats, TransactionStats,
+};
+pub use transaction::{
+    Transaction, TransactionProducer, TransactionProducerBuilder, TransactionResolution, TransactionSendResult,
 };
 
 use self::shared::Shared;

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::client::names;
 use crate::client::send::Prepared;
+use crate::client::{names, namespace};
 use crate::error::{Error, Result};
-use crate::message::{Message, Properties, UniqueIds, key, write_property};
+use crate::message::{Message, Properties, UniqueIds, key, sys_flag, write_property};
 use crate::protocol::batch;
 use crate::protocol::compress::Compression;
+use crate::protocol::namespace::Namespace;
 
 /// The broker refuses more than 32 767 bytes after adding its own properties, for which this leaves room.
 const PROPERTIES_LIMIT: usize = 32_767 - 512;
@@ -20,17 +21,20 @@ pub(super) struct Limits {
     pub(super) compress_above: usize,
     pub(super) compression: Compression,
     pub(super) compress_level: Option<u32>,
+    /// Where the topics are.
+    pub(super) namespace: Option<Namespace>,
 }
 
 /// Checks and prepares one message.
 pub(super) fn message(message: &Message, ids: &UniqueIds, limits: &Limits) -> Result<Prepared> {
     check(message, limits)?;
     let id = unique_id(message, ids);
-    let properties = wire_properties(message, &id)?;
+    let properties = wire_properties(message, &id, limits)?;
     let compressed = (message.body().len() >= limits.compress_above)
         .then(|| limits.compression.deflate(message.body(), limits.compress_level))
         .flatten();
     let (body, sys_flag) = compressed.unwrap_or_else(|| (message.shared_body().clone(), 0));
+    let sys_flag = if message.is_half() { sys_flag | sys_flag::PREPARED } else { sys_flag };
     Ok(Prepared {
         topic: message.shared_topic().clone(),
         body,
@@ -68,7 +72,7 @@ pub(super) fn batch(messages: &[Message], ids: &UniqueIds, limits: &Limits, inne
             return Err(of("has a priority, which a batch cannot have: send it by itself"));
         }
         let id = unique_id(message, ids);
-        batch::encode(&mut body, message.flag(), message.body(), &wire_properties(message, &id)?);
+        batch::encode(&mut body, message.flag(), message.body(), &wire_properties(message, &id, limits)?);
         if number > 0 {
             all_ids.push(',');
         }
@@ -122,6 +126,7 @@ fn check(message: &Message, limits: &Limits) -> Result<()> {
         return Err(Error::Invalid { what: defect.clone() });
     }
     names::check_target_topic(message.topic())?;
+    namespace::check_topic(limits.namespace.as_ref(), message.topic())?;
     let size = message.body().len();
     if size == 0 {
         return Err(Error::invalid("the message body is empty: RocketMQ takes at least one byte"));
@@ -141,9 +146,11 @@ fn unique_id(message: &Message, ids: &UniqueIds) -> Arc<str> {
     }
 }
 
-fn wire_properties(message: &Message, id: &str) -> Result<String> {
+fn wire_properties(message: &Message, id: &str, limits: &Limits) -> Result<String> {
     let properties: &Properties = message.properties();
-    let len = properties.wire_len() + key::UNIQUE_ID.len() + id.len() + 2;
+    let instance = limits.namespace.as_ref().map(Namespace::name);
+    let instance_len = instance.map_or(0, |name| key::INSTANCE_ID.len() + name.len() + 2);
+    let len = properties.wire_len() + key::UNIQUE_ID.len() + id.len() + 2 + instance_len;
     if len > PROPERTIES_LIMIT {
         return Err(Error::invalid(format!("the properties have {len} bytes, at most {PROPERTIES_LIMIT} are allowed")));
     }
@@ -152,6 +159,9 @@ fn wire_properties(message: &Message, id: &str) -> Result<String> {
     if properties.get(key::UNIQUE_ID).is_none() {
         write_property(&mut text, key::UNIQUE_ID, id);
     }
+    if let Some(name) = instance {
+        write_property(&mut text, key::INSTANCE_ID, name);
+    }
     Ok(text)
 }
 
@@ -159,8 +169,13 @@ fn wire_properties(message: &Message, id: &str) -> Result<String> {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { max_message_size: 1000, compress_above: 100, compression: Compression::Zlib, compress_level: None };
+    const LIMITS: Limits = Limits {
+        max_message_size: 1000,
+        compress_above: 100,
+        compression: Compression::Zlib,
+        compress_level: None,
+        namespace: None,
+    };
 
     fn ids() -> UniqueIds {
         UniqueIds::new([127, 0, 0, 1].into())

@@ -6,6 +6,7 @@ mod lifecycle;
 mod pull;
 mod routes;
 mod send;
+mod transactions;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

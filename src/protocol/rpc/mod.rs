@@ -8,3 +8,4 @@ pub(crate) mod query;
 pub(crate) mod route;
 pub(crate) mod send;
 pub(crate) mod topic;
+pub(crate) mod transaction;
