@@ -81,10 +81,11 @@ impl Tracer {
             let record = self.of_message(prepared, &prepared.properties, prepared.body.len(), &end, end.offset_ids);
             return self.dispatcher.add(record);
         }
-        let mut offset_ids = end.offset_ids.split(',');
+        let (mut offset_ids, mut offset_id) = (end.offset_ids.split(','), "");
         for item in batch::decode(&prepared.body).unwrap_or_default() {
             let properties = std::str::from_utf8(&item.properties).unwrap_or_default();
-            let offset_id = offset_ids.next().unwrap_or_default();
+            // A batch that is stored as one record has one id for all.
+            offset_id = offset_ids.next().unwrap_or(offset_id);
             self.dispatcher.add(self.of_message(prepared, properties, item.body.len(), &end, offset_id));
         }
     }
