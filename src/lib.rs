@@ -172,6 +172,12 @@
 //! # Ok::<(), rocketmq_blocking::Error>(())
 //! ```
 //!
+//! # Asking and answering
+//!
+//! [`Producer::request`] sends a message and waits for the reply that some consumer makes with [`MessageView::reply`];
+//! [`Producer::request_async`] hands it to a callback. [`Producer::recall`] takes back a message that is to be delivered
+//! later.
+//!
 //! # Topics, offsets and look-ups
 //!
 //! A client creates topics ([`Client::create_topic`]; with a [`TopicType`] and other options [`Client::prepare_topic`], a

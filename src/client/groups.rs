@@ -43,6 +43,7 @@ pub(crate) struct Groups {
     joined: AtomicU64,
     /// Brokers' questions about transactions for which there was nobody to ask.
     pub(super) stray_checks: AtomicU64,
+    left: AtomicU64,
 }
 
 struct Entry {
@@ -104,6 +105,11 @@ impl Groups {
         entry.checks.clone()
     }
 
+    /// How many groups have told the brokers that they left.
+    pub(super) fn left(&self) -> u64 {
+        self.left.load(Ordering::Relaxed)
+    }
+
     /// What closes the members: consumers first, because their listeners may be using the producers.
     pub(super) fn closers(&self) -> Vec<Arc<dyn Fn() -> CloseReport + Send + Sync>> {
         let entries = self.lock();
@@ -162,6 +168,8 @@ impl Membership {
         if !self.left.swap(true, Ordering::AcqRel) && self.core.groups().remove(self.number) {
             let request = unregistration(self.core.client_id(), self.kind, &self.group);
             heartbeat::unregister(&self.core, &[request], deadline);
+            // Once the brokers have heard of it, not before: see `introduce`.
+            self.core.groups().left.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -28,6 +28,10 @@ struct Brokers {
 }
 
 impl Heartbeats {
+    pub(super) fn is_failing(&self, addr: &str) -> bool {
+        self.lock().failing.contains(addr)
+    }
+
     #[allow(dead_code, reason = "see `Core::broker_version`")]
     pub(super) fn version(&self, addr: &str) -> Option<i32> {
         self.lock().versions.get(addr).copied()
@@ -40,7 +44,7 @@ impl Heartbeats {
         brokers.failing.retain(|addr| known.contains(addr));
     }
 
-    fn answered(&self, addr: &Arc<str>, answer: Result<Answer<Heartbeat>>) {
+    pub(super) fn answered(&self, addr: &Arc<str>, answer: Result<Answer<Heartbeat>>) {
         let mut brokers = self.lock();
         let changed = match &answer {
             Ok(answer) => {
@@ -93,6 +97,7 @@ pub(super) fn round(core: &Arc<Core>) {
     known.extend(core.routes().vip_addresses());
     core.remoting().retain(|addr| known.contains(addr) || core.name_servers().contains(addr));
     core.heartbeats().retain(&known);
+    core.introductions().retain(&known);
     send(core, None);
 }
 

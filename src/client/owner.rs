@@ -13,6 +13,7 @@ use crate::remoting::{Owner, ServerRequest};
 
 impl Owner for Core {
     fn connected(&self, addr: &Arc<str>) {
+        self.introductions().forget(addr);
         if let Some(core) = self.me() {
             heartbeat::soon_to(&core, addr);
         }
@@ -24,6 +25,10 @@ impl Owner for Core {
             return Ok(());
         }
         let group = match request.frame.request_code() {
+            RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT => {
+                self.replies().arrived(request);
+                return Ok(());
+            }
             RequestCode::NOTIFY_CONSUMER_IDS_CHANGED
             | RequestCode::GET_CONSUMER_RUNNING_INFO
             | RequestCode::CONSUME_MESSAGE_DIRECTLY => request.frame.field("consumerGroup"),

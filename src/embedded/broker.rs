@@ -13,12 +13,14 @@ use super::hold::Holds;
 use super::link::Link;
 use super::offsets::Offsets;
 use super::records::{Known, NewRecord, now_millis};
+use super::reply::Pushes;
 use super::server::Service;
 use super::store::{Place, Store};
 use super::topics::{Topic, Topics};
 use super::transaction::{self, HalfMessages};
 use crate::code::{RequestCode, ResponseCode};
 use crate::protocol::filter::java_hash;
+use crate::protocol::frame::Frame;
 use crate::protocol::rpc::topic::perm;
 
 /// The id of a master.
@@ -35,6 +37,7 @@ pub(super) struct Settings {
     pub(super) delay_scale: f64,
     pub(super) transactions: transaction::Settings,
     pub(super) slave_read: bool,
+    pub(super) recall: bool,
     pub(super) credentials: Option<(String, String)>,
 }
 
@@ -155,11 +158,12 @@ pub(super) struct Broker {
     /// The place among the members.
     pub(super) at: usize,
     pub(super) groups: Groups,
+    pub(super) pushes: Pushes,
 }
 
 impl Broker {
     pub(super) fn new(set: Arc<BrokerSet>, at: usize) -> Broker {
-        Broker { set, at, groups: Groups::default() }
+        Broker { set, at, groups: Groups::default(), pushes: Pushes::default() }
     }
 
     pub(super) fn member(&self) -> &Member {
@@ -189,6 +193,8 @@ impl Service for Broker {
             RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE => {
                 self.send(call)
             }
+            RequestCode::SEND_REPLY_MESSAGE | RequestCode::SEND_REPLY_MESSAGE_V2 => self.send_reply(call),
+            RequestCode::RECALL_MESSAGE => self.recall(call),
             RequestCode::PULL_MESSAGE | RequestCode::LITE_PULL_MESSAGE => self.pull(call),
             RequestCode::QUERY_MESSAGE => self.find(call),
             RequestCode::VIEW_MESSAGE_BY_ID => self.view(call),
@@ -214,6 +220,11 @@ impl Service for Broker {
     fn left(&self, link: &Arc<Link>) {
         self.member().holds.forget(link.id);
         self.groups.disconnected(link.id);
+        self.pushes.forget(link.id);
+    }
+
+    fn answered(&self, link: &Arc<Link>, frame: &Frame) {
+        self.pushes.answered(link.id, frame);
     }
 
     fn up(&self, up: bool) {
@@ -228,6 +239,7 @@ impl Service for Broker {
         for held in due {
             held.answer(&self.set, self.member().id);
         }
+        let next = earlier(next, self.pushes.fail_due(now));
         // What is due while the master is down is delivered when it is up again.
         let delivers = !self.is_slave() && self.set.has_master();
         if !delivers {

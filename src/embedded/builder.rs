@@ -64,6 +64,7 @@ impl Default for ClusterBuilder {
                 delay_scale: 1.0,
                 transactions: transaction::Settings::default(),
                 slave_read: true,
+                recall: true,
                 credentials: None,
             },
         }
@@ -193,6 +194,12 @@ impl ClusterBuilder {
     /// Sets whether slaves answer pulls (`slaveReadEnable`). True by default, unlike Apache's.
     pub fn slave_read(mut self, enabled: bool) -> ClusterBuilder {
         self.settings.slave_read = enabled;
+        self
+    }
+
+    /// Sets whether timer messages can be recalled (`recallMessageEnable`). True by default, unlike Apache's.
+    pub fn recall(mut self, enabled: bool) -> ClusterBuilder {
+        self.settings.recall = enabled;
         self
     }
 

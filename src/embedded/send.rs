@@ -30,23 +30,23 @@ const MAX_RECONSUME_TIMES: i32 = 16;
 
 /// The fields of a send, from the long names (code 10) or the short ones.
 #[derive(Debug, Default)]
-struct Fields<'a> {
-    topic: Cow<'a, str>,
-    default_topic: Cow<'a, str>,
-    default_queues: i32,
-    queue_id: i32,
-    sys_flag: i32,
-    born_timestamp: i64,
-    flag: i32,
-    properties: Cow<'a, str>,
-    reconsume_times: i32,
-    max_reconsume_times: Option<i32>,
-    batch: bool,
+pub(super) struct Fields<'a> {
+    pub(super) topic: Cow<'a, str>,
+    pub(super) default_topic: Cow<'a, str>,
+    pub(super) default_queues: i32,
+    pub(super) queue_id: i32,
+    pub(super) sys_flag: i32,
+    pub(super) born_timestamp: i64,
+    pub(super) flag: i32,
+    pub(super) properties: Cow<'a, str>,
+    pub(super) reconsume_times: i32,
+    pub(super) max_reconsume_times: Option<i32>,
+    pub(super) batch: bool,
 }
 
 impl<'a> Fields<'a> {
-    fn read(frame: &'a Frame) -> Result<Fields<'a>> {
-        let long = frame.request_code() == RequestCode::SEND_MESSAGE;
+    pub(super) fn read(frame: &'a Frame) -> Result<Fields<'a>> {
+        let long = matches!(frame.request_code(), RequestCode::SEND_MESSAGE | RequestCode::SEND_REPLY_MESSAGE);
         let mut fields = Fields::default();
         // One bit for each field that must be there.
         let mut seen = 0u16;
@@ -170,7 +170,7 @@ impl Broker {
         }
     }
 
-    fn admit_send(&self, fields: &Fields<'_>, call: &Call<'_>) -> Result<Arc<Topic>, Refusal> {
+    pub(super) fn admit_send(&self, fields: &Fields<'_>, call: &Call<'_>) -> Result<Arc<Topic>, Refusal> {
         let name = fields.topic.as_ref();
         let known = self.set.topics.get(name);
         let writable = self.set.perm.load(Ordering::SeqCst) & perm::WRITE != 0;
@@ -237,6 +237,7 @@ impl Broker {
         if half {
             transaction::park(&mut new, &mut properties, &unique_id);
         }
+        let recall_handle = delay.recall_handle(&self.set, &topic.name, &unique_id);
         if new.body.len() > self.set.settings.message_limit || properties.len() > MAX_PROPERTIES {
             return Err(self.too_large());
         }
@@ -249,7 +250,7 @@ impl Broker {
             self.set.half_stored(&place);
         }
         let msg_id = self.set.message_id(place.commit_log_offset);
-        Ok(reply(msg_id, target_queue, place.queue_offset, Some(unique_id)))
+        Ok(SendReply { recall_handle, ..reply(msg_id, target_queue, place.queue_offset, Some(unique_id)) })
     }
 
     /// Where a message goes: to its topic, or from a retry topic that was retried too often to the dead letters.
@@ -314,7 +315,7 @@ impl Broker {
         Ok(reply(ids.join(","), queue_id, first.unwrap_or(0), unique_id))
     }
 
-    fn blank(&self, fields: &Fields<'_>, call: &Call<'_>) -> NewRecord {
+    pub(super) fn blank(&self, fields: &Fields<'_>, call: &Call<'_>) -> NewRecord {
         NewRecord {
             topic: "".into(),
             queue_id: 0,
@@ -350,7 +351,7 @@ impl Broker {
     }
 }
 
-fn pick_queue(fields: &Fields<'_>, topic: &Topic) -> Result<i32, Refusal> {
+pub(super) fn pick_queue(fields: &Fields<'_>, topic: &Topic) -> Result<i32, Refusal> {
     match (fields.queue_id, topic.write_queues) {
         (id, _) if id >= 0 => Ok(id),
         (_, 1..) => Ok(fastrand::i32(0..topic.write_queues)),
@@ -371,7 +372,7 @@ fn complete(sent: &str, cluster: &str) -> String {
     properties
 }
 
-fn reply(msg_id: String, queue_id: i32, queue_offset: i64, unique_id: Option<String>) -> SendReply {
+pub(super) fn reply(msg_id: String, queue_id: i32, queue_offset: i64, unique_id: Option<String>) -> SendReply {
     SendReply {
         msg_id,
         queue_id,

@@ -30,6 +30,9 @@ const WAKE_WITHIN: Duration = Duration::from_secs(1);
 pub(super) trait Service: Send + Sync {
     fn serve(&self, call: &mut Call<'_>) -> Handled;
 
+    /// A client answered what this server had asked it.
+    fn answered(&self, _link: &Arc<Link>, _frame: &Frame) {}
+
     /// A connection has ended.
     fn left(&self, link: &Arc<Link>);
 
@@ -350,7 +353,10 @@ impl Server {
     }
 
     fn serve(&self, link: &Arc<Link>, frame: &Frame, out: &mut Vec<u8>) {
-        if frame.is_response() || !link.is_open() {
+        if frame.is_response() {
+            return self.service.answered(link, frame);
+        }
+        if !link.is_open() {
             return;
         }
         self.recorder.add(&self.label, link.peer, frame);

@@ -132,6 +132,11 @@ impl Message {
         self.properties.get(key::TRANSACTION_PREPARED) == Some("true")
     }
 
+    /// Sets a property that users may not set themselves.
+    pub(crate) fn set_system_property(&mut self, name: &'static str, value: impl Into<String>) {
+        self.properties.set(name, value);
+    }
+
     pub(crate) fn shared_topic(&self) -> &Arc<str> {
         &self.topic
     }

@@ -13,6 +13,12 @@ pub(crate) mod key {
     pub(crate) const REAL_QUEUE_ID: &str = "REAL_QID";
     pub(crate) const INSTANCE_ID: &str = "INSTANCE_ID";
     pub(crate) const CLUSTER: &str = "CLUSTER";
+    pub(crate) const CORRELATION_ID: &str = "CORRELATION_ID";
+    pub(crate) const REPLY_TO_CLIENT: &str = "REPLY_TO_CLIENT";
+    pub(crate) const TTL: &str = "TTL";
+    pub(crate) const MESSAGE_TYPE: &str = "MSG_TYPE";
+    pub(crate) const ARRIVE_TIME: &str = "ARRIVE_TIME";
+    pub(crate) const PUSH_REPLY_TIME: &str = "PUSH_REPLY_TIME";
     pub(crate) const REGION: &str = "MSG_REGION";
     pub(crate) const TRACE_ON: &str = "TRACE_ON";
     pub(crate) const SHARDING_KEY: &str = "__SHARDINGKEY";
@@ -58,13 +64,13 @@ pub(crate) mod key {
         CHECK_IMMUNITY_SECONDS,
         TRANSACTION_ID,
         INSTANCE_ID,
-        "CORRELATION_ID",
-        "REPLY_TO_CLIENT",
-        "TTL",
-        "ARRIVE_TIME",
-        "PUSH_REPLY_TIME",
+        CORRELATION_ID,
+        REPLY_TO_CLIENT,
+        TTL,
+        ARRIVE_TIME,
+        PUSH_REPLY_TIME,
         CLUSTER,
-        "MSG_TYPE",
+        MESSAGE_TYPE,
         "POP_CK",
         "POP_CK_OFFSET",
         "1ST_POP_TIME",

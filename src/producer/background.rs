@@ -45,7 +45,7 @@ struct State {
     degraded: Option<SendResult>,
     /// No further attempt is made, for this reason.
     stopped: Option<Option<Exhaustion>>,
-    end: Option<(Delivery, Permit)>,
+    end: Option<(Delivery, Option<Permit>)>,
 }
 
 /// What is to be done once the state is unlocked.
@@ -65,8 +65,19 @@ pub(super) fn start(
     delivery: Delivery,
     permit: Permit,
 ) {
-    let topic = prepared.topic.clone();
-    let wanted = target.clone();
+    prepare(shared, prepared, target, rules, deadline, delivery, Some(permit)).start();
+}
+
+/// Makes a send ready to be [started](Background::start). Without a permit the caller bounds it.
+pub(super) fn prepare(
+    shared: &Arc<Shared>,
+    prepared: Prepared,
+    target: Target,
+    rules: Rules,
+    deadline: Deadline,
+    delivery: Delivery,
+    permit: Option<Permit>,
+) -> Arc<Background> {
     let state = State {
         course: Course::new(rules, target, deadline),
         route: None,
@@ -75,17 +86,33 @@ pub(super) fn start(
         stopped: None,
         end: Some((delivery, permit)),
     };
-    let send = Arc::new(Background { shared: shared.clone(), prepared, deadline, state: Mutex::new(state) });
-    let (template, queues) = (&shared.settings.send.template_topic, shared.settings.send.default_queues);
-    let with_route = send.clone();
-    shared.core.routes().publish_async(&shared.core, &topic, template, queues, deadline, move |route| match route {
-        Ok(route) if wanted.is_missing_in(&route) => with_route.look_again(route),
-        Ok(route) => with_route.go(route),
-        Err(error) => with_route.end(Err(error)),
-    });
+    Arc::new(Background { shared: shared.clone(), prepared, deadline, state: Mutex::new(state) })
 }
 
 impl Background {
+    /// Begins. Never blocks; the end may be delivered within the call.
+    pub(super) fn start(self: &Arc<Self>) {
+        let (shared, with_route) = (&self.shared, self.clone());
+        let (template, queues) = (&shared.settings.send.template_topic, shared.settings.send.default_queues);
+        let (core, topic) = (&shared.core, &self.prepared.topic);
+        core.routes().publish_async(core, topic, template, queues, self.deadline, move |route| match route {
+            Ok(route) if with_route.is_missing_in(&route) => with_route.look_again(route),
+            Ok(route) => with_route.go(route),
+            Err(error) => with_route.end(Err(error)),
+        });
+    }
+
+    /// Makes no further attempt, and delivers no end. An attempt under way may still reach the broker.
+    pub(super) fn give_up(&self) {
+        // Dropped outside the lock: it owns the caller's closure.
+        let end = self.lock().end.take();
+        drop(end);
+    }
+
+    fn is_missing_in(&self, route: &Route) -> bool {
+        self.lock().course.target.is_missing_in(route)
+    }
+
     fn go(self: &Arc<Self>, route: Arc<Route>) {
         self.lock().route = Some(route);
         self.begin();

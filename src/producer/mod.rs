@@ -9,6 +9,8 @@ mod latency;
 mod pending;
 mod prepare;
 mod prepared_send;
+mod recall;
+mod request;
 mod retry;
 pub mod select;
 mod shared;

@@ -63,6 +63,9 @@ pub(super) fn batch(messages: &[Message], ids: &UniqueIds, limits: &Limits, inne
         if message.wait_store() != first.wait_store() {
             return Err(of("differs from the first in whether to wait for storage"));
         }
+        if message.is_reply() {
+            return Err(of("is a reply, which brokers do not hand on from a batch: send it by itself"));
+        }
         if message.is_delayed() {
             // A broker would deliver it at once.
             return Err(of("is delayed, which a batch cannot be: send it by itself"));

@@ -59,9 +59,9 @@ impl Sendable for Vec<Message> {}
 /// `submit` or `send_oneway`.
 #[must_use = "a prepared send does nothing until its verb is called"]
 pub struct PreparedSend<'a, M = Message> {
-    shared: &'a Arc<Shared>,
-    message: M,
-    timeout: Duration,
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) message: M,
+    pub(super) timeout: Duration,
     queue: Option<MessageQueue>,
     selector: Option<Selector<'a>>,
     retries: Option<u32>,
@@ -158,12 +158,12 @@ impl<'a, M> PreparedSend<'a, M> {
 }
 
 /// What is known once a send has passed its checks.
-struct Ready {
-    prepared: Prepared,
-    target: Target,
-    rules: Rules,
-    deadline: Deadline,
-    route: Option<Arc<Route>>,
+pub(super) struct Ready {
+    pub(super) prepared: Prepared,
+    pub(super) target: Target,
+    pub(super) rules: Rules,
+    pub(super) deadline: Deadline,
+    pub(super) route: Option<Arc<Route>>,
 }
 
 impl<M: Sendable> PreparedSend<'_, M> {
@@ -291,7 +291,7 @@ impl<M: Sendable> PreparedSend<'_, M> {
         Ok(())
     }
 
-    fn enter(&self, ready: &Ready, patient: bool) -> Result<Permit> {
+    pub(super) fn enter(&self, ready: &Ready, patient: bool) -> Result<Permit> {
         // A callback that sends must not wait for a window that only callbacks free.
         let may_wait = patient && !self.shared.core.callbacks()?.is_callback_thread();
         self.shared.window.enter(ready.prepared.body.len(), may_wait.then_some(ready.deadline))
@@ -310,7 +310,7 @@ impl<M: Sendable> PreparedSend<'_, M> {
     }
 
     /// Runs all checks, resolves the selector, and tells the hooks.
-    fn ready(&mut self, mode: SendMode, default_retries: u32) -> Result<Ready> {
+    pub(super) fn ready(&mut self, mode: SendMode, default_retries: u32) -> Result<Ready> {
         let deadline = Deadline::after(self.timeout);
         self.shared.check_open()?;
         let messages = self.message.messages();
@@ -367,7 +367,7 @@ impl<M: Sendable> PreparedSend<'_, M> {
     }
 }
 
-fn context_of<'c>(
+pub(super) fn context_of<'c>(
     shared: &'c Shared,
     mode: SendMode,
     messages: &'c [Message],

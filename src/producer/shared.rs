@@ -212,6 +212,10 @@ impl Shared {
         self.window.close();
         let before = self.window.in_flight();
         let left = if waits { self.window.drain(deadline.at()) } else { before };
+        if waits && left > 0 {
+            // Requests would wait for replies that nobody is there to take.
+            self.core.replies().end_all_of(self.group(), &Error::Closed { outcome: Outcome::Unknown });
+        }
         // Behind the sends, whose records it sends; a second closing may have more time.
         let traced = self.trace.as_ref().is_none_or(|trace| trace.close(waits.then_some(deadline)));
         if let Some(membership) = self.membership.get().filter(|_| first) {

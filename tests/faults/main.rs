@@ -15,6 +15,7 @@ mod closing;
 mod connecting;
 mod late;
 mod replies;
+mod reply;
 mod restart;
 mod stalled;
 mod trace;
@@ -49,6 +50,12 @@ const TESTS: &[(&str, fn())] = tests! {
         answers_for_others_do_not_prolong_a_call
         garbage_and_impossible_lengths
         a_server_that_goes_away;
+    reply:
+        a_reply_after_the_timeout
+        a_connection_that_is_cut_before_the_reply
+        a_requester_that_was_cut_off_is_known_again
+        a_broker_that_is_silent_on_the_request
+        a_broker_that_takes_no_heartbeats;
     busy:
         one_of_two_brokers_is_busy
         the_only_broker_is_busy;

@@ -26,6 +26,8 @@ mod order;
 mod priority;
 mod pull;
 mod query;
+mod recall;
+mod request_reply;
 mod retries;
 mod slaves;
 mod sql;

@@ -4,6 +4,8 @@ mod faults;
 mod groups;
 mod lifecycle;
 mod pull;
+mod recall;
+mod reply;
 mod routes;
 mod send;
 mod transactions;

@@ -5,6 +5,8 @@ pub(crate) mod heartbeat;
 pub(crate) mod offset;
 pub(crate) mod pull;
 pub(crate) mod query;
+pub(crate) mod recall;
+pub(crate) mod reply;
 pub(crate) mod route;
 pub(crate) mod send;
 pub(crate) mod topic;
