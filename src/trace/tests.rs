@@ -218,7 +218,7 @@ fn ends_of_transactions_and_recalls_are_records_too() {
         transaction_id: "TX",
         tags: "t",
         keys: "k1 k2",
-        store_host: &"10.0.0.2:10911".into(),
+        store_host: "10.0.0.2:10911",
         region: "",
         state: TransactionState::Rollback,
         from_check: true,

@@ -27,7 +27,6 @@ pub(crate) struct Tracer {
 }
 
 /// The end of a transaction, as [`Tracer::end_transaction`] is told it.
-#[allow(dead_code, reason = "for who ends transactions")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ending<'a> {
     pub(crate) topic: &'a Arc<str>,
@@ -37,7 +36,7 @@ pub(crate) struct Ending<'a> {
     /// Separated by blanks.
     pub(crate) keys: &'a str,
     /// The address the end was sent to.
-    pub(crate) store_host: &'a Arc<str>,
+    pub(crate) store_host: &'a str,
     /// Of the answer to the half message, or of its `MSG_REGION`; empty when it is not known.
     pub(crate) region: &'a str,
     pub(crate) state: TransactionState,
@@ -82,10 +81,11 @@ impl Tracer {
             let record = self.of_message(prepared, &prepared.properties, prepared.body.len(), &end, end.offset_ids);
             return self.dispatcher.add(record);
         }
-        let mut offset_ids = end.offset_ids.split(',');
+        let (mut offset_ids, mut offset_id) = (end.offset_ids.split(','), "");
         for item in batch::decode(&prepared.body).unwrap_or_default() {
             let properties = std::str::from_utf8(&item.properties).unwrap_or_default();
-            let offset_id = offset_ids.next().unwrap_or_default();
+            // A batch that is stored as one record has one id for all.
+            offset_id = offset_ids.next().unwrap_or(offset_id);
             self.dispatcher.add(self.of_message(prepared, properties, item.body.len(), &end, offset_id));
         }
     }
@@ -120,14 +120,13 @@ impl Tracer {
     }
 
     /// Records that a transaction was ended.
-    #[allow(dead_code, reason = "for who ends transactions")]
     pub(crate) fn end_transaction(&self, ending: Ending<'_>) {
         if self.dispatcher.is_trace_topic(ending.topic) || self.unwanted.load(Ordering::Relaxed) {
             return;
         }
         let event = EndTransaction {
             tags: ending.tags.to_owned(),
-            store_host: ending.store_host.clone(),
+            store_host: ending.store_host.into(),
             kind: MessageKind::End,
             transaction_id: ending.transaction_id.into(),
             state: ending.state,
