@@ -227,7 +227,9 @@ pub use consumer::{Filter, PreparedPull, PullConsumer, PullConsumerBuilder, Pull
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties};
 pub use producer::{
-    PendingError, PendingSend, PreparedSend, Producer, ProducerBuilder, SendError, Sendable, select, split_batch,
+    BatchingStats, BrokerState, BrokerStats, Latency, PendingError, PendingSend, PreparedSend, Producer,
+    ProducerBuilder, ProducerStats, RequestStats, SendError, Sendable, Stored, TraceStats, TransactionStats, select,
+    split_batch,
 };
 
 /// Compiles the examples of the README.

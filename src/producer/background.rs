@@ -184,6 +184,7 @@ impl Background {
 
     fn end(&self, result: Result<SendResult>) {
         let Some((delivery, permit)) = self.lock().end.take() else { return };
+        self.shared.stats.ended(&self.prepared, self.deadline.started(), &result);
         match delivery {
             Delivery::Forward(done) => {
                 drop(permit);
@@ -238,9 +239,11 @@ impl Drop for Background {
             };
             let error =
                 if self.shared.core.check_open().is_err() { Error::Closed { outcome: error.outcome() } } else { error };
+            let result = Err(error);
+            self.shared.stats.ended(&self.prepared, self.deadline.started(), &result);
             drop(permit);
             let (Delivery::Callback(done) | Delivery::Forward(done)) = delivery;
-            done(Err(error));
+            done(result);
         }
     }
 }

@@ -4,6 +4,7 @@ mod background;
 mod batch;
 mod builder;
 mod call;
+mod histogram;
 mod latency;
 mod pending;
 mod prepare;
@@ -11,6 +12,7 @@ mod prepared_send;
 mod retry;
 pub mod select;
 mod shared;
+mod stats;
 mod sync;
 mod window;
 
@@ -22,6 +24,9 @@ pub use batch::split_batch;
 pub use builder::ProducerBuilder;
 pub use pending::{PendingError, PendingSend};
 pub use prepared_send::{PreparedSend, Sendable};
+pub use stats::{
+    BatchingStats, BrokerState, BrokerStats, Latency, ProducerStats, RequestStats, Stored, TraceStats, TransactionStats,
+};
 
 use self::shared::Shared;
 use crate::client::{Client, CloseReport, QueryResult, SendResult};
