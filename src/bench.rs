@@ -226,7 +226,8 @@ impl Received {
 
 /// Returns how many requests a client has handed to its connections, and with how many writes they left.
 pub fn requests_and_writes(client: &Client) -> (u64, u64) {
-    let (requests, writes, _) = client.core().remoting().counts();
+    let counters = client.core().remoting().counters();
+    let (requests, writes) = (counters.requests.get(), counters.writes.get());
     (requests, writes)
 }
 

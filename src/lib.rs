@@ -159,6 +159,12 @@
 //! [`Client::find_message`], [`Client::query_messages`], which gives a [`QueryResult`]). An [`OffsetMessageId`] says
 //! where a broker stored a message.
 //!
+//! # Message trace
+//!
+//! With [`ProducerBuilder::trace`] a producer records what became of each message, where RocketMQ's own tools find it
+//! (`mqadmin queryMsgTraceById`, the dashboard). Records travel in the background, as messages of a topic that brokers have
+//! when they are started with `traceTopicEnable=true`; trouble with them never delays or fails a send. See [`Trace`].
+//!
 //! # Closing
 //!
 //! Dropping the last handle closes, and so does `close`, from any thread and as often as you like: no more work is
@@ -166,6 +172,14 @@
 //! left. `close_within` sets how long work may take to finish and returns a [`CloseReport`]. Closing a client closes
 //! its producers and consumers. In a callback, which runs on one of the client's own threads, closing only signals and
 //! does not wait. Whatever is used after it was closed fails with [`Error::Closed`].
+//!
+//! # Statistics
+//!
+//! [`Producer::stats`] returns [`ProducerStats`]: messages by outcome ([`Stored`] by status), retries, how long sends took
+//! ([`Latency`]), what is in flight, the brokers that are avoided ([`BrokerStats`], [`BrokerState`]), and counts of what
+//! else a producer does ([`BatchingStats`], [`TransactionStats`], [`RequestStats`], [`TraceStats`]). [`Client::stats`]
+//! returns [`ClientStats`]: connections ([`ConnectionStats`], [`ConnectionState`]), bytes, timeouts, and answers nobody
+//! waits for. Both are plain values with a text for people; counting costs a send about fifty instructions and no lock.
 //!
 //! # Testing without a server
 //!
@@ -217,10 +231,11 @@ mod producer;
 mod protocol;
 mod remoting;
 mod thread;
+mod trace;
 
 pub use client::{
-    BrokerRoute, Client, ClientBuilder, CloseReport, Credentials, QueryResult, SendContext, SendHook, SendMode,
-    SendResult, SendStatus, TopicRoute,
+    BrokerRoute, Client, ClientBuilder, ClientStats, CloseReport, ConnectionState, ConnectionStats, Credentials,
+    QueryResult, SendContext, SendHook, SendMode, SendResult, SendStatus, TopicRoute,
 };
 pub use code::{RequestCode, ResponseCode};
 pub use consumer::{Filter, PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
@@ -231,6 +246,7 @@ pub use producer::{
     ProducerBuilder, ProducerStats, RequestStats, SendError, Sendable, Stored, TraceStats, TransactionStats, select,
     split_batch,
 };
+pub use trace::Trace;
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Sender;
 
+use super::close::CloseReport;
 use super::core::Core;
-use super::heartbeat;
+use super::{heartbeat, namespace};
 use crate::error::{Error, Result};
 use crate::protocol::rpc::heartbeat::{ConsumerBody, HeartbeatBody, ProducerBody, UnregisterClient};
 use crate::remoting::{Deadline, ServerRequest};
@@ -28,8 +29,8 @@ pub(crate) struct Member {
     /// Where servers' requests for the group go; a bounded channel.
     pub(crate) mailbox: Option<Sender<ServerRequest>>,
     /// Closes the producer or consumer, which `Client::close` does before anything else. It must not keep the client
-    /// alive, and ends by [`Core::close_deadline`].
-    pub(crate) close: Box<dyn Fn() + Send + Sync>,
+    /// alive, and ends by [`Core::close_deadline`]. Its report becomes part of the client's.
+    pub(crate) close: Box<dyn Fn() -> CloseReport + Send + Sync>,
 }
 
 /// All groups of a client.
@@ -45,13 +46,14 @@ struct Entry {
     group: Arc<str>,
     consumer: Option<ConsumerBody>,
     mailbox: Option<Sender<ServerRequest>>,
-    close: Arc<dyn Fn() + Send + Sync>,
+    close: Arc<dyn Fn() -> CloseReport + Send + Sync>,
 }
 
 impl Groups {
     /// Adds a group, and tells the brokers at once.
     pub(crate) fn join(&self, core: &Arc<Core>, member: Member) -> Result<Membership> {
         let Member { kind, group, consumer, mailbox, close } = member;
+        namespace::check_group(core.namespace(), &group)?;
         let number = self.joined.fetch_add(1, Ordering::Relaxed);
         let entry = Entry { number, kind, group: group.clone(), consumer, mailbox, close: close.into() };
         let mut entries = self.lock();
@@ -90,7 +92,7 @@ impl Groups {
     }
 
     /// What closes the members: consumers first, because their listeners may be using the producers.
-    pub(super) fn closers(&self) -> Vec<Arc<dyn Fn() + Send + Sync>> {
+    pub(super) fn closers(&self) -> Vec<Arc<dyn Fn() -> CloseReport + Send + Sync>> {
         let entries = self.lock();
         let of = |kind| entries.iter().filter(move |entry| entry.kind == kind).map(|entry| entry.close.clone());
         of(GroupKind::Consumer).chain(of(GroupKind::Producer)).collect()

@@ -18,6 +18,7 @@ mod identity;
 mod job_queue;
 mod name_server;
 pub(crate) mod names;
+pub(crate) mod namespace;
 mod offsets;
 mod options;
 mod owner;
@@ -39,6 +40,7 @@ mod validation;
 #[cfg(test)]
 mod tests;
 
+pub use crate::remoting::{ConnectionState, ConnectionStats};
 pub use builder::ClientBuilder;
 pub use close::CloseReport;
 pub(crate) use core::Core;
@@ -50,5 +52,6 @@ pub(crate) use offsets::{check_offset, check_queue, is_connection_over, may_have
 pub use queries::QueryResult;
 pub(crate) use route::Route;
 pub use send::{SendResult, SendStatus};
+pub use stats::ClientStats;
 pub(crate) use stats::TraceCounters;
 pub use topic_route::{BrokerRoute, TopicRoute};

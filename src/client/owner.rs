@@ -28,11 +28,14 @@ impl Owner for Core {
             }
             _ => None,
         };
-        let Some(mailbox) = group.and_then(|group| self.groups().consumer_mailbox(&group)) else { return Err(request) };
+        let Some(mailbox) = group.and_then(|group| self.groups().consumer_mailbox(&self.own_name(&group))) else {
+            return Err(request);
+        };
         match mailbox.try_send(request) {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(request)) => Err(request),
             Err(TrySendError::Full(request)) => {
+                self.remoting().counters().received.dropped_requests.one();
                 log::warn!("{}: no room for request {} of a broker", request.addr, request.frame.request_code());
                 request.answer(ResponseCode::SYSTEM_BUSY, Some("the client is busy"), &NoFields, &[]);
                 Ok(())

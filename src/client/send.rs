@@ -107,6 +107,11 @@ impl SendResult {
         &self.reply.region_id
     }
 
+    /// Whether the broker wants traces.
+    pub(crate) fn trace_on(&self) -> bool {
+        self.reply.trace_on
+    }
+
     /// Returns how many attempts were made, the successful one included.
     pub fn attempts(&self) -> u32 {
         self.attempts

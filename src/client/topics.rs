@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::core::Core;
 use super::gather::{Server, gather};
-use super::{Client, names};
+use super::{Client, names, namespace};
 use crate::error::{Error, Exhaustion, Result};
 use crate::message::MessageQueue;
 use crate::protocol::rpc::topic::{CreateTopic, perm};
@@ -45,6 +45,7 @@ impl Client {
         }
         let core = self.core();
         core.check_open()?;
+        namespace::check_topic(core.namespace(), name)?;
         core.create_topic(&key_topic.into(), &name.into(), queues, core.request_deadline())
     }
 
@@ -100,7 +101,7 @@ impl Core {
         let route = self.routes().refresh(self, key_topic, deadline)?;
         let masters: Vec<Server> = route
             .brokers()
-            .filter_map(|(broker_name, addrs)| Some((broker_name, addrs.get(&0)?)))
+            .filter_map(|(broker_name, _)| Some((broker_name, route.master(broker_name)?)))
             .map(|(broker_name, addr)| Server { broker_name: broker_name.clone(), addr: addr.clone() })
             .collect();
         if masters.is_empty() {

@@ -11,6 +11,7 @@ use super::name_server::NameServer;
 use super::recorder::Recorder;
 use super::server::{Limits, Server, Service};
 use super::topics::{self, Topic};
+use super::vip::{self, Listening, Vip};
 use crate::error::{Error, Result};
 use crate::protocol::frame::MAX_FRAME;
 use crate::thread::Thread;
@@ -37,6 +38,7 @@ pub struct ClusterBuilder {
     broker_port: u16,
     recorded: usize,
     limits: Limits,
+    vip: bool,
     settings: Settings,
 }
 
@@ -50,6 +52,7 @@ impl Default for ClusterBuilder {
             broker_port: 0,
             recorded: 10_000,
             limits: Limits { frame: MAX_FRAME, connections: 1024 },
+            vip: false,
             settings: Settings {
                 cluster: "DefaultCluster".into(),
                 auto_create: true,
@@ -107,6 +110,15 @@ impl ClusterBuilder {
     /// Sets the port of the first broker's master; other servers take the ports behind it. 0, free ones, by default.
     pub fn broker_port(mut self, port: u16) -> ClusterBuilder {
         self.broker_port = port;
+        self
+    }
+
+    /// Makes brokers listen at their port minus two as well, where Apache's serve everything but pulls (Java: the VIP
+    /// channel). Off by default. With [`broker_port`](ClusterBuilder::broker_port) their ports then lie four apart.
+    ///
+    /// Requests that arrive there are recorded under `broker-a/vip`; faults apply to the first port only.
+    pub fn vip_channel(mut self, on: bool) -> ClusterBuilder {
+        self.vip = on;
         self
     }
 
@@ -194,12 +206,19 @@ impl ClusterBuilder {
         for (number, listeners) in listeners.into_iter().enumerate() {
             let name = broker_name(number);
             let members: Vec<(i64, SocketAddr)> =
-                (MASTER..).zip(listeners.iter()).map(|(id, (_, addr))| (id, *addr)).collect();
+                (MASTER..).zip(listeners.iter()).map(|(id, one)| (id, one.addr)).collect();
             let set = BrokerSet::new(name.as_str().into(), settings.clone(), members, clock.clone());
-            for (at, (listener, addr)) in listeners.into_iter().enumerate() {
+            for (at, Listening { listener, addr, second }) in listeners.into_iter().enumerate() {
                 let label = if at == 0 { name.clone() } else { format!("{name}/{at}") };
                 let broker = Arc::new(Broker::new(set.clone(), at));
+                let second = second.map(|(listener, addr)| {
+                    (server(format!("{label}/vip"), addr, Arc::new(Vip(broker.clone()))), listener)
+                });
                 let server = server(label, addr, broker.clone());
+                if let Some((second, listener)) = second {
+                    server.joins(&second);
+                    listening.push((second, listener));
+                }
                 brokers.push((broker, server.clone()));
                 listening.push((server, listener));
             }
@@ -246,26 +265,22 @@ impl ClusterBuilder {
         let listen = |addr: &String| {
             let wrong = || Error::invalid(format!("name server address {addr:?}: ip:port is expected"));
             let addr: SocketAddr = addr.parse().map_err(|_| wrong())?;
-            with_addr(listen::first(addr.ip(), addr.port())?)
+            let listener = listen::first(addr.ip(), addr.port())?;
+            let addr = listen::address(&listener)?;
+            Ok((listener, addr))
         };
         self.name_servers.iter().map(listen).collect()
     }
 
-    fn broker_listeners(&self) -> Result<Vec<Vec<(TcpListener, SocketAddr)>>> {
+    fn broker_listeners(&self) -> Result<Vec<Vec<Listening>>> {
         let mut next = self.broker_port;
         let mut listen = || {
-            let listener = listen::first(self.broker_ip, next)?;
-            next = if next == 0 { 0 } else { next.saturating_add(1) };
-            with_addr(listener)
+            let listening = vip::listen(self.broker_ip, next, self.vip)?;
+            next = if next == 0 { 0 } else { next.saturating_add(if self.vip { 4 } else { 1 }) };
+            Ok(listening)
         };
         (0..self.brokers).map(|_| (0..=self.slaves).map(|_| listen()).collect()).collect()
     }
-}
-
-fn with_addr(listener: TcpListener) -> Result<(TcpListener, SocketAddr)> {
-    let addr =
-        listener.local_addr().map_err(|error| Error::invalid(format!("a listener without an address: {error}")))?;
-    Ok((listener, addr))
 }
 
 fn broker_name(number: usize) -> String {

@@ -52,6 +52,12 @@ macro_rules! server_methods {
             self.server.disconnect();
         }
 
+        /// Answers every request that still arrives over a connection of now with `GO_AWAY`, as a server does that is being
+        /// shut down; oneway requests are dropped. New connections are accepted and served.
+        pub fn go_away(&self) {
+            self.server.go_away();
+        }
+
         /// Returns how many connections are open.
         pub fn connections(&self) -> usize {
             self.server.connections()

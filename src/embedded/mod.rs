@@ -51,6 +51,7 @@ mod sql;
 mod store;
 mod topic_requests;
 mod topics;
+mod vip;
 
 #[cfg(test)]
 mod tests;

@@ -147,6 +147,8 @@ fn system_topics(cluster: &str, broker: &str) -> Vec<Topic> {
     vec![
         Topic::new("SELF_TEST_TOPIC", 1),
         Topic::new("BenchmarkTest", 1024),
+        // Apache's brokers have it when they are told so (`traceTopicEnable`).
+        Topic::new("RMQ_SYS_TRACE_TOPIC", 1),
         Topic { perm: inherited, ..Topic::new(cluster, 16) },
         Topic { perm: inherited, ..Topic::new(broker, 1) },
         Topic::new("OFFSET_MOVED_EVENT", 1),

@@ -11,8 +11,8 @@ pub(crate) use id::UniqueIds;
 pub use outgoing::{Message, MessageBuilder};
 pub use properties::Properties;
 #[cfg(feature = "embedded")]
-pub(crate) use properties::{find_in_wire, wire_pairs};
-pub(crate) use properties::{key, write_property};
+pub(crate) use properties::find_in_wire;
+pub(crate) use properties::{key, wire_pairs, write_property};
 pub use queue::MessageQueue;
 pub use view::MessageView;
 pub(crate) use view::{Stored, sys_flag};

@@ -198,6 +198,16 @@ impl MessageView {
         self.stored.queue_offset = self.stored.queue_offset.saturating_add(delta);
     }
 
+    pub(crate) fn shared_topic(&self) -> &Arc<str> {
+        &self.stored.topic
+    }
+
+    /// Names the topic as users know it, where the wire knows it by another name.
+    pub(crate) fn rename(&mut self, topic: Arc<str>) {
+        self.queue = MessageQueue::new(topic.clone(), self.queue.shared_broker_name().clone(), self.queue.queue_id());
+        self.stored.topic = topic;
+    }
+
     pub(crate) fn stored(&self) -> &Stored {
         &self.stored
     }

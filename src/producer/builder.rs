@@ -9,6 +9,7 @@ use crate::client::hooks::{Hooks, SendContext, SendHook};
 use crate::client::send::SendSettings;
 use crate::client::{Client, GroupKind, Member, names};
 use crate::error::{Error, Result};
+use crate::trace::{Side, Trace, Tracer};
 
 impl Client {
     /// Prepares a producer of a group (Java: `DefaultMQProducer`). Nothing is sent before
@@ -27,6 +28,7 @@ pub struct ProducerBuilder {
     hooks: Hooks,
     window: (usize, usize),
     topics: Vec<Arc<str>>,
+    trace: Option<Trace>,
 }
 
 impl ProducerBuilder {
@@ -34,7 +36,12 @@ impl ProducerBuilder {
         let unit_mode = client.core().options().unit_mode;
         let settings = Settings {
             send: SendSettings { group, template_topic: "TBW102".into(), default_queues: 4, unit_mode },
-            limits: Limits { max_message_size: 4 * 1024 * 1024, compress_above: 4096, compress_level: 5 },
+            limits: Limits {
+                max_message_size: 4 * 1024 * 1024,
+                compress_above: 4096,
+                compress_level: 5,
+                namespace: client.core().namespace().cloned(),
+            },
             timeout: Duration::from_secs(3),
             retries: 2,
             async_retries: 2,
@@ -44,7 +51,14 @@ impl ProducerBuilder {
             avoid_slow: false,
             retry_when_not_ok: false,
         };
-        ProducerBuilder { client, settings, hooks: Hooks::default(), window: (10_000, 100 << 20), topics: Vec::new() }
+        ProducerBuilder {
+            client,
+            settings,
+            hooks: Hooks::default(),
+            window: (10_000, 100 << 20),
+            topics: Vec::new(),
+            trace: None,
+        }
     }
 
     /// Sets the time a send may take in all, its attempts, connecting and the route included. 3 s by default (Java:
@@ -83,7 +97,8 @@ impl ProducerBuilder {
     }
 
     /// Sets whether a message that was stored with a status other than `SEND_OK` is sent to another broker as well. Off by
-    /// default (Java: `retryAnotherBrokerWhenNotStoreOK`). Applies to synchronous sends.
+    /// default (Java: `retryAnotherBrokerWhenNotStoreOK`, which concerns synchronous sends only). When no broker does better,
+    /// the result is the one with that status.
     pub fn retry_when_not_ok(mut self, retry: bool) -> Self {
         self.settings.retry_when_not_ok = retry;
         self
@@ -121,8 +136,15 @@ impl ProducerBuilder {
         self
     }
 
-    /// Bounds the asynchronous sends under way by number and by bytes of their bodies. 10 000 and 100 MiB by default. At the
-    /// bound `send_async` and `submit` wait, their `try_` forms fail with [`Error::Busy`].
+    /// Bounds the asynchronous sends under way by number and by bytes of their bodies. 10 000 and 100 MiB by default, at
+    /// least 1 each. (Java: `enableBackpressureForAsyncMode`, `backPressureForAsyncSendNum` and
+    /// `backPressureForAsyncSendSize`, there off by default and at least 10 and 1 MiB.)
+    ///
+    /// At the bound `send_async` and `submit` wait within the send's timeout, and then fail with an
+    /// [`Error::Timeout`](crate::Error::Timeout) at [`Stage::Admission`](crate::Stage::Admission); their `try_` forms fail
+    /// with [`Error::Busy`] at once. Within a callback they do not wait either. A body larger than the bound is sent when
+    /// nothing else is under way, which smaller ones wait for (in Java it never is). A place is given back when the callback
+    /// has ended (in Java before it begins).
     pub fn async_window(mut self, messages: usize, bytes: usize) -> Self {
         self.window = (messages, bytes);
         self
@@ -163,6 +185,14 @@ impl ProducerBuilder {
         self
     }
 
+    /// Traces what is sent (Java: `enableTrace`): one record for each message, those of a batch included, once its result is
+    /// known. Off by default. A failed send is recorded as such unless nothing was sent; a oneway send has no result and no
+    /// record. Closing the producer sends what waits, within its grace period.
+    pub fn trace(mut self, trace: Trace) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
     /// Starts the producer: registers the group, and tells the brokers once they are known.
     ///
     /// Does not block, except for the routes of [`topics`](ProducerBuilder::topics).
@@ -174,7 +204,9 @@ impl ProducerBuilder {
         self.check()?;
         let core = self.client.core().clone();
         let window = Window::new(self.window.0, self.window.1);
-        let shared = Shared::new(core.clone(), self.settings, self.hooks, window);
+        let tracer = |trace| Tracer::start(&core, trace, &self.settings.send.group, Side::Produce);
+        let trace = self.trace.as_ref().map(tracer).transpose()?;
+        let shared = Shared::new(core.clone(), self.settings, self.hooks, window, trace);
         let closing = Arc::downgrade(&shared);
         let member = Member {
             kind: GroupKind::Producer,
@@ -182,9 +214,7 @@ impl ProducerBuilder {
             consumer: None,
             mailbox: None,
             close: Box::new(move || {
-                if let Some(shared) = closing.upgrade() {
-                    shared.close_with_client();
-                }
+                closing.upgrade().map_or_else(Default::default, |shared| shared.close_with_client())
             }),
         };
         shared.joined(core.groups().join(&core, member)?);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::client::names;
 use crate::client::send::Prepared;
+use crate::client::{names, namespace};
 use crate::error::{Error, Result};
 use crate::message::{Message, Properties, UniqueIds, key, sys_flag, write_property};
+use crate::protocol::namespace::Namespace;
 use crate::protocol::{batch, compress};
 
 /// The broker refuses more than 32 767 bytes after adding its own properties, for which this leaves room.
@@ -19,13 +20,15 @@ pub(super) struct Limits {
     pub(super) max_message_size: usize,
     pub(super) compress_above: usize,
     pub(super) compress_level: u32,
+    /// Where the topics are.
+    pub(super) namespace: Option<Namespace>,
 }
 
 /// Checks and prepares one message.
 pub(super) fn message(message: &Message, ids: &UniqueIds, limits: &Limits) -> Result<Prepared> {
     check(message, limits)?;
     let id = unique_id(message, ids);
-    let properties = wire_properties(message, &id)?;
+    let properties = wire_properties(message, &id, limits)?;
     let compressed = (message.body().len() >= limits.compress_above)
         .then(|| compress::zlib(message.body(), limits.compress_level))
         .flatten();
@@ -65,7 +68,7 @@ pub(super) fn batch(messages: &[Message], ids: &UniqueIds, limits: &Limits) -> R
             return Err(of("is delayed, which a batch cannot be: send it by itself"));
         }
         let id = unique_id(message, ids);
-        batch::encode(&mut body, message.flag(), message.body(), &wire_properties(message, &id)?);
+        batch::encode(&mut body, message.flag(), message.body(), &wire_properties(message, &id, limits)?);
         if number > 0 {
             all_ids.push(',');
         }
@@ -96,6 +99,7 @@ fn check(message: &Message, limits: &Limits) -> Result<()> {
         return Err(Error::Invalid { what: defect.clone() });
     }
     names::check_target_topic(message.topic())?;
+    namespace::check_topic(limits.namespace.as_ref(), message.topic())?;
     let size = message.body().len();
     if size == 0 {
         return Err(Error::invalid("the message body is empty: RocketMQ takes at least one byte"));
@@ -115,9 +119,11 @@ fn unique_id(message: &Message, ids: &UniqueIds) -> Arc<str> {
     }
 }
 
-fn wire_properties(message: &Message, id: &str) -> Result<String> {
+fn wire_properties(message: &Message, id: &str, limits: &Limits) -> Result<String> {
     let properties: &Properties = message.properties();
-    let len = properties.wire_len() + key::UNIQUE_ID.len() + id.len() + 2;
+    let instance = limits.namespace.as_ref().map(Namespace::name);
+    let instance_len = instance.map_or(0, |name| key::INSTANCE_ID.len() + name.len() + 2);
+    let len = properties.wire_len() + key::UNIQUE_ID.len() + id.len() + 2 + instance_len;
     if len > PROPERTIES_LIMIT {
         return Err(Error::invalid(format!("the properties have {len} bytes, at most {PROPERTIES_LIMIT} are allowed")));
     }
@@ -126,6 +132,9 @@ fn wire_properties(message: &Message, id: &str) -> Result<String> {
     if properties.get(key::UNIQUE_ID).is_none() {
         write_property(&mut text, key::UNIQUE_ID, id);
     }
+    if let Some(name) = instance {
+        write_property(&mut text, key::INSTANCE_ID, name);
+    }
     Ok(text)
 }
 
@@ -133,7 +142,7 @@ fn wire_properties(message: &Message, id: &str) -> Result<String> {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { max_message_size: 1000, compress_above: 100, compress_level: 5 };
+    const LIMITS: Limits = Limits { max_message_size: 1000, compress_above: 100, compress_level: 5, namespace: None };
 
     fn ids() -> UniqueIds {
         UniqueIds::new([127, 0, 0, 1].into())

@@ -19,6 +19,7 @@ use crate::message::MessageQueue;
 use crate::protocol::rpc::offset::MaxOffset;
 use crate::remoting::Deadline;
 use crate::thread;
+use crate::trace::Tracer;
 
 /// The settings of a producer.
 #[derive(Debug, Clone)]
@@ -46,6 +47,7 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) hooks: Hooks,
     pub(super) window: Arc<Window>,
+    pub(super) trace: Option<Tracer>,
     pub(super) stats: Counters,
     membership: OnceLock<Membership>,
     closed: AtomicBool,
@@ -55,14 +57,25 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(core: Arc<Core>, settings: Settings, hooks: Hooks, window: Window) -> Arc<Shared> {
+    pub(super) fn new(
+        core: Arc<Core>,
+        settings: Settings,
+        hooks: Hooks,
+        window: Window,
+        trace: Option<Tracer>,
+    ) -> Arc<Shared> {
+        let mut stats = Counters::default();
+        if let Some(trace) = &trace {
+            stats.trace = trace.counters().clone();
+        }
         Arc::new_cyclic(|me| Shared {
             me: me.clone(),
             core,
             settings,
             hooks,
             window: Arc::new(window),
-            stats: Counters::default(),
+            trace,
+            stats,
             membership: OnceLock::new(),
             closed: AtomicBool::new(false),
             faults: Mutex::default(),
@@ -171,8 +184,8 @@ impl Shared {
 
     /// As [`close`](Shared::close), as part of closing the client, which has a grace period of its own and happens on a
     /// thread that may wait.
-    pub(super) fn close_with_client(&self) {
-        self.close_by(self.core.close_deadline().unwrap_or_else(|| Deadline::after(self.default_grace())), true);
+    pub(super) fn close_with_client(&self) -> CloseReport {
+        self.close_by(self.core.close_deadline().unwrap_or_else(|| Deadline::after(self.default_grace())), true)
     }
 
     fn close_by(&self, deadline: Deadline, waits: bool) -> CloseReport {
@@ -180,11 +193,13 @@ impl Shared {
         self.window.close();
         let before = self.window.in_flight();
         let left = if waits { self.window.drain(deadline.at()) } else { before };
+        // Behind the sends, whose records it sends; a second closing may have more time.
+        let traced = self.trace.as_ref().is_none_or(|trace| trace.close(waits.then_some(deadline)));
         if let Some(membership) = self.membership.get().filter(|_| first) {
             // From a callback only the announcement is sent; nobody waits for the brokers to take note.
             membership.leave(Deadline::after(if waits { LEAVE } else { Duration::ZERO }));
         }
-        CloseReport::of_calls(before.saturating_sub(left), left, waits && left == 0)
+        CloseReport::of_calls(before.saturating_sub(left), left, waits && left == 0 && traced)
     }
 }
 

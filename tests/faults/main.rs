@@ -17,6 +17,7 @@ mod late;
 mod replies;
 mod restart;
 mod stalled;
+mod trace;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -57,6 +58,8 @@ const TESTS: &[(&str, fn())] = tests! {
     stalled:
         a_peer_that_stops_reading_and_resumes
         a_broker_that_never_reads;
+    trace:
+        a_stalled_trace_broker;
     restart:
         kill_and_restart_under_sixteen_threads;
     closing:

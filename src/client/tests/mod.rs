@@ -165,7 +165,7 @@ fn member(kind: GroupKind, group: &str) -> Member {
         subscription_data_set: Vec::new(),
         unit_mode: false,
     });
-    Member { kind, group: group.into(), consumer, mailbox: None, close: Box::new(|| ()) }
+    Member { kind, group: group.into(), consumer, mailbox: None, close: Box::new(CloseReport::default) }
 }
 
 fn join(client: &Client, kind: GroupKind, group: &str) -> crate::error::Result<Membership> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::{BatchingStats, ProducerStats, RequestStats, Stored, TransactionStats};
+use super::{BatchingStats, ProducerStats, RequestStats, Stored, TraceStats, TransactionStats};
 use crate::client::send::Prepared;
 use crate::client::{SendResult, SendStatus, TraceCounters};
 use crate::error::{Error, Outcome, Result};
@@ -44,6 +44,17 @@ struct Stripe {
     ok: Counter,
     oneway: Counter,
     bytes: Counter,
+}
+
+impl TraceCounters {
+    fn snapshot(&self) -> TraceStats {
+        TraceStats {
+            recorded: self.recorded.get(),
+            sent: self.sent.get(),
+            dropped: self.dropped.get(),
+            failed: self.failed.get(),
+        }
+    }
 }
 
 impl Counters {
@@ -144,7 +155,7 @@ impl Counters {
             batching: self.batching.snapshot(),
             transactions: self.transactions.snapshot(),
             requests: self.requests.snapshot(),
-            trace: super::TraceStats { recorded: self.trace.recorded.get(), dropped: self.trace.dropped.get() },
+            trace: self.trace.snapshot(),
         }
     }
 }
