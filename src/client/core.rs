@@ -97,6 +97,11 @@ impl Core {
         self.lifecycle.deadline()
     }
 
+    /// Takes over threads that are about to end, and that nobody else can join.
+    pub(crate) fn inherit(&self, threads: Vec<crate::thread::Thread>) {
+        self.lifecycle.inherit(threads);
+    }
+
     pub(crate) fn routes(&self) -> &Routes {
         &self.routes
     }

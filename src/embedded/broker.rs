@@ -17,6 +17,7 @@ use super::reply::Pushes;
 use super::server::Service;
 use super::store::{Place, Store};
 use super::topics::{Topic, Topics};
+use super::transaction::{self, HalfMessages};
 use crate::code::{RequestCode, ResponseCode};
 use crate::protocol::filter::java_hash;
 use crate::protocol::frame::Frame;
@@ -34,6 +35,7 @@ pub(super) struct Settings {
     pub(super) message_limit: usize,
     pub(super) store_limit: usize,
     pub(super) delay_scale: f64,
+    pub(super) transactions: transaction::Settings,
     pub(super) slave_read: bool,
     pub(super) recall: bool,
     pub(super) credentials: Option<(String, String)>,
@@ -57,6 +59,7 @@ pub(super) struct BrokerSet {
     pub(super) topics: Topics,
     pub(super) offsets: Offsets,
     pub(super) delayed: Mutex<Delayed>,
+    pub(super) half_messages: Mutex<HalfMessages>,
     pub(super) members: Vec<Member>,
     /// What the broker allows as a whole.
     pub(super) perm: AtomicI32,
@@ -82,6 +85,7 @@ impl BrokerSet {
             topics: Topics::new(&settings.cluster, &name, settings.auto_create, &settings.topics),
             offsets: Offsets::new(),
             delayed: Mutex::default(),
+            half_messages: Mutex::default(),
             members: members.into_iter().map(member).collect(),
             perm: AtomicI32::new(perm::READ | perm::WRITE),
             suggested: AtomicI64::new(MASTER),
@@ -115,7 +119,7 @@ impl BrokerSet {
         let known = Known::new(new.properties());
         let tag_code = known.tags.map_or(0, java_hash);
         let keys = known.keys.unwrap_or_default().split(' ').filter(|key| !key.is_empty()).chain(known.unique_id);
-        let place = self.store().append(&new.topic, new.queue_id, record, tag_code, now_millis(), keys);
+        let place = self.store().append((&new.topic, new.queue_id), new.count(), record, tag_code, now_millis(), keys);
         self.arrived(&new.topic, new.queue_id, &place);
         place
     }
@@ -138,6 +142,7 @@ impl BrokerSet {
         self.topics.reset();
         self.offsets.clear();
         self.delayed.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.half_messages.lock().unwrap_or_else(PoisonError::into_inner) = HalfMessages::default();
     }
 
     pub(super) fn remove_topic(&self, topic: &str) {
@@ -204,8 +209,10 @@ impl Service for Broker {
             RequestCode::GET_CONSUMER_LIST_BY_GROUP => self.consumer_list(call),
             RequestCode::CHECK_CLIENT_CONFIG => self.check_client(call),
             RequestCode::UPDATE_AND_CREATE_TOPIC => self.create_topic(call),
+            RequestCode::GET_TOPIC_CONFIG => self.topic_config(call),
             RequestCode::DELETE_TOPIC_IN_BROKER => self.delete_topic(call),
             RequestCode::CONSUMER_SEND_MSG_BACK => self.send_back(call),
+            RequestCode::END_TRANSACTION => self.end_transaction(call),
             _ => call.unsupported(),
         }
     }
@@ -235,6 +242,9 @@ impl Service for Broker {
         let next = earlier(next, self.pushes.fail_due(now));
         // What is due while the master is down is delivered when it is up again.
         let delivers = !self.is_slave() && self.set.has_master();
-        earlier(next, if delivers { self.set.deliver_due(now) } else { None })
+        if !delivers {
+            return next;
+        }
+        earlier(earlier(next, self.set.deliver_due(now)), self.check_transactions(now))
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Groups {
 struct Table {
     consumers: HashMap<Arc<str>, Group>,
     producers: HashMap<Arc<str>, Vec<Client>>,
+    /// Where the round over the clients of producer groups stands.
+    round: usize,
     /// The connection of each client with producers, where replies go. As in Java it is set when a group first comes over a
     /// connection, and goes with the first group of the client that leaves.
     clients: HashMap<Arc<str>, Arc<Link>>,
@@ -169,6 +171,15 @@ impl Groups {
         let table = self.lock();
         let clients = table.producers.get(group).map(Vec::as_slice).unwrap_or_default();
         clients.iter().map(|client| client.id.to_string()).collect()
+    }
+
+    /// The connection of a client in a producer group, another one each time.
+    pub(super) fn next_producer(&self, group: &str) -> Option<Arc<Link>> {
+        let mut table = self.lock();
+        table.round = table.round.wrapping_add(1);
+        let clients = table.producers.get(group).filter(|clients| !clients.is_empty())?;
+        let in_turn = (0..clients.len()).map(|step| &clients[table.round.wrapping_add(step) % clients.len()].link);
+        in_turn.into_iter().find(|link| link.is_open()).cloned()
     }
 
     /// Forgets a connection and tells the groups it was in.

@@ -10,8 +10,10 @@ use super::broker::Broker;
 use super::call::{Call, Handled};
 use super::delay::{self, Delay};
 use super::name_server::FAQ;
+use super::priority;
 use super::records::{Known, NewRecord, plain};
 use super::topics::{self, DEAD_LETTER_PREFIX, RETRY_PREFIX, Topic};
+use super::transaction;
 use crate::code::{RequestCode, ResponseCode};
 use crate::error::{Error, Result};
 use crate::message::{find_in_wire, key, write_property};
@@ -138,7 +140,7 @@ fn refuse<T>(code: ResponseCode, remark: impl Into<String>) -> Result<T, Refusal
 impl Broker {
     pub(super) fn send(&self, call: &mut Call<'_>) -> Handled {
         let frame = call.frame;
-        let fields = match Fields::read(frame) {
+        let mut fields = match Fields::read(frame) {
             Ok(fields) => fields,
             Err(error) => return call.unreadable(&error),
         };
@@ -153,6 +155,7 @@ impl Broker {
             if fields.batch {
                 self.store_batch(&fields, call, &topic, queue_id)
             } else {
+                let queue_id = priority::settle(&mut fields.properties, &topic, queue_id);
                 self.store_one(&fields, call, &topic, queue_id)
             }
         });
@@ -212,7 +215,10 @@ impl Broker {
             write_property(&mut properties, key::UNIQUE_ID, &id);
             id
         });
-        if known.prepared.is_some_and(|flag| flag.eq_ignore_ascii_case("true")) {
+        // Retries by old clients still carry the mark.
+        let retried = fields.reconsume_times > 0 && known.delay.is_some();
+        let half = !retried && known.prepared.is_some_and(|flag| flag.eq_ignore_ascii_case("true"));
+        if half && !self.set.settings.transactions.enabled {
             let ip = self.member().addr.ip();
             let remark = format!("the broker[{ip}] sending transaction message is forbidden");
             return refuse(ResponseCode::NO_PERMISSION, remark);
@@ -225,8 +231,12 @@ impl Broker {
             properties: Bytes::new(),
             ..self.blank(fields, call)
         };
-        let delay = if dead { Delay::None } else { delay::requested(&known)? };
+        // That of a half message counts from its commit.
+        let delay = if dead || half { Delay::None } else { delay::requested(&known)? };
         let parked = delay.park(&mut new, &mut properties);
+        if half {
+            transaction::park(&mut new, &mut properties, &unique_id);
+        }
         let recall_handle = delay.recall_handle(&self.set, &topic.name, &unique_id);
         if new.body.len() > self.set.settings.message_limit || properties.len() > MAX_PROPERTIES {
             return Err(self.too_large());
@@ -235,6 +245,9 @@ impl Broker {
         let place = self.set.put(&new);
         if let Some(deliver_at) = parked {
             self.set.deliver_later(&delay, deliver_at, place.sequence);
+        }
+        if half {
+            self.set.half_stored(&place);
         }
         let msg_id = self.set.message_id(place.commit_log_offset);
         Ok(SendReply { recall_handle, ..reply(msg_id, target_queue, place.queue_offset, Some(unique_id)) })
@@ -283,6 +296,11 @@ impl Broker {
         };
         // Since 5.4 the members keep their own properties and get none of the batch's.
         let blank = NewRecord { topic: topic.name.clone(), queue_id, ..self.blank(fields, call) };
+        let unique_id = find_in_wire(&fields.properties, key::UNIQUE_ID).map(str::to_owned);
+        if unique_id.is_some() && topic.stores_inner_batches() {
+            let reply = reply(String::new(), queue_id, 0, unique_id);
+            return Ok(self.store_inner_batch(NewRecord { body, ..blank }, &fields.properties, items.len(), reply));
+        }
         let mut ids = Vec::with_capacity(items.len());
         let mut first = None;
         for item in items {
@@ -294,7 +312,6 @@ impl Broker {
             first.get_or_insert(place.queue_offset);
             ids.push(self.set.message_id(place.commit_log_offset));
         }
-        let unique_id = find_in_wire(&fields.properties, key::UNIQUE_ID).map(str::to_owned);
         Ok(reply(ids.join(","), queue_id, first.unwrap_or(0), unique_id))
     }
 

@@ -26,7 +26,13 @@ pub(crate) mod key {
     pub(crate) const TIMER_DELAY_MILLIS: &str = "TIMER_DELAY_MS";
     pub(crate) const TIMER_DELIVER_MILLIS: &str = "TIMER_DELIVER_MS";
     pub(crate) const TRANSACTION_PREPARED: &str = "TRAN_MSG";
+    pub(crate) const PRIORITY: &str = "_SYS_MSG_PRIORITY_";
     pub(crate) const INNER_COUNT: &str = "INNER_NUM";
+    pub(crate) const PRODUCER_GROUP: &str = "PGROUP";
+    pub(crate) const CHECK_IMMUNITY_SECONDS: &str = "CHECK_IMMUNITY_TIME_IN_SECONDS";
+    pub(crate) const TRANSACTION_CHECKS: &str = "TRANSACTION_CHECK_TIMES";
+    /// Brokers 5.0 and later put it on half messages, and it stays on those that are committed.
+    pub(crate) const TRANSACTION_ID: &str = "__transactionId__";
 
     /// Names that users may not set themselves: the protocol gives them a meaning. `__SHARDINGKEY` is not among them.
     pub(super) const RESERVED: &[&str] = &[
@@ -38,7 +44,7 @@ pub(crate) mod key {
         REAL_TOPIC,
         REAL_QUEUE_ID,
         TRANSACTION_PREPARED,
-        "PGROUP",
+        PRODUCER_GROUP,
         "MIN_OFFSET",
         "MAX_OFFSET",
         "BUYER_ID",
@@ -54,8 +60,9 @@ pub(crate) mod key {
         "MAX_RECONSUME_TIMES",
         "CONSUME_START_TIME",
         "TRAN_PREPARED_QUEUE_OFFSET",
-        "TRANSACTION_CHECK_TIMES",
-        "CHECK_IMMUNITY_TIME_IN_SECONDS",
+        TRANSACTION_CHECKS,
+        CHECK_IMMUNITY_SECONDS,
+        TRANSACTION_ID,
         INSTANCE_ID,
         CORRELATION_ID,
         REPLY_TO_CLIENT,
@@ -67,6 +74,8 @@ pub(crate) mod key {
         "POP_CK",
         "POP_CK_OFFSET",
         "1ST_POP_TIME",
+        PRIORITY,
+        "__LITE_TOPIC",
         INNER_COUNT,
         "INNER_BASE",
         "DUP_INFO",

@@ -10,8 +10,8 @@ use super::call::{Course, Target};
 use super::retry::{Next, Rules};
 use super::shared::Shared;
 use super::window::Permit;
-use crate::client::Route;
 use crate::client::send::{Prepared, SendResult};
+use crate::client::{Route, SendStatus};
 use crate::error::{Error, Exhaustion, Outcome, Result, Stage};
 use crate::protocol::request::Answer;
 use crate::protocol::rpc::send::SendMessage;
@@ -41,6 +41,8 @@ struct State {
     route: Option<Arc<Route>>,
     /// Attempts whose end has not come.
     under_way: usize,
+    /// A success with a status that is not OK, kept while better is tried.
+    degraded: Option<SendResult>,
     /// No further attempt is made, for this reason.
     stopped: Option<Option<Exhaustion>>,
     end: Option<(Delivery, Option<Permit>)>,
@@ -80,6 +82,7 @@ pub(super) fn prepare(
         course: Course::new(rules, target, deadline),
         route: None,
         under_way: 0,
+        degraded: None,
         stopped: None,
         end: Some((delivery, permit)),
     };
@@ -168,6 +171,7 @@ impl Background {
             return;
         }
         let result = answer.and_then(|answer| self.read(&mut state, index, &answer));
+        let result = result.and_then(|sent| self.accept(&mut state, index, sent));
         let step = match result {
             Ok(sent) => Step::End(Ok(sent)),
             Err(error) => {
@@ -187,6 +191,16 @@ impl Background {
         let made = &course.made[index];
         let result = self.prepared.result(answer, &made.queue, attempts, duplicated);
         result.map_err(|error| error.with_addr(&made.addr))
+    }
+
+    /// A message that was stored less durably than asked for is tried elsewhere, when that is wanted.
+    fn accept(&self, state: &mut State, index: usize, sent: SendResult) -> Result<SendResult> {
+        if sent.status() == SendStatus::Ok || !self.shared.settings.retry_when_not_ok {
+            return Ok(sent);
+        }
+        let (addr, status) = (state.course.made[index].addr.clone(), sent.status().to_string().into());
+        state.degraded = Some(sent);
+        Err(Error::NotDurable { addr, status })
     }
 
     /// An attempt has used its share of the time: another may begin beside it.
@@ -213,6 +227,9 @@ impl Background {
 
     fn end(&self, result: Result<SendResult>) {
         let Some((delivery, permit)) = self.lock().end.take() else { return };
+        if let Some(trace) = &self.shared.trace {
+            trace.sent(&self.prepared, self.deadline.started(), result.as_ref());
+        }
         self.shared.stats.ended(&self.prepared, self.deadline.started(), &result);
         match delivery {
             Delivery::Forward(done) => {
@@ -248,10 +265,12 @@ impl State {
         }
     }
 
-    /// Ends the send with an error once no attempt is under way and none will be begun.
-    fn conclude(&self) -> Step {
+    /// Ends the send once no attempt is under way and none will be begun: with what was kept, else with an error.
+    fn conclude(&mut self) -> Step {
         match self.stopped {
-            Some(because) if self.under_way == 0 => Step::End(Err(self.course.error(because))),
+            Some(because) if self.under_way == 0 => {
+                Step::End(self.degraded.take().ok_or_else(|| self.course.error(because)))
+            }
             _ => Step::Wait,
         }
     }
@@ -268,7 +287,7 @@ impl Drop for Background {
             };
             let error =
                 if self.shared.core.check_open().is_err() { Error::Closed { outcome: error.outcome() } } else { error };
-            let result = Err(error);
+            let result = state.degraded.take().ok_or(error);
             self.shared.stats.ended(&self.prepared, self.deadline.started(), &result);
             drop(permit);
             let (Delivery::Callback(done) | Delivery::Forward(done)) = delivery;

@@ -16,6 +16,7 @@ pub mod select;
 mod shared;
 mod stats;
 mod sync;
+mod transaction;
 mod window;
 
 use std::ops::RangeBounds;
@@ -28,6 +29,9 @@ pub use pending::{PendingError, PendingSend};
 pub use prepared_send::{PreparedSend, Sendable};
 pub use stats::{
     BatchingStats, BrokerState, BrokerStats, Latency, ProducerStats, RequestStats, Stored, TraceStats, TransactionStats,
+};
+pub use transaction::{
+    Transaction, TransactionProducer, TransactionProducerBuilder, TransactionResolution, TransactionSendResult,
 };
 
 use self::shared::Shared;

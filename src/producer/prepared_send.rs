@@ -69,6 +69,7 @@ pub struct PreparedSend<'a, M = Message> {
     retry_unknown: bool,
     attempt_timeout: Option<Duration>,
     buffered: bool,
+    pub(super) inner_batch: bool,
 }
 
 impl<M> std::fmt::Debug for PreparedSend<'_, M> {
@@ -92,6 +93,7 @@ impl<'a, M> PreparedSend<'a, M> {
             retry_unknown: shared.settings.retry_unknown,
             attempt_timeout: shared.settings.attempt_timeout,
             buffered: false,
+            inner_batch: false,
             shared,
         }
     }
@@ -315,7 +317,7 @@ impl<M: Sendable> PreparedSend<'_, M> {
         let (ids, limits) = (self.shared.core.unique_ids(), &self.shared.settings.limits);
         let prepared = match messages {
             [message] if !self.message.is_batch() => prepare::message(message, ids, limits)?,
-            messages => prepare::batch(messages, ids, limits)?,
+            messages => prepare::batch(messages, ids, limits, self.inner_batch)?,
         };
         let mut route = None;
         if let Some(selector) = self.selector.take() {

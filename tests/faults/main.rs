@@ -18,6 +18,8 @@ mod replies;
 mod reply;
 mod restart;
 mod stalled;
+mod trace;
+mod transactions;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -64,8 +66,18 @@ const TESTS: &[(&str, fn())] = tests! {
     stalled:
         a_peer_that_stops_reading_and_resumes
         a_broker_that_never_reads;
+    trace:
+        a_stalled_trace_broker;
     restart:
         kill_and_restart_under_sixteen_threads;
+    transactions:
+        an_end_that_is_lost
+        an_end_that_cannot_be_sent
+        a_broker_killed_between_half_and_commit
+        a_restart_between_half_and_check
+        a_storm_of_ten_thousand_checks
+        checks_that_panic
+        a_check_that_never_returns;
     closing:
         closing_while_sends_run
         dropping_without_closing

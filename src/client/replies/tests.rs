@@ -7,6 +7,7 @@ use crate::client::Client;
 use crate::client::peer::{Peer, Reply, eventually, refuse};
 use crate::code::RequestCode;
 use crate::message::Properties;
+use crate::protocol::compress::Compression;
 use crate::protocol::frame::{self, Head, HeaderKind};
 use crate::protocol::rpc::offset::MaxOffset;
 use crate::remoting::Deadline;
@@ -87,8 +88,7 @@ fn a_reply_ends_the_request_it_belongs_to_once_and_others_are_counted() {
 
 #[test]
 fn a_compressed_reply_is_inflated_up_to_the_limit_by_whoever_waits() {
-    let body = compress::zlib(&[b'x'; 5000], 5).unwrap();
-    let flag = sys_flag::COMPRESSED | sys_flag::ZLIB;
+    let (body, flag) = Compression::Zlib.deflate(&[b'x'; 5000], None).unwrap();
     let read = |limit| {
         let frame = frame::decode_whole(&pushed(1, &push(Some("a"), flag), &body)).unwrap();
         Pushed::read(&frame).unwrap().into_view(limit)

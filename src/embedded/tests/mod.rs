@@ -8,6 +8,7 @@ mod recall;
 mod reply;
 mod routes;
 mod send;
+mod transactions;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -10,3 +10,4 @@ pub(crate) mod reply;
 pub(crate) mod route;
 pub(crate) mod send;
 pub(crate) mod topic;
+pub(crate) mod transaction;
