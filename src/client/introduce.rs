@@ -51,7 +51,8 @@ pub(crate) fn introduce(
 }
 
 fn masters_of(route: &Route) -> BTreeSet<Arc<str>> {
-    route.brokers().filter_map(|(name, _)| route.master(name).cloned()).collect()
+    // At the advertised address, where heartbeats go: the way to a client leads over one connection.
+    route.brokers().filter_map(|(_, addrs)| addrs.get(&0).cloned()).collect()
 }
 
 fn tell(
@@ -152,7 +153,7 @@ impl Introduction {
 
     fn greet(self) {
         let Introduction { core, addr, left, until } = self;
-        let Some(body) = core.groups().heartbeat(core.client_id()) else {
+        let Some(body) = core.heartbeat_body() else {
             return core.introductions().over(addr, left, false);
         };
         let (to, broker) = (core.clone(), addr.clone());

@@ -38,8 +38,8 @@ impl Producer {
 impl Shared {
     fn recall(&self, topic: &str, handle: &str) -> Result<String> {
         self.check_open()?;
-        let broker_name: Arc<str> = check(topic, handle)?.broker_name.into();
         let (topic, deadline): (Arc<str>, _) = (topic.into(), Deadline::after(self.settings.timeout));
+        let broker_name: Arc<str> = check(&topic, &self.core.wire_name(&topic), handle)?.broker_name.into();
         let addr = self.master(&topic, &broker_name, deadline)?;
         let request = RecallMessage {
             broker_name: Some(broker_name),
@@ -67,7 +67,8 @@ impl Shared {
     }
 }
 
-fn check(topic: &str, handle: &str) -> Result<RecallHandle> {
+/// `wire_topic` is the topic as the broker knows it, which stands in the handle.
+fn check(topic: &str, wire_topic: &str, handle: &str) -> Result<RecallHandle> {
     names::check_topic(topic)?;
     if topic.starts_with("%RETRY%") || topic.starts_with("%DLQ%") {
         return Err(Error::invalid(format!("messages of topic {topic} cannot be recalled")));
@@ -77,7 +78,7 @@ fn check(topic: &str, handle: &str) -> Result<RecallHandle> {
             "{handle:?} is not a recall handle: it comes from SendResult::recall_handle"
         )));
     };
-    if read.topic != topic {
+    if read.topic != wire_topic {
         return Err(Error::invalid(format!("the recall handle belongs to topic {}, not {topic}", read.topic)));
     }
     Ok(read)
@@ -108,8 +109,8 @@ mod tests {
             deliver_millis: 1,
             message_id: "AC11".into(),
         };
-        assert_eq!(check("T", &handle.encode()).unwrap(), handle);
-        let refused = |topic: &str, text: &str| check(topic, text).unwrap_err().to_string();
+        assert_eq!(check("T", "T", &handle.encode()).unwrap(), handle);
+        let refused = |topic: &str, text: &str| check(topic, topic, text).unwrap_err().to_string();
         assert!(refused("T", "").contains("not a recall handle"));
         assert!(refused("T", "a handle").contains("not a recall handle"));
         assert!(refused("U", &handle.encode()).contains("belongs to topic T"));
