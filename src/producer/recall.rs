@@ -38,7 +38,8 @@ impl Producer {
 impl Shared {
     fn recall(&self, topic: &str, handle: &str) -> Result<String> {
         self.check_open()?;
-        let broker_name: Arc<str> = check(topic, handle)?.broker_name.into();
+        let recalled = check(topic, handle)?;
+        let broker_name: Arc<str> = recalled.broker_name.into();
         let (topic, deadline): (Arc<str>, _) = (topic.into(), Deadline::after(self.settings.timeout));
         let addr = self.master(&topic, &broker_name, deadline)?;
         let request = RecallMessage {
@@ -47,7 +48,11 @@ impl Shared {
             handle: handle.to_owned(),
             topic,
         };
-        let answer = self.core.remoting().call(&addr, &request, &[], deadline).map_err(explain)?;
+        let answered = self.core.remoting().call(&addr, &request, &[], deadline).map_err(explain);
+        if let Some(trace) = &self.trace {
+            trace.recalled(&request.topic, &recalled.message_id, answered.as_ref().map(|answer| &answer.frame));
+        }
+        let answer = answered?;
         Ok(answer.header().map_err(|error| error.with_addr(&addr))?.message_id)
     }
 
