@@ -27,7 +27,6 @@ pub(crate) struct Tracer {
 }
 
 /// The end of a transaction, as [`Tracer::end_transaction`] is told it.
-#[allow(dead_code, reason = "for who ends transactions")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ending<'a> {
     pub(crate) topic: &'a Arc<str>,
@@ -120,7 +119,6 @@ impl Tracer {
     }
 
     /// Records that a transaction was ended.
-    #[allow(dead_code, reason = "for who ends transactions")]
     pub(crate) fn end_transaction(&self, ending: Ending<'_>) {
         if self.dispatcher.is_trace_topic(ending.topic) || self.unwanted.load(Ordering::Relaxed) {
             return;

@@ -595,3 +595,63 @@ fn javas_producer_of_the_group_answers_for_what_was_sent_here() {
     let visible = scene.arrived_within(SOME_CHECKS, 1);
     assert_eq!((visible[0].body_text(), visible[0].transaction_id()), (Some(&*text), Some(&*id)));
 }
+
+#[test]
+fn in_a_namespace_transactions_end_and_are_checked_under_the_users_names() {
+    let (scene, _up) = scene(1);
+    let client = scene.cluster.builder().namespace("transactions").build().unwrap();
+    let topic = scene.topic.clone();
+    client.create_topic("TBW102", &topic, 1).unwrap();
+    eventually(PATIENCE, || client.publish_queues(&topic).map_err(|error| error.to_string()));
+    let (sender, checked) = mpsc::channel();
+    let producer = client
+        .transaction_producer(&*scene.group)
+        .producer(|producer| producer.timeout(PATIENCE))
+        .check(move |half| {
+            sender.send((half.topic().to_owned(), body(half))).unwrap_or_default();
+            if body(half) == "asked" { Commit } else { Unknown }
+        })
+        .start()
+        .unwrap();
+    assert_eq!(producer.group(), scene.group);
+    producer.begin(Message::new(&*topic, "told")).unwrap().commit().unwrap();
+    drop(producer.begin(Message::new(&*topic, "asked")).unwrap());
+    let (checked_topic, _) = checked.recv_timeout(SOME_CHECKS).expect("it is checked");
+    assert_eq!(checked_topic, topic);
+    let scene = Scene { client: client.clone(), ..scene };
+    let found = scene.arrived_within(SOME_CHECKS, 2);
+    assert_eq!(crate::support::sorted_bodies(&found), ["asked", "told"]);
+}
+
+#[test]
+fn ends_are_traced_whoever_told_them() {
+    let (cluster, client) = own(false);
+    let (hurried, asking) = own(true);
+    for (cluster, client, from_check) in [(&cluster, &client, false), (&hurried, &asking, true)] {
+        let producer = client
+            .transaction_producer("g")
+            .producer(|producer| producer.trace(rocketmq_blocking::Trace::default()))
+            .check(|_| Commit)
+            .start()
+            .unwrap();
+        let begun = producer.begin(Message::builder("T", "x").tag("t").key("k1").key("k2")).unwrap();
+        let id = begun.transaction_id().to_owned();
+        match from_check {
+            true => drop(begun),
+            false => drop(begun.commit().unwrap()),
+        }
+        eventually(PATIENCE, || if cluster.stored_count("T") == 1 { Ok(()) } else { Err("it is not visible yet") });
+        producer.close().unwrap();
+        let traces = cluster.stored("RMQ_SYS_TRACE_TOPIC");
+        let records = traces.iter().flat_map(|trace| trace.body_text().unwrap().split('\u{2}'));
+        let ends: Vec<Vec<&str>> = records
+            .filter(|record| record.starts_with("EndTransaction"))
+            .map(|record| record.split('\u{1}').collect())
+            .collect();
+        let addr = cluster.broker("broker-a").addr().to_string();
+        let told = if from_check { "true" } else { "false" };
+        let expected = ["g", "T", &id, "t", "k1 k2", &addr, "2", &id, "COMMIT_MESSAGE", told];
+        assert_eq!(ends.len(), 1, "{traces:?}");
+        assert_eq!(ends[0][3..], expected);
+    }
+}

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::super::shared::Shared;
-use super::end;
+use super::end::{self, Half};
 use super::resolution::TransactionResolution;
 use crate::client::{Client, SendResult};
 use crate::error::Result;
@@ -16,27 +16,27 @@ use crate::error::Result;
 #[must_use = "dropped without commit or rollback, the transaction's end is unknown until the broker asks"]
 pub struct Transaction {
     shared: Arc<Shared>,
-    sent: SendResult,
+    half: Half,
     answered: bool,
     /// Last, so that everything else is gone should this close the client.
     _client: Client,
 }
 
 impl Transaction {
-    pub(super) fn new(shared: Arc<Shared>, client: Client, sent: SendResult) -> Transaction {
-        Transaction { shared, sent, answered: false, _client: client }
+    pub(super) fn new(shared: Arc<Shared>, client: Client, half: Half) -> Transaction {
+        Transaction { shared, half, answered: false, _client: client }
     }
 
     /// Returns where the half message is stored: the queue is the one it will appear in, the offset that of the internal
     /// queue it waits in.
     pub fn sent(&self) -> &SendResult {
-        &self.sent
+        &self.half.sent
     }
 
     /// Returns the transaction's id, which is the message's unique id. Consumers and the check find it in
     /// [`MessageView::transaction_id`](crate::MessageView::transaction_id).
     pub fn transaction_id(&self) -> &str {
-        self.sent.transaction_id().unwrap_or_else(|| self.sent.message_id())
+        self.half.sent.transaction_id().unwrap_or_else(|| self.half.sent.message_id())
     }
 
     /// Makes the message visible to consumers.
@@ -60,8 +60,8 @@ impl Transaction {
 
     fn end(mut self, resolution: TransactionResolution) -> Result<SendResult> {
         self.answered = true;
-        end::send(&self.shared, &self.sent, resolution)?;
-        Ok(self.sent.clone())
+        end::send(&self.shared, &self.half, resolution)?;
+        Ok(self.half.sent.clone())
     }
 }
 
@@ -77,6 +77,6 @@ impl Drop for Transaction {
 
 impl fmt::Debug for Transaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transaction").field("sent", &self.sent).finish_non_exhaustive()
+        f.debug_struct("Transaction").field("sent", &self.half.sent).finish_non_exhaustive()
     }
 }

@@ -9,9 +9,9 @@ use crate::client::Asked;
 use crate::error::{Error, Result};
 use crate::message::{MessageView, key};
 use crate::protocol::frame::Frame;
-use crate::protocol::record;
 use crate::protocol::rpc::transaction::{CheckTransaction, EndTransaction};
 use crate::remoting::Deadline;
+use crate::trace::Ending;
 
 /// The user's code that knows how a transaction ended.
 pub(super) type Check = Arc<dyn Fn(&MessageView) -> TransactionResolution + Send + Sync>;
@@ -25,7 +25,7 @@ pub(super) struct Checker {
 impl Checker {
     /// Runs the check for a question, and answers the `newest` one about the same half message to the broker it came from.
     pub(super) fn answer(&self, asked: &Asked, newest: impl FnOnce() -> Option<Asked>) {
-        let decided = read(&asked.frame, self.shared.core.options().body_limit).map(|half| (self.ask(&half), half));
+        let decided = self.read(&asked.frame).map(|half| (self.ask(&half), half));
         let answered = newest().and_then(|newest| match &decided {
             Ok((resolution, half)) => self.tell(&newest, half, *resolution).err(),
             Err(error) => Some(error.clone()),
@@ -41,7 +41,31 @@ impl Checker {
         let deadline = Deadline::after(self.shared.settings.timeout);
         self.shared.core.remoting().oneway(&asked.addr, &answer, &[], deadline, false)?;
         self.shared.stats.transactions.checks_answered.one();
+        if let Some(trace) = &self.shared.trace {
+            trace.end_transaction(Ending {
+                topic: half.queue().shared_topic(),
+                message_id: &half.message_id(),
+                transaction_id: half.transaction_id().unwrap_or_default(),
+                tags: half.tag().unwrap_or_default(),
+                keys: half.property(key::KEYS).unwrap_or_default(),
+                store_host: &asked.addr,
+                region: half.property(key::REGION).unwrap_or_default(),
+                state: resolution.traced(),
+                from_check: true,
+            });
+        }
         Ok(())
+    }
+
+    fn read(&self, frame: &Frame) -> Result<MessageView> {
+        let header: CheckTransaction = frame.header()?;
+        let broker_name = header.broker_name.unwrap_or_else(|| "".into());
+        let (views, error) = self.shared.core.views(frame.body_bytes(), &broker_name);
+        match (views.into_iter().next(), error) {
+            (Some(half), _) => Ok(half),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(Error::malformed("a check without the message it is about")),
+        }
     }
 
     fn ask(&self, half: &MessageView) -> TransactionResolution {
@@ -50,17 +74,6 @@ impl Checker {
             log::error!("producer {group}: the check of transaction {id} panicked, which leaves its end unknown");
             TransactionResolution::Unknown
         })
-    }
-}
-
-fn read(frame: &Frame, body_limit: usize) -> Result<MessageView> {
-    let header: CheckTransaction = frame.header()?;
-    let broker_name = header.broker_name.unwrap_or_else(|| "".into());
-    let (views, error) = record::views(frame.body_bytes(), &broker_name, body_limit);
-    match (views.into_iter().next(), error) {
-        (Some(half), _) => Ok(half),
-        (None, Some(error)) => Err(error),
-        (None, None) => Err(Error::malformed("a check without the message it is about")),
     }
 }
 

@@ -6,29 +6,61 @@ use super::super::shared::Shared;
 use super::resolution::TransactionResolution;
 use crate::client::{Route, SendResult};
 use crate::error::{Error, Outcome, Result};
-use crate::message::OffsetMessageId;
+use crate::message::{Message, OffsetMessageId, key};
 use crate::protocol::rpc::transaction::EndTransaction;
 use crate::remoting::Deadline;
+use crate::trace::Ending;
+
+/// A half message that is stored.
+#[derive(Debug)]
+pub(super) struct Half {
+    pub(super) sent: SendResult,
+    /// What was sent, when the end is traced: a trace names its tag and keys.
+    pub(super) traced: Option<Message>,
+}
 
 /// Tells the broker that has the half message how its transaction ended, oneway. Blocks until the kernel took the request,
 /// at most for the producer's timeout. A failure is logged, whatever the caller does with it.
-pub(super) fn send(shared: &Shared, sent: &SendResult, resolution: TransactionResolution) -> Result<()> {
-    let told = tell(shared, sent, resolution);
+pub(super) fn send(shared: &Shared, half: &Half, resolution: TransactionResolution) -> Result<()> {
+    let told = tell(shared, &half.sent, resolution);
     let counts = &shared.stats.transactions;
     match resolution {
         TransactionResolution::Commit => counts.committed.one(),
         TransactionResolution::Rollback => counts.rolled_back.one(),
         TransactionResolution::Unknown => counts.unknown.one(),
     }
-    if let Err(error) = &told {
-        counts.ends_failed.one();
-        let (group, id) = (shared.group(), sent.message_id());
-        log::warn!("producer {group}: the {resolution} of transaction {id} is left to the broker's check: {error}");
+    match told {
+        Ok(addr) => {
+            trace(shared, half, resolution, &addr);
+            Ok(())
+        }
+        Err(error) => {
+            counts.ends_failed.one();
+            let (group, id) = (shared.group(), half.sent.message_id());
+            log::warn!("producer {group}: the {resolution} of transaction {id} is left to the broker's check: {error}");
+            Err(error)
+        }
     }
-    told
 }
 
-fn tell(shared: &Shared, sent: &SendResult, resolution: TransactionResolution) -> Result<()> {
+fn trace(shared: &Shared, half: &Half, resolution: TransactionResolution, addr: &Arc<str>) {
+    let (Some(trace), Some(message)) = (&shared.trace, &half.traced) else { return };
+    let sent = &half.sent;
+    trace.end_transaction(Ending {
+        topic: message.shared_topic(),
+        message_id: sent.message_id(),
+        transaction_id: sent.transaction_id().unwrap_or_else(|| sent.message_id()),
+        tags: message.tag().unwrap_or_default(),
+        keys: message.property(key::KEYS).unwrap_or_default(),
+        store_host: addr,
+        region: sent.region_id(),
+        state: resolution.traced(),
+        from_check: false,
+    });
+}
+
+/// Returns the address it was told at.
+fn tell(shared: &Shared, sent: &SendResult, resolution: TransactionResolution) -> Result<Arc<str>> {
     let deadline = Deadline::after(shared.settings.timeout);
     let place: OffsetMessageId = sent.offset_message_id().parse()?;
     let (topic, broker_name) = (sent.queue().shared_topic(), sent.queue().shared_broker_name());
@@ -54,7 +86,7 @@ fn tell(shared: &Shared, sent: &SendResult, resolution: TransactionResolution) -
                 tried = Some(addr);
                 error
             }
-            told => return told,
+            told => return told.map(|()| addr),
         },
         Err(error) => error,
     };
@@ -62,7 +94,9 @@ fn tell(shared: &Shared, sent: &SendResult, resolution: TransactionResolution) -
     let newer =
         shared.core.routes().refresh(&shared.core, topic, deadline).and_then(|route| master(&route, broker_name));
     match newer {
-        Ok(addr) if Some(&addr) != tried.as_ref() => remoting.oneway(&addr, &request, &[], deadline, false),
+        Ok(addr) if Some(&addr) != tried.as_ref() => {
+            remoting.oneway(&addr, &request, &[], deadline, false).map(|()| addr)
+        }
         _ => Err(failed),
     }
 }

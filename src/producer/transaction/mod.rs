@@ -19,6 +19,7 @@ pub use builder::TransactionProducerBuilder;
 pub use resolution::{TransactionResolution, TransactionSendResult};
 
 use self::checkers::Checkers;
+use self::end::Half;
 use super::{Producer, SendError};
 use crate::client::{CloseReport, SendResult, SendStatus};
 use crate::error::{Error, Result};
@@ -84,8 +85,8 @@ impl TransactionProducer {
     /// [`Outcome::Unknown`]: crate::Outcome::Unknown
     pub fn begin(&self, message: impl Into<Message>) -> Result<Transaction, SendError> {
         let message = message.into();
-        match self.store_half(&message).and_then(|sent| self.durable(sent)) {
-            Ok(sent) => Ok(Transaction::new(self.producer.shared.clone(), self.producer.client.clone(), sent)),
+        match self.store_half(&message).and_then(|half| self.durable(half)) {
+            Ok(half) => Ok(Transaction::new(self.producer.shared.clone(), self.producer.client.clone(), half)),
             Err(error) => Err(SendError { error, message }),
         }
     }
@@ -106,15 +107,15 @@ impl TransactionProducer {
         local: impl FnOnce(&SendResult) -> TransactionResolution,
     ) -> Result<TransactionSendResult, SendError> {
         let message = message.into();
-        let sent = self.store_half(&message).map_err(|error| SendError { error, message })?;
-        let resolution = if sent.status() == SendStatus::Ok {
-            self.run(local, &sent)
+        let half = self.store_half(&message).map_err(|error| SendError { error, message })?;
+        let resolution = if half.sent.status() == SendStatus::Ok {
+            self.run(local, &half.sent)
         } else {
-            self.say_rolled_back(&sent);
+            self.say_rolled_back(&half.sent);
             TransactionResolution::Rollback
         };
-        let end_error = end::send(&self.producer.shared, &sent, resolution).err();
-        Ok(TransactionSendResult { sent, resolution, end_error })
+        let end_error = end::send(&self.producer.shared, &half, resolution).err();
+        Ok(TransactionSendResult { sent: half.sent, resolution, end_error })
     }
 
     fn run(
@@ -129,7 +130,7 @@ impl TransactionProducer {
         })
     }
 
-    fn store_half(&self, message: &Message) -> Result<SendResult> {
+    fn store_half(&self, message: &Message) -> Result<Half> {
         if message.is_delayed() {
             return Err(Error::invalid(
                 "a transactional message cannot be delayed: brokers ignore or lose the delay (delay_level, \
@@ -137,20 +138,24 @@ impl TransactionProducer {
             ));
         }
         self.watch(message.shared_topic());
-        let half = message.half(self.group(), self.first_check_seconds);
+        let shared = &self.producer.shared;
+        // In a property: names are given their namespace only in fields.
+        let half = message.half(&shared.core.wire_name(&shared.settings.send.group), self.first_check_seconds);
         let sent = self.producer.prepare(half).send()?;
-        self.producer.shared.stats.transactions.begun.one();
-        Ok(sent)
+        shared.stats.transactions.begun.one();
+        let traced = shared.trace.is_some().then(|| message.clone());
+        Ok(Half { sent, traced })
     }
 
     /// Lets a half message pass that was stored as it should be; rolls another one back.
-    fn durable(&self, sent: SendResult) -> Result<SendResult> {
-        if sent.status() == SendStatus::Ok {
-            return Ok(sent);
+    fn durable(&self, half: Half) -> Result<Half> {
+        if half.sent.status() == SendStatus::Ok {
+            return Ok(half);
         }
-        self.say_rolled_back(&sent);
+        self.say_rolled_back(&half.sent);
         // Should this fail, it has been logged, and the broker asks about a transaction that never was.
-        let _ = end::send(&self.producer.shared, &sent, TransactionResolution::Rollback);
+        let _ = end::send(&self.producer.shared, &half, TransactionResolution::Rollback);
+        let sent = &half.sent;
         let broker_name = sent.queue().shared_broker_name();
         let route = self.producer.shared.core.routes().cached(sent.queue().topic());
         let addr = route.and_then(|route| route.master(broker_name).cloned()).unwrap_or_else(|| broker_name.clone());

@@ -3,6 +3,7 @@ use std::fmt;
 use crate::client::SendResult;
 use crate::error::Error;
 use crate::protocol::rpc::transaction::end;
+use crate::trace::TransactionState;
 
 /// How a transaction ended, as far as its producer knows (Java: `LocalTransactionState`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +23,15 @@ impl TransactionResolution {
             TransactionResolution::Commit => end::COMMIT,
             TransactionResolution::Rollback => end::ROLLBACK,
             TransactionResolution::Unknown => end::UNKNOWN,
+        }
+    }
+
+    /// As traces have it.
+    pub(super) fn traced(self) -> TransactionState {
+        match self {
+            TransactionResolution::Commit => TransactionState::Commit,
+            TransactionResolution::Rollback => TransactionState::Rollback,
+            TransactionResolution::Unknown => TransactionState::Unknown,
         }
     }
 }
