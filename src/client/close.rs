@@ -42,7 +42,7 @@ impl CloseReport {
     }
 
     /// Adds what a member finished and gave up. Whether the client is completely closed is seen at its end.
-    fn add(&mut self, member: &CloseReport) {
+    pub(crate) fn add(&mut self, member: &CloseReport) {
         self.finished += member.finished;
         self.abandoned += member.abandoned;
         self.persisted += member.persisted;

@@ -211,7 +211,7 @@ impl ProducerBuilder {
     /// [`Error::Invalid`] for a setting out of range, [`Error::GroupInUse`] when this identity has a producer of the group
     /// already, [`Error::Closed`] when the client is closed; an unknown route of a named topic is logged, not an error.
     pub fn start(self) -> Result<Producer> {
-        self.launch(None, |_, _| ())
+        self.launch(None, |_, _| CloseReport::default())
     }
 
     /// As [`start`](ProducerBuilder::start), for a producer that may be asked about transactions: where the questions go,
@@ -219,7 +219,7 @@ impl ProducerBuilder {
     pub(super) fn launch(
         self,
         checks: Option<Arc<CheckQueue>>,
-        end_first: impl Fn(&Shared, Deadline) + Send + Sync + 'static,
+        end_first: impl Fn(&Shared, Deadline) -> CloseReport + Send + Sync + 'static,
     ) -> Result<Producer> {
         self.check()?;
         let core = self.client.core().clone();
@@ -237,8 +237,9 @@ impl ProducerBuilder {
             checks,
             close: Box::new(move || {
                 let Some(shared) = closing.upgrade() else { return CloseReport::default() };
-                end_first(&shared, shared.close_deadline());
-                shared.close_with_client()
+                let mut report = end_first(&shared, shared.close_deadline());
+                report.add(&shared.close_with_client());
+                report
             }),
         };
         shared.joined(core.groups().join(&core, member)?);

@@ -6,17 +6,17 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rocketmq_blocking::{
-    Client, Message, MessageQueue, MessageView, OffsetMessageId, Outcome, Producer, RequestCode, SendResult, Trace,
+    Client, Message, MessageQueue, MessageView, Outcome, Producer, RequestCode, SendResult, Trace,
     TransactionResolution, embedded, select,
 };
 
 use crate::support::{Feature, PATIENCE, Scene, eventually, live_variable, noise, say, scene, supports, unique};
 
 /// The topic of brokers that trace, `traceTopicEnable` set.
-const SYSTEM: &str = "RMQ_SYS_TRACE_TOPIC";
+pub(crate) const SYSTEM: &str = "RMQ_SYS_TRACE_TOPIC";
 
 /// Records leave at once, so that no test waits for the interval.
-fn at_once() -> Trace {
+pub(crate) fn at_once() -> Trace {
     Trace::default().batch(1)
 }
 
@@ -39,7 +39,7 @@ fn records(message: &MessageView) -> Vec<Vec<String>> {
 
 /// Waits for records of a send that can be found by `key`, and returns them.
 #[track_caller]
-fn found_in(client: &Client, topic: &str, key: &str) -> Vec<Vec<String>> {
+pub(crate) fn found_in(client: &Client, topic: &str, key: &str) -> Vec<Vec<String>> {
     eventually(PATIENCE, || {
         let told = |error: &dyn Display| format!("nothing in {topic} under {key}: {error}");
         let found = client.query_messages(topic, key, 32, ..).map_err(|error| told(&error))?;
@@ -365,37 +365,6 @@ fn traces_never_go_to_second_ports() {
         .collect();
     let expected = [("T", "broker-a/vip"), (SYSTEM, "broker-a")];
     assert_eq!(asked, expected.map(|(topic, server)| (topic.to_owned(), server.to_owned())));
-}
-
-#[test]
-fn a_transaction_leaves_records_of_its_half_message_and_its_end() {
-    let scene = Scene::with_queues(1);
-    let producer = scene
-        .client
-        .transaction_producer(&*scene.group)
-        .check(|_| TransactionResolution::Unknown)
-        .producer(|producer| producer.timeout(PATIENCE).trace(at_once()))
-        .start()
-        .unwrap();
-    let message = |key: &str| Message::builder(&*scene.topic, "x").tag("t").key(key);
-    let committed = producer.begin(message("k1")).unwrap().commit().unwrap();
-    let rolled_back = producer.send(message("k2"), |_| TransactionResolution::Rollback).unwrap();
-    for (sent, keys, state) in [(&committed, "k1", "COMMIT_MESSAGE"), (rolled_back.sent(), "k2", "ROLLBACK_MESSAGE")] {
-        let id = sent.message_id();
-        let records = eventually(PATIENCE, || {
-            let mut found = found_in(&scene.client, SYSTEM, id);
-            found.sort();
-            if found.len() == 2 { Ok(found) } else { Err(format!("{found:?}")) }
-        });
-        let [end, half] = &records[..] else { panic!("{records:?}") };
-        assert_eq!((&*half[0], &*half[11], &*half[13]), ("Pub", "1", "true"), "{half:?}");
-        let place: OffsetMessageId = sent.offset_message_id().parse().unwrap();
-        let place = place.store_host.to_string();
-        let transaction = sent.transaction_id().unwrap_or(id);
-        let expected = ["t", keys, &place, "2", transaction, state, "false"];
-        assert_eq!((&*end[0], &*end[3], &*end[4], &*end[5]), ("EndTransaction", &*scene.group, &*scene.topic, id));
-        assert_eq!(end[6..], expected, "{end:?}");
-    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! On Apache's server they run last and on a broker of their own, which one test restarts: the others wait meanwhile.
 
+mod traced;
+
 use std::collections::HashMap;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -594,4 +596,31 @@ fn javas_producer_of_the_group_answers_for_what_was_sent_here() {
     assert_eq!(java.line(), format!("checked {id} {text}"));
     let visible = scene.arrived_within(SOME_CHECKS, 1);
     assert_eq!((visible[0].body_text(), visible[0].transaction_id()), (Some(&*text), Some(&*id)));
+}
+
+#[test]
+fn in_a_namespace_transactions_end_and_are_checked_under_the_users_names() {
+    let (scene, _up) = scene(1);
+    let client = scene.cluster.builder().namespace("transactions").build().unwrap();
+    let topic = scene.topic.clone();
+    client.create_topic("TBW102", &topic, 1).unwrap();
+    eventually(PATIENCE, || client.publish_queues(&topic).map_err(|error| error.to_string()));
+    let (sender, checked) = mpsc::channel();
+    let producer = client
+        .transaction_producer(&*scene.group)
+        .producer(|producer| producer.timeout(PATIENCE))
+        .check(move |half| {
+            sender.send((half.topic().to_owned(), body(half))).unwrap_or_default();
+            if body(half) == "asked" { Commit } else { Unknown }
+        })
+        .start()
+        .unwrap();
+    assert_eq!(producer.group(), scene.group);
+    producer.begin(Message::new(&*topic, "told")).unwrap().commit().unwrap();
+    drop(producer.begin(Message::new(&*topic, "asked")).unwrap());
+    let (checked_topic, _) = checked.recv_timeout(SOME_CHECKS).expect("it is checked");
+    assert_eq!(checked_topic, topic);
+    let scene = Scene { client: client.clone(), ..scene };
+    let found = scene.arrived_within(SOME_CHECKS, 2);
+    assert_eq!(crate::support::sorted_bodies(&found), ["asked", "told"]);
 }

@@ -8,7 +8,7 @@ use super::TransactionProducer;
 use super::check::{Check, Checker};
 use super::checkers::Checkers;
 use super::resolution::TransactionResolution;
-use crate::client::{CheckQueue, Client};
+use crate::client::{CheckQueue, Client, CloseReport};
 use crate::error::{Error, Result};
 use crate::message::MessageView;
 use crate::remoting::Deadline;
@@ -105,10 +105,12 @@ impl TransactionProducerBuilder {
         let (dropped, checkers) = (checks.dropped().clone(), Arc::new(Checkers::new(checks.clone())));
         let closing = checkers.clone();
         let stop = move |shared: &Shared, deadline: Deadline| {
-            if !closing.stop(deadline.at(), true).ended {
+            let stopped = closing.stop(deadline.at(), true);
+            if !stopped.ended {
                 // The client gives its threads a little longer, and says so when that is not enough.
                 shared.core.inherit(closing.take_threads());
             }
+            CloseReport::of_calls(stopped.finished, stopped.left, stopped.ended)
         };
         let producer = self.producer.launch(Some(checks), stop)?;
         let _ = producer.shared.stats.transactions.checks_dropped.set(dropped);
