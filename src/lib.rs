@@ -227,7 +227,8 @@ pub use consumer::{Filter, PreparedPull, PullConsumer, PullConsumerBuilder, Pull
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties};
 pub use producer::{
-    PendingError, PendingSend, PreparedSend, Producer, ProducerBuilder, SendError, Sendable, select, split_batch,
+    AutoBatch, PendingError, PendingSend, PreparedSend, Producer, ProducerBuilder, SendError, Sendable, select,
+    split_batch,
 };
 
 /// Compiles the examples of the README.

@@ -1,5 +1,6 @@
 //! Sending: a blocking producer with synchronous, asynchronous and oneway sends.
 
+mod accumulator;
 mod background;
 mod batch;
 mod builder;
@@ -10,6 +11,7 @@ mod prepare;
 mod prepared_send;
 mod retry;
 pub mod select;
+mod sendable;
 mod shared;
 mod sync;
 mod window;
@@ -18,10 +20,12 @@ use std::ops::RangeBounds;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+pub use accumulator::AutoBatch;
 pub use batch::split_batch;
 pub use builder::ProducerBuilder;
 pub use pending::{PendingError, PendingSend};
-pub use prepared_send::{PreparedSend, Sendable};
+pub use prepared_send::PreparedSend;
+pub use sendable::Sendable;
 
 use self::shared::Shared;
 use crate::client::{Client, CloseReport, QueryResult, SendResult};

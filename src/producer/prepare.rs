@@ -44,6 +44,20 @@ pub(super) fn message(message: &Message, ids: &UniqueIds, limits: &Limits) -> Re
     })
 }
 
+/// Checks one message and appends it to a batch, for which the caller knows it to be fit; returns its unique id.
+pub(super) fn member(message: &Message, ids: &UniqueIds, limits: &Limits, out: &mut Vec<u8>) -> Result<Arc<str>> {
+    check(message, limits)?;
+    let id = unique_id(message, ids);
+    batch::encode(out, message.flag(), message.body(), &wire_properties(message, &id)?);
+    Ok(id)
+}
+
+/// Returns about how many bytes [`member`] appends.
+pub(super) fn member_size(message: &Message) -> usize {
+    // The unique id with its name: 56 digits for an IPv6 address.
+    batch::FIXED + message.body().len() + message.properties().wire_len() + key::UNIQUE_ID.len() + 2 + 56
+}
+
 /// Checks and prepares a batch: what applies to all its messages together is checked here, each by itself as well.
 pub(super) fn batch(messages: &[Message], ids: &UniqueIds, limits: &Limits) -> Result<Prepared> {
     let first = messages.first().ok_or_else(|| Error::invalid("the batch is empty"))?;

@@ -2,13 +2,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accumulator::Joined;
 use super::background::{self, Delivery};
 use super::call::Target;
 use super::pending::PendingSend;
 use super::retry::Rules;
+use super::sendable::Sendable;
 use super::shared::Shared;
 use super::window::Permit;
-use super::{SendError, prepare, sync};
+use super::{SendError, accumulator, prepare, sync};
 use crate::client::Route;
 use crate::client::hooks::{SendContext, SendMode};
 use crate::client::send::{Prepared, SendResult};
@@ -18,42 +20,6 @@ use crate::remoting::Deadline;
 
 /// Chooses a queue; see [`PreparedSend::select`].
 type Selector<'a> = Box<dyn FnOnce(&[MessageQueue], &Message) -> usize + Send + 'a>;
-
-/// What can be sent as one unit: a message, or several as a batch.
-pub trait Sendable: sealed::Sealed + Send + 'static {}
-
-mod sealed {
-    use crate::message::Message;
-
-    pub trait Sealed {
-        /// The messages, at least one unless a batch is empty.
-        fn messages(&self) -> &[Message];
-        fn is_batch(&self) -> bool;
-    }
-
-    impl Sealed for Message {
-        fn messages(&self) -> &[Message] {
-            std::slice::from_ref(self)
-        }
-
-        fn is_batch(&self) -> bool {
-            false
-        }
-    }
-
-    impl Sealed for Vec<Message> {
-        fn messages(&self) -> &[Message] {
-            self
-        }
-
-        fn is_batch(&self) -> bool {
-            true
-        }
-    }
-}
-
-impl Sendable for Message {}
-impl Sendable for Vec<Message> {}
 
 /// A send with options, made by [`Producer::prepare`](crate::Producer::prepare). It ends in a verb: `send`, `send_async`,
 /// `submit` or `send_oneway`.
@@ -69,6 +35,9 @@ pub struct PreparedSend<'a, M = Message> {
     retry_unknown: bool,
     attempt_timeout: Option<Duration>,
     buffered: bool,
+    auto_batch: bool,
+    /// A time or retries of its own keep it out of every batch.
+    has_own_rules: bool,
 }
 
 impl<M> std::fmt::Debug for PreparedSend<'_, M> {
@@ -92,6 +61,8 @@ impl<'a, M> PreparedSend<'a, M> {
             retry_unknown: shared.settings.retry_unknown,
             attempt_timeout: shared.settings.attempt_timeout,
             buffered: false,
+            auto_batch: shared.accumulator.on,
+            has_own_rules: false,
             shared,
         }
     }
@@ -99,6 +70,7 @@ impl<'a, M> PreparedSend<'a, M> {
     /// Sets the time for everything together: route, connection, all attempts, waiting. The producer's (3 s) by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self.has_own_rules = true;
         self
     }
 
@@ -123,6 +95,7 @@ impl<'a, M> PreparedSend<'a, M> {
     /// queue, for which the same queue is tried again, so that order is kept (`autoRetryTimes` of `SendMessageOrderly`).
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = Some(retries);
+        self.has_own_rules = true;
         self
     }
 
@@ -137,6 +110,7 @@ impl<'a, M> PreparedSend<'a, M> {
     /// setting by default, which is on, as in Java.
     pub fn retry_unknown(mut self, retry: bool) -> Self {
         self.retry_unknown = retry;
+        self.has_own_rules = true;
         self
     }
 
@@ -144,6 +118,15 @@ impl<'a, M> PreparedSend<'a, M> {
     /// broker can be tried.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = Some(timeout);
+        self.has_own_rules = true;
+        self
+    }
+
+    /// Sets whether the message may be gathered into a batch, see [`AutoBatch`](crate::AutoBatch); what is sent by itself in
+    /// any case stays so. As the producer is set by default; with `true` and a producer without automatic batching its
+    /// default settings hold.
+    pub fn auto_batch(mut self, batch: bool) -> Self {
+        self.auto_batch = batch;
         self
     }
 
@@ -170,6 +153,12 @@ impl<M: Sendable> PreparedSend<'_, M> {
     /// # Errors
     /// [`SendError`] with what was to be sent and the reason.
     pub fn send(mut self) -> Result<SendResult, SendError<M>> {
+        let joined = self.gathered(SendMode::Sync).map(|message| accumulator::send(self.shared, message));
+        let _alone = match joined {
+            Some(Joined::Ended(result)) => return result.map_err(|error| SendError { error, message: self.message }),
+            Some(Joined::Alone(alone)) => Some(alone),
+            None => None,
+        };
         let retries = self.shared.settings.retries;
         let result = self.ready(SendMode::Sync, retries).and_then(|ready| {
             let route = self.route(&ready)?;
@@ -260,6 +249,15 @@ impl<M: Sendable> PreparedSend<'_, M> {
         delivery: impl FnOnce(background::Done) -> Delivery,
         callback: impl FnOnce(Result<SendResult, SendError<M>>) + Send + 'static,
     ) -> Result<(), SendError<M>> {
+        if let Some(message) = self.gathered(SendMode::Async) {
+            let admitted = match accumulator::admit(self.shared, message, patient) {
+                Ok(admitted) => admitted,
+                Err(error) => return Err(SendError { error, message: self.message }),
+            };
+            let shared = self.shared.clone();
+            admitted.join(&shared, delivery(self.done(callback)));
+            return Ok(());
+        }
         let retries = self.shared.settings.async_retries;
         let admitted = self.ready(SendMode::Async, retries).and_then(|ready| {
             // Its threads are started now, so that their failing is an error here.
@@ -272,16 +270,33 @@ impl<M: Sendable> PreparedSend<'_, M> {
             Err(error) => return Err(SendError { error, message: self.message }),
         };
         let Ready { prepared, target, rules, deadline, .. } = ready;
-        let (shared, queue, message) = (self.shared.clone(), self.queue.take(), self.message);
-        let done: background::Done = Box::new(move |result| {
+        let shared = self.shared;
+        background::start(shared, prepared, target, rules, deadline, delivery(self.done(callback)), permit);
+        Ok(())
+    }
+
+    /// What is done at the end of a send whose sender does not wait.
+    fn done(self, callback: impl FnOnce(Result<SendResult, SendError<M>>) + Send + 'static) -> background::Done {
+        let (shared, queue, message) = (self.shared.clone(), self.queue, self.message);
+        Box::new(move |result| {
             if !shared.hooks.is_empty() {
                 let context = context_of(&shared, SendMode::Async, message.messages(), queue.as_ref());
                 shared.hooks.after(&context, result.as_ref().map(Some));
             }
             callback(result.map_err(|error| SendError { error, message }));
-        });
-        background::start(self.shared, prepared, target, rules, deadline, delivery(done), permit);
-        Ok(())
+        })
+    }
+
+    /// Returns the message if it is one that may travel with others.
+    fn gathered(&self, mode: SendMode) -> Option<&Message> {
+        if !self.auto_batch || self.has_own_rules || self.queue.is_some() || self.selector.is_some() {
+            return None;
+        }
+        match self.message.messages() {
+            [message] if !self.message.is_batch() => Some(message),
+            _ => None,
+        }
+        .filter(|message| accumulator::takes(self.shared, message, mode))
     }
 
     fn enter(&self, ready: &Ready, patient: bool) -> Result<Permit> {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
+use super::accumulator::{Accumulator, AutoBatch};
 use super::latency::{Faults, choose};
 use super::prepare::Limits;
 use super::retry::blames_broker;
@@ -32,6 +33,7 @@ pub(super) struct Settings {
     pub(super) avoid_faulty: bool,
     pub(super) avoid_slow: bool,
     pub(super) retry_when_not_ok: bool,
+    pub(super) auto_batch: Option<AutoBatch>,
 }
 
 /// How long a broker that failed may take to answer a probe.
@@ -45,6 +47,7 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) hooks: Hooks,
     pub(super) window: Arc<Window>,
+    pub(super) accumulator: Accumulator,
     membership: OnceLock<Membership>,
     closed: AtomicBool,
     faults: Mutex<Faults>,
@@ -56,6 +59,7 @@ impl Shared {
     pub(super) fn new(core: Arc<Core>, settings: Settings, hooks: Hooks, window: Window) -> Arc<Shared> {
         Arc::new_cyclic(|me| Shared {
             me: me.clone(),
+            accumulator: Accumulator::new(settings.auto_batch.as_ref(), settings.timeout),
             core,
             settings,
             hooks,
@@ -172,8 +176,14 @@ impl Shared {
     fn close_by(&self, deadline: Deadline, waits: bool) -> CloseReport {
         let first = !self.closed.swap(true, Ordering::AcqRel);
         self.window.close();
+        if let Some(me) = self.me.upgrade() {
+            Accumulator::close(&me);
+        }
         let before = self.window.in_flight();
         let left = if waits { self.window.drain(deadline.at()) } else { before };
+        if waits {
+            self.accumulator.drain(deadline.at());
+        }
         if let Some(membership) = self.membership.get().filter(|_| first) {
             // From a callback only the announcement is sent; nobody waits for the brokers to take note.
             membership.leave(Deadline::after(if waits { LEAVE } else { Duration::ZERO }));

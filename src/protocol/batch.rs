@@ -31,6 +31,17 @@ pub(crate) struct Item {
     pub(crate) properties: Bytes,
 }
 
+/// Cuts a batch body into its messages, which stay encoded.
+pub(crate) fn encoded(data: &Bytes) -> Result<Vec<Bytes>> {
+    let mut at = 0;
+    let cut = |item: Item| {
+        let start = at;
+        at += FIXED + item.body.len() + item.properties.len();
+        data.slice(start..at)
+    };
+    Ok(decode(data)?.into_iter().map(cut).collect())
+}
+
 /// Reads all messages of a batch body.
 pub(crate) fn decode(data: &Bytes) -> Result<Vec<Item>> {
     let mut items = Vec::new();
