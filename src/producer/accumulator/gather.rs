@@ -140,7 +140,7 @@ impl<M> Gather<M> {
     /// Adds a message, encoded as it stands in a batch. Returns what leaves because of it, and for when a tick is wanted.
     pub(super) fn add(
         &mut self,
-        now: Instant,
+        now: impl FnOnce() -> Instant,
         place: Place,
         deadline: Deadline,
         encoded: &[u8],
@@ -157,7 +157,7 @@ impl<M> Gather<M> {
             members: Vec::with_capacity(members),
             body: Vec::with_capacity(bytes.max(encoded.len())),
             deadline,
-            oldest: now,
+            oldest: now(),
         });
         if deadline.at() < open.deadline.at() {
             open.deadline = deadline;

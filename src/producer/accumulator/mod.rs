@@ -101,7 +101,7 @@ impl Accumulator {
     /// Adds a message and sends what is due because of it.
     fn add(shared: &Arc<Shared>, place: Place, deadline: Deadline, encoded: &[u8], member: Member) {
         let mut state = shared.accumulator.lock();
-        let (due, tick) = state.gather.add(Instant::now(), place, deadline, encoded, member);
+        let (due, tick) = state.gather.add(Instant::now, place, deadline, encoded, member);
         let closed = state.closed;
         // Closing has sent what was gathered by then; what had its place already follows.
         let rest = if closed { state.gather.take_all() } else { Vec::new() };
