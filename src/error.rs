@@ -337,9 +337,19 @@ impl Error {
     }
 }
 
-/// Remarks with which brokers up to 5.2 wrap a refusal they made before storing anything, although the code is 1.
-const REFUSAL_REMARKS: [&str; 6] =
-    ["AclException", "request queueId", "the topic", "The specified topic", "topic[", "broker is not writeable"];
+/// Remarks with which brokers up to 5.2 wrap a refusal they made before storing anything, although the code is 1; and the
+/// one with which all refuse a batch that is too large.
+const REFUSAL_REMARKS: [&str; 7] = [
+    "AclException",
+    "request queueId",
+    "the topic",
+    "The specified topic",
+    "topic[",
+    "broker is not writeable",
+    BATCH_TOO_LARGE,
+];
+/// In the remark of the code 1 that answers a batch larger than the broker takes.
+pub(crate) const BATCH_TOO_LARGE: &str = "message body size exceeded";
 
 fn refusal(code: ResponseCode, remark: &str) -> Outcome {
     if code == ResponseCode::SYSTEM_ERROR && !REFUSAL_REMARKS.iter().any(|known| remark.contains(known)) {

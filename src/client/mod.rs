@@ -30,6 +30,7 @@ mod route_entry;
 mod routes;
 mod scheduler;
 pub(crate) mod send;
+mod stats;
 mod timers;
 mod topic_route;
 mod topics;
@@ -49,4 +50,5 @@ pub(crate) use offsets::{check_offset, check_queue, is_connection_over, may_have
 pub use queries::QueryResult;
 pub(crate) use route::Route;
 pub use send::{SendResult, SendStatus};
+pub(crate) use stats::TraceCounters;
 pub use topic_route::{BrokerRoute, TopicRoute};

@@ -57,6 +57,18 @@ impl Routes {
         self.used(topic, |entry| entry.route.clone())
     }
 
+    /// Returns the route there is, for looking at it only: that does not count as using it.
+    pub(crate) fn peek(&self, topic: &str) -> Option<Arc<Route>> {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        table.get(topic).and_then(|entry| entry.route.clone().or_else(|| entry.made.clone()))
+    }
+
+    /// How many topics have a route.
+    pub(super) fn count(&self) -> usize {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        table.values().filter(|entry| entry.route.is_some() || entry.made.is_some()).count()
+    }
+
     /// As [`get`](Routes::get), without waiting. `done` must only forward: it may run on a reader's thread.
     pub(crate) fn get_async(
         &self,

@@ -26,6 +26,14 @@ pub(super) enum Delivery {
     Callback(Done),
     /// Only forwards, so it may run anywhere.
     Forward(Done),
+    /// As `Forward`, to one who counts what became of the messages.
+    Uncounted(Done),
+}
+
+impl Delivery {
+    fn is_counted(&self) -> bool {
+        !matches!(self, Delivery::Uncounted(_))
+    }
 }
 
 /// One asynchronous send.
@@ -184,8 +192,11 @@ impl Background {
 
     fn end(&self, result: Result<SendResult>) {
         let Some((delivery, permit)) = self.lock().end.take() else { return };
+        if delivery.is_counted() {
+            self.shared.stats.ended(&self.prepared, self.deadline.started(), &result);
+        }
         match delivery {
-            Delivery::Forward(done) => {
+            Delivery::Forward(done) | Delivery::Uncounted(done) => {
                 drop(permit);
                 done(result);
             }
@@ -238,9 +249,13 @@ impl Drop for Background {
             };
             let error =
                 if self.shared.core.check_open().is_err() { Error::Closed { outcome: error.outcome() } } else { error };
+            let result = Err(error);
+            if delivery.is_counted() {
+                self.shared.stats.ended(&self.prepared, self.deadline.started(), &result);
+            }
             drop(permit);
-            let (Delivery::Callback(done) | Delivery::Forward(done)) = delivery;
-            done(Err(error));
+            let (Delivery::Callback(done) | Delivery::Forward(done) | Delivery::Uncounted(done)) = delivery;
+            done(result);
         }
     }
 }

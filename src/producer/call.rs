@@ -68,6 +68,9 @@ impl Course {
             what: queue.shared_broker_name().clone(),
             reason: format!("the route of {} names no master of this name", route.topic()).into(),
         })?;
+        if let Some(last) = self.made.last() {
+            shared.stats.retried(last.error.is_none());
+        }
         self.made.push(Made { queue, addr, started: now, error: None });
         Ok(self.made.len() - 1)
     }
@@ -105,6 +108,9 @@ impl Course {
     pub(super) fn succeeded(&mut self, shared: &Shared, index: usize) -> bool {
         let Some(made) = self.made.get(index) else { return false };
         shared.note(made.queue.shared_broker_name(), made.started, None);
+        if index + 1 < self.made.len() {
+            shared.stats.late_success();
+        }
         let unknown = |made: &Made| made.error.as_ref().is_none_or(|(error, _)| error.outcome() == Outcome::Unknown);
         self.made.iter().enumerate().any(|(other, made)| other != index && unknown(made))
     }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::stats::{BrokerState, BrokerStats};
+
 /// From which latency on a broker is avoided, and for how long (Java 5.3's `latencyMax` and `notAvailableDuration`).
 pub(super) const LATENCY_TABLE: [(Duration, Duration); 5] = [
     (Duration::from_millis(550), Duration::from_secs(2)),
@@ -77,6 +79,20 @@ impl Faults {
             }
         }
         due
+    }
+
+    /// Returns what is known of the brokers that are not simply well.
+    pub(super) fn states(&self, now: Instant) -> impl Iterator<Item = BrokerStats> {
+        self.brokers.iter().map(move |(name, fault)| {
+            let left = fault.until.saturating_duration_since(now);
+            let state = match fault {
+                Fault { probing: true, .. } => BrokerState::Probing,
+                _ if !left.is_zero() => BrokerState::Avoided(left),
+                Fault { needs_probe: true, .. } => BrokerState::ProbeDue,
+                _ => BrokerState::Available,
+            };
+            BrokerStats { name: name.clone(), state, failures: fault.failures }
+        })
     }
 
     /// Returns when a broker last failed; `None` for one that is well.

@@ -5,6 +5,7 @@ mod background;
 mod batch;
 mod builder;
 mod call;
+mod histogram;
 mod latency;
 mod pending;
 mod prepare;
@@ -13,6 +14,7 @@ mod retry;
 pub mod select;
 mod sendable;
 mod shared;
+mod stats;
 mod sync;
 mod window;
 
@@ -26,6 +28,9 @@ pub use builder::ProducerBuilder;
 pub use pending::{PendingError, PendingSend};
 pub use prepared_send::PreparedSend;
 pub use sendable::Sendable;
+pub use stats::{
+    BatchingStats, BrokerState, BrokerStats, Latency, ProducerStats, RequestStats, Stored, TraceStats, TransactionStats,
+};
 
 use self::shared::Shared;
 use crate::client::{Client, CloseReport, QueryResult, SendResult};

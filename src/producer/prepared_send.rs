@@ -160,8 +160,7 @@ impl<M: Sendable> PreparedSend<'_, M> {
             None => None,
         };
         let retries = self.shared.settings.retries;
-        let result = self.ready(SendMode::Sync, retries).and_then(|ready| {
-            let route = self.route(&ready)?;
+        let result = self.routed(SendMode::Sync, retries).and_then(|(ready, route)| {
             let Ready { prepared, target, rules, deadline, .. } = ready;
             let result = sync::send(self.shared, &prepared, &route, target, rules, deadline);
             self.after(SendMode::Sync, result.as_ref().map(Some));
@@ -175,9 +174,12 @@ impl<M: Sendable> PreparedSend<'_, M> {
     /// # Errors
     /// [`SendError`] with what was to be sent and the reason.
     pub fn send_oneway(mut self) -> Result<(), SendError<M>> {
-        let result = self.ready(SendMode::Oneway, 0).and_then(|ready| {
-            let route = self.route(&ready)?;
+        let result = self.routed(SendMode::Oneway, 0).and_then(|(ready, route)| {
             let result = self.oneway(&ready, &route);
+            match &result {
+                Ok(()) => self.shared.stats.handed_over(&ready.prepared),
+                Err(error) => self.refused(error),
+            }
             self.after(SendMode::Oneway, result.as_ref().map(|()| None));
             result
         });
@@ -252,7 +254,10 @@ impl<M: Sendable> PreparedSend<'_, M> {
         if let Some(message) = self.gathered(SendMode::Async) {
             let admitted = match accumulator::admit(self.shared, message, patient) {
                 Ok(admitted) => admitted,
-                Err(error) => return Err(SendError { error, message: self.message }),
+                Err(error) => {
+                    self.refused(&error);
+                    return Err(SendError { error, message: self.message });
+                }
             };
             let shared = self.shared.clone();
             admitted.join(&shared, delivery(self.done(callback)));
@@ -267,7 +272,10 @@ impl<M: Sendable> PreparedSend<'_, M> {
         });
         let (ready, permit) = match admitted {
             Ok(admitted) => admitted,
-            Err(error) => return Err(SendError { error, message: self.message }),
+            Err(error) => {
+                self.refused(&error);
+                return Err(SendError { error, message: self.message });
+            }
         };
         let Ready { prepared, target, rules, deadline, .. } = ready;
         let shared = self.shared;
@@ -303,6 +311,18 @@ impl<M: Sendable> PreparedSend<'_, M> {
         // A callback that sends must not wait for a window that only callbacks free.
         let may_wait = patient && !self.shared.core.callbacks()?.is_callback_thread();
         self.shared.window.enter(ready.prepared.body.len(), may_wait.then_some(ready.deadline))
+    }
+
+    /// Runs all checks and finds the route; one that fails has ended the send.
+    fn routed(&mut self, mode: SendMode, default_retries: u32) -> Result<(Ready, Arc<Route>)> {
+        let ready = self.ready(mode, default_retries);
+        let routed = ready.and_then(|ready| self.route(&ready).map(|route| (ready, route)));
+        routed.inspect_err(|error| self.refused(error))
+    }
+
+    /// Counts a send that was not begun.
+    fn refused(&self, error: &Error) {
+        self.shared.stats.failed(self.message.messages().len() as u64, error);
     }
 
     /// Runs all checks, resolves the selector, and tells the hooks.

@@ -9,6 +9,7 @@ use super::accumulator::{Accumulator, AutoBatch};
 use super::latency::{Faults, choose};
 use super::prepare::Limits;
 use super::retry::blames_broker;
+use super::stats::Counters;
 use super::window::Window;
 use crate::client::CloseReport;
 use crate::client::hooks::Hooks;
@@ -48,11 +49,12 @@ pub(super) struct Shared {
     pub(super) hooks: Hooks,
     pub(super) window: Arc<Window>,
     pub(super) accumulator: Accumulator,
+    pub(super) stats: Counters,
     membership: OnceLock<Membership>,
     closed: AtomicBool,
-    faults: Mutex<Faults>,
+    pub(super) faults: Mutex<Faults>,
     /// Where each topic's round robin stands.
-    rounds: RwLock<HashMap<Arc<str>, AtomicUsize>>,
+    pub(super) rounds: RwLock<HashMap<Arc<str>, AtomicUsize>>,
 }
 
 impl Shared {
@@ -64,6 +66,7 @@ impl Shared {
             settings,
             hooks,
             window: Arc::new(window),
+            stats: Counters::default(),
             membership: OnceLock::new(),
             closed: AtomicBool::new(false),
             faults: Mutex::default(),
@@ -133,7 +136,10 @@ impl Shared {
         }
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         match error {
-            Some(error) if blames_broker(error) => faults.failed(broker_name, Instant::now()),
+            Some(error) if blames_broker(error) => {
+                faults.failed(broker_name, Instant::now());
+                self.stats.broker_failed();
+            }
             Some(_) => {}
             None => {
                 if !faults.is_empty() {

@@ -101,7 +101,13 @@ impl Window {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).count
+        self.occupancy().0
+    }
+
+    /// Returns how many sends are in flight, and the bytes of their bodies.
+    pub(super) fn occupancy(&self) -> (usize, usize) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.count, state.bytes)
     }
 }
 

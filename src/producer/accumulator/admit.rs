@@ -70,16 +70,31 @@ pub(in crate::producer) fn send(shared: &Arc<Shared>, message: &Message) -> Join
     if let Some(share) = shared.accumulator.lock().gather.alone(&key) {
         return Joined::Alone(Alone { shared: shared.clone(), share });
     }
-    Joined::Ended(wait(shared, message, &key))
+    let deadline = Deadline::after(shared.settings.timeout);
+    let placed = Encoded::new(shared, message, SendMode::Sync).and_then(|encoded| {
+        let place = Accumulator::place(shared, &key, encoded.bytes.len(), deadline, true)?;
+        Ok((encoded, place))
+    });
+    Joined::Ended(match placed {
+        Ok((encoded, place)) => wait(shared, message, encoded, place, deadline),
+        Err(error) => {
+            shared.stats.failed(1, &error);
+            Err(error)
+        }
+    })
 }
 
-fn wait(shared: &Arc<Shared>, message: &Message, key: &Key<'_>) -> Result<SendResult> {
-    let deadline = Deadline::after(shared.settings.timeout);
-    let encoded = Encoded::new(shared, message, SendMode::Sync)?;
-    let place = Accumulator::place(shared, key, encoded.bytes.len(), deadline, true)?;
+fn wait(
+    shared: &Arc<Shared>,
+    message: &Message,
+    encoded: Encoded,
+    place: Place,
+    deadline: Deadline,
+) -> Result<SendResult> {
     let seat = Seat::mine();
     let member = Member::new(encoded.id.clone(), End::Seat(seat.clone()));
     Accumulator::add(shared, place, deadline, &encoded.bytes, member);
+    drop(encoded);
     let result = seat.wait(deadline.at() + GRACE);
     let result = result.unwrap_or_else(|| Err(deadline.missed(Stage::Reply, None, Outcome::Unknown)));
     if !shared.hooks.is_empty() {

@@ -140,7 +140,7 @@ impl<M> Gather<M> {
     /// Adds a message, encoded as it stands in a batch. Returns what leaves because of it, and for when a tick is wanted.
     pub(super) fn add(
         &mut self,
-        now: impl FnOnce() -> Instant,
+        now: Instant,
         place: Place,
         deadline: Deadline,
         encoded: &[u8],
@@ -157,7 +157,7 @@ impl<M> Gather<M> {
             members: Vec::with_capacity(members),
             body: Vec::with_capacity(bytes.max(encoded.len())),
             deadline,
-            oldest: now(),
+            oldest: now,
         });
         if deadline.at() < open.deadline.at() {
             open.deadline = deadline;
@@ -173,6 +173,12 @@ impl<M> Gather<M> {
             return (self.take(number), None);
         }
         (None, self.ask_tick(oldest))
+    }
+
+    /// Adds a message that leaves at once and takes no other along.
+    pub(super) fn add_alone(&mut self, place: Place, deadline: Deadline, encoded: &[u8], member: M) -> Batch<M> {
+        self.groups[place.group].coming -= 1;
+        self.leave(place.group, vec![member], encoded.to_vec(), deadline)
     }
 
     fn ask_tick(&mut self, oldest: Instant) -> Option<Instant> {
@@ -223,12 +229,17 @@ impl<M> Gather<M> {
     fn take(&mut self, number: usize) -> Option<Batch<M>> {
         let group = &mut self.groups[number];
         let Open { members, body, deadline, .. } = group.open.take()?;
-        group.under_way += members.len();
         group.last = (members.len(), body.len());
+        Some(self.leave(number, members, body, deadline))
+    }
+
+    fn leave(&mut self, number: usize, members: Vec<M>, body: Vec<u8>, deadline: Deadline) -> Batch<M> {
+        let group = &mut self.groups[number];
+        group.under_way += members.len();
         self.batches += 1;
         let share = Share { group: number, messages: members.len(), bytes: body.len() };
         let (topic, wait_store, attempts) = (group.topic.clone(), group.wait_store, group.attempts);
-        Some(Batch { share, topic, wait_store, attempts, members, body, deadline })
+        Batch { share, topic, wait_store, attempts, members, body, deadline }
     }
 
     /// Finds a key's group, or makes it.

@@ -41,7 +41,7 @@ impl Member {
                 seat.complete(result);
                 None
             }
-            End::Background(Delivery::Forward(done) | Delivery::Callback(done), permit) => {
+            End::Background(Delivery::Forward(done) | Delivery::Callback(done) | Delivery::Uncounted(done), permit) => {
                 run(done, result);
                 Some(permit)
             }

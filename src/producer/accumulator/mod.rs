@@ -32,7 +32,7 @@ use super::window::Permit;
 use crate::client::SendResult;
 use crate::client::send::Prepared;
 use crate::code::ResponseCode;
-use crate::error::{Error, Outcome, Result, Stage};
+use crate::error::{BATCH_TOO_LARGE, Error, Outcome, Result, Stage};
 use crate::message::{key, write_property};
 use crate::protocol::batch;
 use crate::remoting::Deadline;
@@ -100,8 +100,14 @@ impl Accumulator {
 
     /// Adds a message and sends what is due because of it.
     fn add(shared: &Arc<Shared>, place: Place, deadline: Deadline, encoded: &[u8], member: Member) {
+        let now = Instant::now();
+        // One that has waited long for its admission must not shorten the time of others.
+        let hurried = deadline.left(now) < shared.settings.timeout / 2;
         let mut state = shared.accumulator.lock();
-        let (due, tick) = state.gather.add(Instant::now, place, deadline, encoded, member);
+        let (due, tick) = match hurried {
+            true => (Some(state.gather.add_alone(place, deadline, encoded, member)), None),
+            false => state.gather.add(now, place, deadline, encoded, member),
+        };
         let closed = state.closed;
         // Closing has sent what was gathered by then; what had its place already follows.
         let rest = if closed { state.gather.take_all() } else { Vec::new() };
@@ -212,17 +218,30 @@ fn start(shared: &Arc<Shared>, batch: Batch<Member>) {
     if !wait_store {
         write_property(&mut properties, key::WAIT, "false");
     }
-    // The members know their ids themselves.
-    let whole =
-        Prepared { topic, body: body.into(), sys_flag: 0, flag: 0, properties, message_id: "".into(), batch: true };
-    let under_way = UnderWay { shared: shared.clone(), share, members, whole: whole.clone(), rules, deadline };
-    let prepared = match &under_way.members[..] {
+    let message_id = joined(&members).into();
+    let whole = Prepared { topic, body: body.into(), sys_flag: 0, flag: 0, properties, message_id, batch: true };
+    let prepared = match &members[..] {
         [only] => single(&whole, only.id.clone(), whole.body.clone()),
-        _ => whole,
+        members => {
+            shared.stats.batching.sent(members.len());
+            whole.clone()
+        }
     };
+    let under_way = UnderWay { shared: shared.clone(), share, members, whole, rules, deadline };
     let done = Box::new(move |result| under_way.end(result));
     let permit = Permit::none(&shared.window);
-    background::start(shared, prepared, Target::Any, rules, deadline, Delivery::Forward(done), permit);
+    background::start(shared, prepared, Target::Any, rules, deadline, Delivery::Uncounted(done), permit);
+}
+
+fn joined(members: &[Member]) -> String {
+    let mut ids = String::with_capacity(members.iter().map(|member| member.id.len() + 1).sum());
+    for member in members {
+        if !ids.is_empty() {
+            ids.push(',');
+        }
+        ids.push_str(&member.id);
+    }
+    ids
 }
 
 /// Makes one encoded message of a batch a message of its own.
@@ -256,7 +275,10 @@ impl UnderWay {
         Accumulator::ended(&shared, share);
         match result {
             Err(error) if self.members.len() > 1 && may_be_one_members_fault(&error) => self.send_singly(&error),
-            result => deliver(&shared, self.members, result),
+            result => {
+                shared.stats.ended(&self.whole, self.deadline.started(), &result);
+                deliver(&shared, self.members, result);
+            }
         }
     }
 
@@ -264,7 +286,10 @@ impl UnderWay {
     fn send_singly(self, error: &Error) {
         let UnderWay { shared, members, whole, rules, deadline, .. } = self;
         log::debug!("a batch of {} is sent again message by message: {error}", members.len());
-        let Ok(items) = batch::encoded(&whole.body) else { return deliver(&shared, members, Err(error.clone())) };
+        let Ok(items) = batch::encoded(&whole.body) else {
+            shared.stats.failed(members.len() as u64, error);
+            return deliver(&shared, members, Err(error.clone()));
+        };
         for (member, encoded) in members.into_iter().zip(items) {
             let prepared = single(&whole, member.id.clone(), encoded);
             let (told, permit) = (shared.clone(), Permit::none(&shared.window));
@@ -283,7 +308,8 @@ fn may_be_one_members_fault(error: &Error) -> bool {
             Error::Exhausted { attempts, .. } => {
                 attempts.last().is_some_and(|last| may_be_one_members_fault(&last.error))
             }
-            error => error.code().is_some_and(|code| codes.contains(&code)),
+            Error::Rejected { code, remark, .. } => codes.contains(code) || remark.contains(BATCH_TOO_LARGE),
+            _ => false,
         }
 }
 

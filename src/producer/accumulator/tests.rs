@@ -39,7 +39,7 @@ impl Scene {
         let now = self.at(millis);
         let deadline = Deadline::from(now, TIMEOUT);
         self.added += 1;
-        let (batch, tick) = self.gather.add(|| now, place, deadline, &vec![b'x'; bytes], self.added);
+        let (batch, tick) = self.gather.add(now, place, deadline, &vec![b'x'; bytes], self.added);
         let start = self.start;
         (batch, tick.map(|at| (at - start).as_millis() as u64))
     }
@@ -126,6 +126,20 @@ fn the_deadline_of_a_batch_is_its_earliest_one() {
 }
 
 #[test]
+fn a_message_in_a_hurry_takes_no_other_along() {
+    let mut scene = Scene::new(LIMITS);
+    (0..4).for_each(|_| drop(scene.leaves(0, 10)));
+    scene.gathers(1, 10);
+    let place = scene.gather.place(&key_of(&"T".into()), 10).expect("room");
+    let soon = Deadline::from(scene.start, Duration::from_millis(100));
+    let batch = scene.gather.add_alone(place, soon, &[b'x'; 10], 99);
+    assert_eq!((&batch.members[..], batch.deadline), (&[99][..], soon));
+    assert_eq!((scene.gather.held(), scene.gather.batches()), (60, 5));
+    let left = scene.gather.take_all();
+    assert_eq!((left.len(), &left[0].members[..]), (1, &[5][..]));
+}
+
+#[test]
 fn too_much_held_makes_no_room_until_something_has_ended() {
     let mut scene = Scene::new(Limits { held: 1000, ..LIMITS });
     let (_, first) = scene.leaves(0, 900);
@@ -198,7 +212,7 @@ fn whatever_happens_every_message_leaves_once_with_its_own_kind_and_in_time() {
                     added += 1;
                     let sent = Sent { number: added, key, joined: now };
                     let deadline = Deadline::from(now, TIMEOUT);
-                    let (batch, asked) = gather.add(|| now, place, deadline, &vec![0; bytes], sent);
+                    let (batch, asked) = gather.add(now, place, deadline, &vec![0; bytes], sent);
                     assert!(asked.is_none() || tick.is_none(), "one tick at a time");
                     tick = tick.or(asked);
                     batch.into_iter().for_each(|batch| take(batch, now, true, &mut under_way));
@@ -241,13 +255,15 @@ fn only_a_refusal_that_may_be_one_messages_fault_is_looked_into_message_by_messa
     let busy = || rejected(ResponseCode::SYSTEM_BUSY, "");
     assert!(may_be_one_members_fault(&illegal()));
     assert!(may_be_one_members_fault(&exhausted(busy(), illegal())));
+    let too_large = "java.lang.RuntimeException: message body size exceeded";
+    assert!(may_be_one_members_fault(&rejected(ResponseCode::SYSTEM_ERROR, too_large)));
     assert!(may_be_one_members_fault(&Error::Unsupported { what: "batches".into(), addr: Some("a:1".into()) }));
     for error in [
         busy(),
         lost.clone(),
         rejected(ResponseCode::NO_PERMISSION, ""),
         rejected(ResponseCode::TOPIC_NOT_EXIST, ""),
-        rejected(ResponseCode::SYSTEM_ERROR, "message body size exceeded"),
+        rejected(ResponseCode::SYSTEM_ERROR, "in-sync replicas not enough"),
         exhausted(lost, illegal()),
         Error::invalid("x"),
     ] {
