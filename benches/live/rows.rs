@@ -22,11 +22,13 @@ impl Rate {
     }
 }
 
+type Measure = Box<dyn Fn(&Stage, Duration) -> Rate>;
+
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// The row that does the same without batching.
     pub(crate) beside: Option<&'static str>,
-    pub(crate) measure: Box<dyn Fn(&Stage, Duration) -> Rate>,
+    pub(crate) measure: Measure,
 }
 
 /// Everybody with open connections, and a topic.

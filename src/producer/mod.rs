@@ -5,6 +5,7 @@ mod background;
 mod batch;
 mod builder;
 mod call;
+mod given_queue;
 mod histogram;
 mod latency;
 mod pending;

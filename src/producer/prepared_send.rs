@@ -1,10 +1,10 @@
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::accumulator::Joined;
 use super::background::{self, Delivery};
 use super::call::Target;
+use super::given_queue::{Selector, check_queue, choose};
 use super::pending::PendingSend;
 use super::retry::Rules;
 use super::sendable::Sendable;
@@ -17,9 +17,6 @@ use crate::client::send::{Prepared, SendResult};
 use crate::error::{Error, Result};
 use crate::message::{Message, MessageQueue};
 use crate::remoting::Deadline;
-
-/// Chooses a queue; see [`PreparedSend::select`].
-type Selector<'a> = Box<dyn FnOnce(&[MessageQueue], &Message) -> usize + Send + 'a>;
 
 /// A send with options, made by [`Producer::prepare`](crate::Producer::prepare). It ends in a verb: `send`, `send_async`,
 /// `submit` or `send_oneway`.
@@ -390,25 +387,4 @@ fn context_of<'c>(
     queue: Option<&'c MessageQueue>,
 ) -> SendContext<'c> {
     SendContext { group: shared.group(), mode, messages, queue }
-}
-
-fn choose(selector: Selector<'_>, queues: &[MessageQueue], message: &Message) -> Result<MessageQueue> {
-    if queues.is_empty() {
-        let reason = "no queue can be written to".into();
-        return Err(Error::NoBroker { what: message.shared_topic().clone(), reason });
-    }
-    let index = catch_unwind(AssertUnwindSafe(|| selector(queues, message)))
-        .map_err(|_| Error::invalid("the queue selector panicked; nothing was sent"))?;
-    queues.get(index).cloned().ok_or_else(|| {
-        let last = queues.len() - 1;
-        Error::invalid(format!("the selector returned queue index {index}; 0 to {last} are there"))
-    })
-}
-
-fn check_queue(queue: &MessageQueue, prepared: &Prepared) -> Result<()> {
-    if queue.topic() != &*prepared.topic {
-        let (topic, other) = (&prepared.topic, queue.topic());
-        return Err(Error::invalid(format!("the message's topic is {topic}, the queue's is {other}")));
-    }
-    Ok(())
 }

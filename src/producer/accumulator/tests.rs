@@ -4,9 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::AutoBatch;
 use super::gather::{Batch, Gather, Key, Limits, Share};
-use super::*;
-use crate::error::{Attempt, Exhaustion};
+use super::under_way::may_be_one_members_fault;
+use crate::code::ResponseCode;
+use crate::error::{Attempt, Error, Exhaustion, Outcome};
+use crate::remoting::Deadline;
 
 const LIMITS: Limits = Limits { delay: Duration::from_millis(10), bytes: 1000, held: 10_000 };
 const TIMEOUT: Duration = Duration::from_secs(3);
