@@ -10,9 +10,9 @@ pub use id::OffsetMessageId;
 pub(crate) use id::UniqueIds;
 pub use outgoing::{Message, MessageBuilder};
 pub use properties::Properties;
+pub(crate) use properties::{append_property, key, write_property};
 #[cfg(feature = "embedded")]
 pub(crate) use properties::{find_in_wire, wire_pairs};
-pub(crate) use properties::{key, write_property};
 pub use queue::MessageQueue;
 pub use view::MessageView;
 pub(crate) use view::{Stored, sys_flag};

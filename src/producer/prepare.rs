@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::client::names;
 use crate::client::send::Prepared;
 use crate::error::{Error, Result};
-use crate::message::{Message, Properties, UniqueIds, key, sys_flag, write_property};
+use crate::message::{Message, Properties, UniqueIds, append_property, key, sys_flag, write_property};
 use crate::protocol::{batch, compress};
 
 /// The broker refuses more than 32 767 bytes after adding its own properties, for which this leaves room.
@@ -48,7 +48,13 @@ pub(super) fn message(message: &Message, ids: &UniqueIds, limits: &Limits) -> Re
 pub(super) fn member(message: &Message, ids: &UniqueIds, limits: &Limits, out: &mut Vec<u8>) -> Result<Arc<str>> {
     check(message, limits)?;
     let id = unique_id(message, ids);
-    batch::encode(out, message.flag(), message.body(), &wire_properties(message, &id)?);
+    check_properties(message, &id)?;
+    batch::encode_with(out, message.flag(), message.body(), |out| {
+        message.properties().append_wire(out);
+        if message.property(key::UNIQUE_ID).is_none() {
+            append_property(out, key::UNIQUE_ID, &id);
+        }
+    });
     Ok(id)
 }
 
@@ -125,16 +131,22 @@ fn check(message: &Message, limits: &Limits) -> Result<()> {
 fn unique_id(message: &Message, ids: &UniqueIds) -> Arc<str> {
     match message.property(key::UNIQUE_ID) {
         Some(id) => id.into(),
-        None => ids.next().into(),
+        None => ids.next(),
     }
+}
+
+/// Returns the length of the properties with the unique id, which must not be more than the limit.
+fn check_properties(message: &Message, id: &str) -> Result<usize> {
+    let len = message.properties().wire_len() + key::UNIQUE_ID.len() + id.len() + 2;
+    if len > PROPERTIES_LIMIT {
+        return Err(Error::invalid(format!("the properties have {len} bytes, at most {PROPERTIES_LIMIT} are allowed")));
+    }
+    Ok(len)
 }
 
 fn wire_properties(message: &Message, id: &str) -> Result<String> {
     let properties: &Properties = message.properties();
-    let len = properties.wire_len() + key::UNIQUE_ID.len() + id.len() + 2;
-    if len > PROPERTIES_LIMIT {
-        return Err(Error::invalid(format!("the properties have {len} bytes, at most {PROPERTIES_LIMIT} are allowed")));
-    }
+    let len = check_properties(message, id)?;
     let mut text = String::with_capacity(len);
     properties.write_wire(&mut text);
     if properties.get(key::UNIQUE_ID).is_none() {
@@ -194,6 +206,17 @@ mod tests {
         assert_eq!(members.len(), 2);
         assert_ne!(ids[0], ids[1]);
         assert!(String::from_utf8_lossy(&members[1].properties).contains(ids[1]));
+    }
+
+    #[test]
+    fn a_message_is_encoded_the_same_by_itself_and_with_others() {
+        let message = Message::builder("T", "body").tag("t").key("k").property("名", "值").flag(7).build();
+        let mut alone = Vec::new();
+        let id = member(&message, &ids(), &LIMITS, &mut alone).unwrap();
+        let mut expected = Vec::new();
+        batch::encode(&mut expected, 7, b"body", &wire_properties(&message, &id).unwrap());
+        assert_eq!(alone, expected);
+        assert!(alone.len() <= member_size(&message), "it is never larger than was told");
     }
 
     #[test]
