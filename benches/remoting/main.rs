@@ -1,8 +1,8 @@
 //! How fast the client is, beside what the machine allows and beside the plain way to write a client.
 //!
 //! `cargo bench --bench remoting` measures all rows, in five rounds that take turns, and prints medians; `-- --quick` takes
-//! a fifth of the time, a word only the rows with it in their names. `-- --gate` measures writes and allocations per request only, and fails when one is above its
-//! limit: those do not depend on how busy the machine is.
+//! a fifth of the time, a word only the rows with it in their names. `-- --gate` measures writes and allocations per request
+//! only, and fails when one is above its limit: those do not depend on how busy the machine is.
 
 #[path = "../common/counting.rs"]
 mod counting;

@@ -19,7 +19,7 @@ use crate::producer::window::Permit;
 use crate::remoting::Deadline;
 
 /// How long to wait beyond the deadline for the batch's own, more exact error.
-const GRACE: Duration = Duration::from_millis(20);
+const GRACE: Duration = Duration::from_millis(50);
 
 /// Whether a message may be gathered, as far as it decides that by itself.
 pub(in crate::producer) fn takes(shared: &Shared, message: &Message, mode: SendMode) -> bool {
