@@ -9,6 +9,7 @@ use crate::client::Client;
 use crate::code::{RequestCode, ResponseCode};
 use crate::error::Result;
 use crate::message::{Stored, UniqueIds};
+use crate::protocol::compress::{self, Compression};
 use crate::protocol::fields::NoFields;
 use crate::protocol::frame::{self, Frame, FrameReader, Head, HeaderKind, Language, MAX_FRAME};
 use crate::protocol::record;
@@ -231,7 +232,8 @@ impl Received {
 
 /// Returns how many requests a client has handed to its connections, and with how many writes they left.
 pub fn requests_and_writes(client: &Client) -> (u64, u64) {
-    let (requests, writes, _) = client.core().remoting().counts();
+    let counters = client.core().remoting().counters();
+    let (requests, writes) = (counters.requests.get(), counters.writes.get());
     (requests, writes)
 }
 
@@ -269,4 +271,14 @@ impl Stream {
         self.0.filled(count);
         self.next_frame()
     }
+}
+
+/// Compresses a body as a producer does; `None` when it does not get smaller. Returns it with its bits of the system flag.
+pub fn deflate(kind: Compression, body: &[u8]) -> Option<(Bytes, i32)> {
+    kind.deflate(body, None)
+}
+
+/// Inflates a body as a consumer does, up to 64 MiB.
+pub fn inflate(flag: i32, body: &[u8]) -> Result<Bytes> {
+    compress::inflate(flag, body, 64 << 20).map_err(|what| crate::Error::Malformed { what, addr: None })
 }

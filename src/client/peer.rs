@@ -85,6 +85,12 @@ impl Peer {
         Client::builder().name_servers(&self.addr).request_timeout(Duration::from_secs(2)).build().unwrap()
     }
 
+    /// What it was asked last with this code.
+    pub(crate) fn last(&self, code: RequestCode) -> Frame {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().rev().find(|frame| frame.request_code() == code).cloned().expect("it was asked")
+    }
+
     /// How often it was asked this.
     pub(crate) fn count(&self, code: RequestCode) -> usize {
         self.seen

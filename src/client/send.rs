@@ -107,6 +107,11 @@ impl SendResult {
         &self.reply.region_id
     }
 
+    /// Whether the broker wants traces.
+    pub(crate) fn trace_on(&self) -> bool {
+        self.reply.trace_on
+    }
+
     /// Returns how many attempts were made, the successful one included.
     pub fn attempts(&self) -> u32 {
         self.attempts
@@ -199,11 +204,7 @@ impl Prepared {
         attempts: u32,
         may_be_duplicated: bool,
     ) -> Result<SendResult> {
-        let mut reply = answer.header()?;
-        let message_id = match reply.batch_unique_id.take() {
-            Some(id) => id.into(),
-            None => self.message_id.clone(),
-        };
+        let (reply, message_id) = (answer.header()?, self.message_id.clone());
         let (topic, broker_name) = (queue.shared_topic().clone(), queue.shared_broker_name().clone());
         let queue = MessageQueue::new(topic, broker_name, reply.queue_id);
         let status = SendStatus::of(answer.code());

@@ -102,7 +102,7 @@ impl Faults {
 }
 
 /// Chooses the next queue: round robin from `start`, first among the brokers that are neither avoided nor in `tried`, then
-/// among those not in `tried`, then that of the broker that failed longest ago.
+/// among those not in `tried`, then that of the broker that failed longest ago. The one tried last is the last resort.
 pub(super) fn choose<T>(
     queues: &[T],
     broker_of: impl Fn(&T) -> &str,
@@ -113,11 +113,13 @@ pub(super) fn choose<T>(
 ) -> Option<usize> {
     let round = || (0..queues.len()).map(|step| (start.wrapping_add(step)) % queues.len());
     let was_tried = |index: usize| tried.iter().any(|name| **name == *broker_of(&queues[index]));
+    let was_last = |index: usize| tried.last().is_some_and(|name| **name == *broker_of(&queues[index]));
     let avoided = |index: usize| faults.avoids(broker_of(&queues[index]), now);
     round()
         .find(|index| !was_tried(*index) && !avoided(*index))
         .or_else(|| least_recently_failed(round().filter(|index| !was_tried(*index)), queues, &broker_of, faults))
-        .or_else(|| least_recently_failed(round(), queues, &broker_of, faults))
+        .or_else(|| least_recently_failed(round().filter(|index| !was_last(*index)), queues, &broker_of, faults))
+        .or_else(|| round().next())
 }
 
 fn least_recently_failed<T>(
@@ -128,6 +130,9 @@ fn least_recently_failed<T>(
 ) -> Option<usize> {
     candidates.min_by_key(|index| faults.last_failed(broker_of(&queues[*index])))
 }
+
+#[cfg(test)]
+mod properties;
 
 #[cfg(test)]
 mod tests {

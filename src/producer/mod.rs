@@ -11,12 +11,15 @@ mod latency;
 mod pending;
 mod prepare;
 mod prepared_send;
+mod recall;
+mod request;
 mod retry;
 pub mod select;
 mod sendable;
 mod shared;
 mod stats;
 mod sync;
+mod transaction;
 mod window;
 
 use std::ops::RangeBounds;
@@ -31,6 +34,9 @@ pub use prepared_send::PreparedSend;
 pub use sendable::Sendable;
 pub use stats::{
     BatchingStats, BrokerState, BrokerStats, Latency, ProducerStats, RequestStats, Stored, TraceStats, TransactionStats,
+};
+pub use transaction::{
+    Transaction, TransactionProducer, TransactionProducerBuilder, TransactionResolution, TransactionSendResult,
 };
 
 use self::shared::Shared;

@@ -22,9 +22,9 @@ use crate::remoting::Deadline;
 /// `submit` or `send_oneway`.
 #[must_use = "a prepared send does nothing until its verb is called"]
 pub struct PreparedSend<'a, M = Message> {
-    shared: &'a Arc<Shared>,
-    message: M,
-    timeout: Duration,
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) message: M,
+    pub(super) timeout: Duration,
     queue: Option<MessageQueue>,
     selector: Option<Selector<'a>>,
     retries: Option<u32>,
@@ -32,6 +32,7 @@ pub struct PreparedSend<'a, M = Message> {
     retry_unknown: bool,
     attempt_timeout: Option<Duration>,
     buffered: bool,
+    pub(super) inner_batch: bool,
     auto_batch: bool,
     /// A time or retries of its own keep it out of every batch.
     has_own_rules: bool,
@@ -58,6 +59,7 @@ impl<'a, M> PreparedSend<'a, M> {
             retry_unknown: shared.settings.retry_unknown,
             attempt_timeout: shared.settings.attempt_timeout,
             buffered: false,
+            inner_batch: false,
             auto_batch: shared.accumulator.on,
             has_own_rules: false,
             shared,
@@ -136,12 +138,12 @@ impl<'a, M> PreparedSend<'a, M> {
 }
 
 /// What is known once a send has passed its checks.
-struct Ready {
-    prepared: Prepared,
-    target: Target,
-    rules: Rules,
-    deadline: Deadline,
-    route: Option<Arc<Route>>,
+pub(super) struct Ready {
+    pub(super) prepared: Prepared,
+    pub(super) target: Target,
+    pub(super) rules: Rules,
+    pub(super) deadline: Deadline,
+    pub(super) route: Option<Arc<Route>>,
 }
 
 impl<M: Sendable> PreparedSend<'_, M> {
@@ -150,7 +152,7 @@ impl<M: Sendable> PreparedSend<'_, M> {
     /// # Errors
     /// [`SendError`] with what was to be sent and the reason.
     pub fn send(mut self) -> Result<SendResult, SendError<M>> {
-        let joined = self.gathered(SendMode::Sync).map(|message| accumulator::send(self.shared, message));
+        let joined = self.gathered().map(|message| accumulator::send(self.shared, message));
         let _alone = match joined {
             Some(Joined::Ended(result)) => return result.map_err(|error| SendError { error, message: self.message }),
             Some(Joined::Alone(alone)) => Some(alone),
@@ -248,7 +250,7 @@ impl<M: Sendable> PreparedSend<'_, M> {
         delivery: impl FnOnce(background::Done) -> Delivery,
         callback: impl FnOnce(Result<SendResult, SendError<M>>) + Send + 'static,
     ) -> Result<(), SendError<M>> {
-        if let Some(message) = self.gathered(SendMode::Async) {
+        if let Some(message) = self.gathered() {
             let admitted = match accumulator::admit(self.shared, message, patient) {
                 Ok(admitted) => admitted,
                 Err(error) => {
@@ -293,7 +295,7 @@ impl<M: Sendable> PreparedSend<'_, M> {
     }
 
     /// Returns the message if it is one that may travel with others.
-    fn gathered(&self, mode: SendMode) -> Option<&Message> {
+    fn gathered(&self) -> Option<&Message> {
         if !self.auto_batch || self.has_own_rules || self.queue.is_some() || self.selector.is_some() {
             return None;
         }
@@ -301,10 +303,10 @@ impl<M: Sendable> PreparedSend<'_, M> {
             [message] if !self.message.is_batch() => Some(message),
             _ => None,
         }
-        .filter(|message| accumulator::takes(self.shared, message, mode))
+        .filter(|message| accumulator::takes(self.shared, message))
     }
 
-    fn enter(&self, ready: &Ready, patient: bool) -> Result<Permit> {
+    pub(super) fn enter(&self, ready: &Ready, patient: bool) -> Result<Permit> {
         // A callback that sends must not wait for a window that only callbacks free.
         let may_wait = patient && !self.shared.core.callbacks()?.is_callback_thread();
         self.shared.window.enter(ready.prepared.body.len(), may_wait.then_some(ready.deadline))
@@ -323,14 +325,14 @@ impl<M: Sendable> PreparedSend<'_, M> {
     }
 
     /// Runs all checks, resolves the selector, and tells the hooks.
-    fn ready(&mut self, mode: SendMode, default_retries: u32) -> Result<Ready> {
+    pub(super) fn ready(&mut self, mode: SendMode, default_retries: u32) -> Result<Ready> {
         let deadline = Deadline::after(self.timeout);
         self.shared.check_open()?;
         let messages = self.message.messages();
         let (ids, limits) = (self.shared.core.unique_ids(), &self.shared.settings.limits);
         let prepared = match messages {
             [message] if !self.message.is_batch() => prepare::message(message, ids, limits)?,
-            messages => prepare::batch(messages, ids, limits)?,
+            messages => prepare::batch(messages, ids, limits, self.inner_batch)?,
         };
         let mut route = None;
         if let Some(selector) = self.selector.take() {
@@ -380,7 +382,7 @@ impl<M: Sendable> PreparedSend<'_, M> {
     }
 }
 
-fn context_of<'c>(
+pub(super) fn context_of<'c>(
     shared: &'c Shared,
     mode: SendMode,
     messages: &'c [Message],

@@ -25,6 +25,9 @@ pub(super) fn send(
     let course = Course::new(rules, target, deadline);
     let send = Send { shared, prepared, route, course, slot: Slot::mine(), tickets: Vec::new(), degraded: None };
     let result = send.run();
+    if let Some(trace) = &shared.trace {
+        trace.sent(prepared, deadline.started(), result.as_ref());
+    }
     shared.stats.ended(prepared, deadline.started(), &result);
     result
 }

@@ -16,8 +16,11 @@ mod closing;
 mod connecting;
 mod late;
 mod replies;
+mod reply;
 mod restart;
 mod stalled;
+mod trace;
+mod transactions;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -48,6 +51,12 @@ const TESTS: &[(&str, fn())] = tests! {
         answers_for_others_do_not_prolong_a_call
         garbage_and_impossible_lengths
         a_server_that_goes_away;
+    reply:
+        a_reply_after_the_timeout
+        a_connection_that_is_cut_before_the_reply
+        a_requester_that_was_cut_off_is_known_again
+        a_broker_that_is_silent_on_the_request
+        a_broker_that_takes_no_heartbeats;
     busy:
         one_of_two_brokers_is_busy
         the_only_broker_is_busy;
@@ -58,8 +67,18 @@ const TESTS: &[(&str, fn())] = tests! {
     stalled:
         a_peer_that_stops_reading_and_resumes
         a_broker_that_never_reads;
+    trace:
+        a_stalled_trace_broker;
     restart:
         kill_and_restart_under_sixteen_threads;
+    transactions:
+        an_end_that_is_lost
+        an_end_that_cannot_be_sent
+        a_broker_killed_between_half_and_commit
+        a_restart_between_half_and_check
+        a_storm_of_ten_thousand_checks
+        checks_that_panic
+        a_check_that_never_returns;
     closing:
         closing_while_sends_run
         dropping_without_closing

@@ -22,17 +22,16 @@ use crate::remoting::Deadline;
 const GRACE: Duration = Duration::from_millis(50);
 
 /// Whether a message may be gathered, as far as it decides that by itself.
-pub(in crate::producer) fn takes(shared: &Shared, message: &Message, mode: SendMode) -> bool {
-    let settings = &shared.settings;
-    let body = message.body().len();
-    if body >= settings.limits.compress_above || mode == SendMode::Sync && settings.retry_when_not_ok {
+pub(in crate::producer) fn takes(shared: &Shared, message: &Message) -> bool {
+    let limits = &shared.settings.limits;
+    if message.body().len() >= limits.compress_above || message.topic().starts_with('%') || message.is_half() {
         return false;
     }
     // Brokers look at the other system properties of single messages only, or treat their messages in a way of their own.
     const CARRIED: [&str; 5] = [key::KEYS, key::TAGS, key::WAIT, key::UNIQUE_ID, key::SHARDING_KEY];
     let carried = |(name, _): (&str, &str)| CARRIED.contains(&name) || !key::is_reserved(name);
-    let size = prepare::member_size(message);
-    size < shared.accumulator.max_bytes && message.properties().iter().all(carried) && !message.topic().starts_with('%')
+    let size = prepare::member_size(message, limits);
+    size < shared.accumulator.max_bytes && message.properties().iter().all(carried)
 }
 
 fn key_of<'m>(shared: &Shared, message: &'m Message, mode: SendMode) -> Key<'m> {

@@ -23,8 +23,7 @@ const MOST_BYTES: usize = 2 << 20;
 /// **What is sent by itself**, as without batching: messages to a given or selected queue, delayed messages, messages of a
 /// transaction, replies, messages to a retry topic, with a priority or any other property by which brokers treat single
 /// messages, sends with a timeout, retries or an attempt timeout of their own, oneway sends, batches, and bodies that are
-/// as large as a batch or large enough to be compressed. With
-/// [`retry_when_not_ok`](crate::ProducerBuilder::retry_when_not_ok) also all that is sent by `send`.
+/// as large as a batch or large enough to be compressed.
 ///
 /// **Failures.** A message that its own checks refuse joins no batch. When a broker refuses a whole batch for what may be
 /// one message's fault (code 13, for instance), nothing of it is stored, and its messages are sent again one by one: each

@@ -14,7 +14,7 @@ use crate::client::send::Prepared;
 use crate::code::ResponseCode;
 use crate::error::{BATCH_TOO_LARGE, Error, Outcome, Result};
 use crate::message::{key, write_property};
-use crate::producer::background::{self, Delivery};
+use crate::producer::background::{self, Delivery, note_end};
 use crate::producer::call::Target;
 use crate::producer::retry::Rules;
 use crate::producer::shared::Shared;
@@ -126,7 +126,7 @@ impl UnderWay {
         match result {
             Err(error) if self.members.len() > 1 && may_be_one_members_fault(&error) => self.send_singly(&error),
             result => {
-                shared.stats.ended(&self.whole, self.deadline.started(), &result);
+                note_end(&shared, &self.whole, self.deadline.started(), &result);
                 deliver(&shared, self.members, result);
             }
         }

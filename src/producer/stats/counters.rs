@@ -1,11 +1,11 @@
 //! Where sends are counted: one call at each end, a few relaxed additions, no lock and no allocation.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use super::{BatchingStats, ProducerStats, RequestStats, Stored, TransactionStats};
+use super::{BatchingStats, ProducerStats, RequestStats, Stored, TraceStats, TransactionStats};
 use crate::client::send::Prepared;
 use crate::client::{SendResult, SendStatus, TraceCounters};
 use crate::error::{Error, Outcome, Result};
@@ -44,6 +44,17 @@ struct Stripe {
     ok: Counter,
     oneway: Counter,
     bytes: Counter,
+}
+
+impl TraceCounters {
+    fn snapshot(&self) -> TraceStats {
+        TraceStats {
+            recorded: self.recorded.get(),
+            sent: self.sent.get(),
+            dropped: self.dropped.get(),
+            failed: self.failed.get(),
+        }
+    }
 }
 
 impl Counters {
@@ -144,7 +155,7 @@ impl Counters {
             batching: self.batching.snapshot(),
             transactions: self.transactions.snapshot(),
             requests: self.requests.snapshot(),
-            trace: super::TraceStats { recorded: self.trace.recorded.get(), dropped: self.trace.dropped.get() },
+            trace: self.trace.snapshot(),
         }
     }
 }
@@ -178,7 +189,6 @@ impl BatchingCounters {
 
 /// Counts of transactions, one for each field of [`TransactionStats`].
 #[derive(Debug, Default)]
-#[allow(dead_code, reason = "counted once transactions are there")]
 pub(in crate::producer) struct TransactionCounters {
     pub(in crate::producer) begun: Counter,
     pub(in crate::producer) committed: Counter,
@@ -186,7 +196,8 @@ pub(in crate::producer) struct TransactionCounters {
     pub(in crate::producer) unknown: Counter,
     pub(in crate::producer) ends_failed: Counter,
     pub(in crate::producer) checks_answered: Counter,
-    pub(in crate::producer) checks_dropped: Counter,
+    /// Counted by the queue that has no room for them.
+    pub(in crate::producer) checks_dropped: OnceLock<Arc<Counter>>,
 }
 
 impl TransactionCounters {
@@ -198,7 +209,7 @@ impl TransactionCounters {
             unknown: self.unknown.get(),
             ends_failed: self.ends_failed.get(),
             checks_answered: self.checks_answered.get(),
-            checks_dropped: self.checks_dropped.get(),
+            checks_dropped: self.checks_dropped.get().map_or(0, |dropped| dropped.get()),
         }
     }
 }

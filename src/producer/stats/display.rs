@@ -33,7 +33,10 @@ impl fmt::Display for ProducerStats {
         ];
         line(f, "transactions", &counts)?;
         line(f, "requests", &[(self.requests.replied, "replied"), (self.requests.timed_out, "timed out")])?;
-        line(f, "trace", &[(self.trace.recorded, "recorded"), (self.trace.dropped, "dropped")])?;
+        let trace = &self.trace;
+        let counts =
+            [(trace.recorded, "recorded"), (trace.sent, "sent"), (trace.dropped, "dropped"), (trace.failed, "failed")];
+        line(f, "trace", &counts)?;
         self.brokers.iter().try_for_each(|broker| write!(f, "\n{broker}"))
     }
 }

@@ -228,6 +228,10 @@ pub struct RequestStats {
 pub struct TraceStats {
     /// Records taken up for sending.
     pub recorded: u64,
-    /// Records dropped: too many waited, or sending them failed.
+    /// Of those: stored by a broker.
+    pub sent: u64,
+    /// Records that were not taken up, because too many waited.
     pub dropped: u64,
+    /// Of those taken up: lost, because their trace message could not be sent, or the producer closed before it was.
+    pub failed: u64,
 }
