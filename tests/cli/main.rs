@@ -263,6 +263,7 @@ fn wrong_usage_exits_with_2() {
         &["reply", "--topic", "T", "--from", "middle"],
         &["recall", "--topic", "T"],
         &["send", "--topic", "T", "--body", "x", "--compress", "gzip"],
+        &["send", "--topic", "T", "--body", "x", "--auto-batch", "--batch", "3"],
         &["send", "--topic", "T", "--body", "x", "--priority", "-1"],
         &["topic", "create", "T", "--type", "odd"],
         &["topic", "create", "T", "--attribute", "name"],

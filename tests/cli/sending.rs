@@ -1,4 +1,6 @@
-use serde_json::json;
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
 
 use crate::program::{Cluster, eventually, unique};
 
@@ -16,6 +18,21 @@ fn bodies_are_compressed_as_asked_for_and_read_as_they_were() {
     let pulled = cluster.objects(&["pull", "--topic", "Compress"]);
     assert_eq!(pulled.len(), 3);
     assert!(pulled.iter().all(|message| message["body"] == body));
+}
+
+#[test]
+fn automatic_batches_have_a_result_for_each_message() {
+    let cluster = Cluster::start();
+    let topic = cluster.topic("AutoBatch", "2");
+    let send = ["send", "--topic", &topic, "--body", "x", "--count", "300", "--auto-batch", "--retries", "1"];
+    let id = |object: &Value| object["messageId"].as_str().map(str::to_owned);
+    for (round, more) in (1..).zip([["--mode", "async"], ["--threads", "8"]]) {
+        let sent: HashSet<_> = cluster.objects(&[&send[..], &more].concat()).iter().map(id).collect();
+        assert_eq!(sent.len(), 300, "{more:?}");
+        let pulled =
+            cluster.objects(&["pull", "--topic", &topic, "--count", &(300 * round).to_string(), "--wait", "10s"]);
+        assert!(pulled.iter().map(id).collect::<HashSet<_>>().is_superset(&sent), "{more:?}");
+    }
 }
 
 #[test]

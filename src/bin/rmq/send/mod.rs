@@ -56,7 +56,7 @@ pub(crate) struct Send {
     mode: Mode,
 
     /// Send N messages at a time as a batch, stored all or none.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["delay_level", "deliver_after", "deliver_at"])]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["delay_level", "deliver_after", "deliver_at", "auto_batch"])]
     batch: Option<u32>,
 
     /// Delay by one of the broker's levels: 1 to 18 are 1s 5s 10s 30s 1m 2m … 10m 20m 30m 1h 2h by default.
@@ -82,7 +82,7 @@ pub(crate) struct Send {
 
     /// Send each message in a transaction of its own, and end it so.
     #[arg(long, value_enum, value_name = "END", conflicts_with_all =
-          ["mode", "batch", "delay_level", "deliver_after", "deliver_at", "queue", "sharding_key"])]
+          ["mode", "batch", "delay_level", "deliver_after", "deliver_at", "queue", "sharding_key", "auto_batch"])]
     transaction: Option<End>,
 
     /// How long to wait for the broker's next question, with --transaction check-…: brokers ask after 6 s and then look
