@@ -84,8 +84,13 @@ impl Codec {
 
     /// Appends the answer to a send, as brokers 5.x write it.
     pub fn encode_send_reply(&self, out: &mut Vec<u8>, opaque: i32) -> Result<()> {
+        self.encode_batch_reply(out, opaque, 1)
+    }
+
+    /// Appends the answer to a batch of `count` messages.
+    pub fn encode_batch_reply(&self, out: &mut Vec<u8>, opaque: i32, count: usize) -> Result<()> {
         let reply = SendReply {
-            msg_id: "7F00000100002A9F0000000000000000".into(),
+            msg_id: vec!["7F00000100002A9F0000000000000000"; count].join(","),
             queue_id: 0,
             queue_offset: 100_000,
             transaction_id: self.send.properties.as_ref().and_then(|text| text.get(9..41)).map(str::to_owned),

@@ -347,16 +347,21 @@ impl Error {
     }
 }
 
-/// Remarks with which brokers up to 5.2 wrap a refusal they made before storing anything, although the code is 1.
-const REFUSAL_REMARKS: [&str; 7] = [
+/// Remarks with which brokers up to 5.2 wrap a refusal they made before storing anything, although the code is 1; and the
+/// one with which all refuse a batch that is too large.
+const REFUSAL_REMARKS: [&str; 8] = [
     "AclException",
     "request queueId",
     "the topic",
     "The specified topic",
     "topic[",
     "broker is not writeable",
+    BATCH_TOO_LARGE,
     REQUESTER_UNKNOWN,
 ];
+
+/// In the remark of the code 1 that answers a batch larger than the broker takes.
+pub(crate) const BATCH_TOO_LARGE: &str = "message body size exceeded";
 
 /// A broker to which a requester has no connection refuses its replies with this.
 const REQUESTER_UNKNOWN: &str = "push reply message fail, channel of";

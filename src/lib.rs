@@ -273,7 +273,7 @@ pub use consumer::{Filter, PreparedPull, PullConsumer, PullConsumerBuilder, Pull
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};
 pub use producer::{
-    BatchingStats, BrokerState, BrokerStats, Latency, PendingError, PendingSend, PreparedSend, Producer,
+    AutoBatch, BatchingStats, BrokerState, BrokerStats, Latency, PendingError, PendingSend, PreparedSend, Producer,
     ProducerBuilder, ProducerStats, RequestStats, SendError, Sendable, Stored, TraceStats, Transaction,
     TransactionProducer, TransactionProducerBuilder, TransactionResolution, TransactionSendResult, TransactionStats,
     select, split_batch,

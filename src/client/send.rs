@@ -121,6 +121,21 @@ impl SendResult {
     pub fn may_be_duplicated(&self) -> bool {
         self.may_be_duplicated
     }
+
+    /// Of a batch's result, makes that of the message at `place` in it.
+    pub(crate) fn of_member(&self, place: usize, message_id: Arc<str>, offset_message_id: &str) -> SendResult {
+        let reply = SendReply {
+            msg_id: offset_message_id.to_owned(),
+            queue_id: self.reply.queue_id,
+            queue_offset: self.reply.queue_offset + i64::try_from(place).unwrap_or(0),
+            transaction_id: self.reply.transaction_id.clone(),
+            batch_unique_id: None,
+            recall_handle: None,
+            region_id: self.reply.region_id.clone(),
+            trace_on: self.reply.trace_on,
+        };
+        SendResult { message_id, reply, queue: self.queue.clone(), ..*self }
+    }
 }
 
 impl fmt::Display for SendResult {

@@ -175,6 +175,13 @@ impl Properties {
         }
     }
 
+    /// As [`write_wire`](Properties::write_wire), into bytes.
+    pub(crate) fn append_wire(&self, out: &mut Vec<u8>) {
+        for (key, value) in &self.entries {
+            append_property(out, key, value);
+        }
+    }
+
     /// Reads the wire text with all the leniency of Java's reader, see [`wire_pairs`].
     pub(crate) fn from_wire(text: &str) -> Properties {
         let mut properties = Properties::default();
@@ -197,6 +204,14 @@ pub(crate) fn write_property(out: &mut String, key: &str, value: &str) {
     out.push(AFTER_KEY);
     out.push_str(value);
     out.push(AFTER_VALUE);
+}
+
+/// As [`write_property`], into bytes.
+pub(crate) fn append_property(out: &mut Vec<u8>, key: &str, value: &str) {
+    out.extend_from_slice(key.as_bytes());
+    out.push(AFTER_KEY as u8);
+    out.extend_from_slice(value.as_bytes());
+    out.push(AFTER_VALUE as u8);
 }
 
 /// Iterates over the pairs of a wire text as Java's reader does: a last segment without its U+0002 counts, further

@@ -26,6 +26,14 @@ pub(super) enum Delivery {
     Callback(Done),
     /// Only forwards, so it may run anywhere.
     Forward(Done),
+    /// As `Forward`, to one who [notes](note_end) what became of the messages.
+    Uncounted(Done),
+}
+
+impl Delivery {
+    fn is_counted(&self) -> bool {
+        !matches!(self, Delivery::Uncounted(_))
+    }
 }
 
 /// One asynchronous send.
@@ -87,6 +95,14 @@ pub(super) fn prepare(
         end: Some((delivery, permit)),
     };
     Arc::new(Background { shared: shared.clone(), prepared, deadline, state: Mutex::new(state) })
+}
+
+/// Traces and counts what became of a message, or of a batch.
+pub(super) fn note_end(shared: &Shared, prepared: &Prepared, started: Instant, result: &Result<SendResult>) {
+    if let Some(trace) = &shared.trace {
+        trace.sent(prepared, started, result.as_ref());
+    }
+    shared.stats.ended(prepared, started, result);
 }
 
 impl Background {
@@ -227,12 +243,11 @@ impl Background {
 
     fn end(&self, result: Result<SendResult>) {
         let Some((delivery, permit)) = self.lock().end.take() else { return };
-        if let Some(trace) = &self.shared.trace {
-            trace.sent(&self.prepared, self.deadline.started(), result.as_ref());
+        if delivery.is_counted() {
+            note_end(&self.shared, &self.prepared, self.deadline.started(), &result);
         }
-        self.shared.stats.ended(&self.prepared, self.deadline.started(), &result);
         match delivery {
-            Delivery::Forward(done) => {
+            Delivery::Forward(done) | Delivery::Uncounted(done) => {
                 drop(permit);
                 done(result);
             }
@@ -288,9 +303,11 @@ impl Drop for Background {
             let error =
                 if self.shared.core.check_open().is_err() { Error::Closed { outcome: error.outcome() } } else { error };
             let result = state.degraded.take().ok_or(error);
-            self.shared.stats.ended(&self.prepared, self.deadline.started(), &result);
+            if delivery.is_counted() {
+                self.shared.stats.ended(&self.prepared, self.deadline.started(), &result);
+            }
             drop(permit);
-            let (Delivery::Callback(done) | Delivery::Forward(done)) = delivery;
+            let (Delivery::Callback(done) | Delivery::Forward(done) | Delivery::Uncounted(done)) = delivery;
             done(result);
         }
     }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Producer;
+use super::accumulator::AutoBatch;
 use super::prepare::Limits;
 use super::shared::{Settings, Shared};
 use super::window::Window;
@@ -53,6 +54,7 @@ impl ProducerBuilder {
             avoid_faulty: true,
             avoid_slow: false,
             retry_when_not_ok: false,
+            auto_batch: None,
         };
         ProducerBuilder {
             client,
@@ -157,6 +159,13 @@ impl ProducerBuilder {
     /// has ended (in Java before it begins).
     pub fn async_window(mut self, messages: usize, bytes: usize) -> Self {
         self.window = (messages, bytes);
+        self
+    }
+
+    /// Gathers messages that are sent one by one into batches. Off by default; [`AutoBatch`] says what it does and to which
+    /// messages, [`PreparedSend::auto_batch`](crate::PreparedSend::auto_batch) decides for a single one.
+    pub fn auto_batch(mut self, settings: AutoBatch) -> Self {
+        self.settings.auto_batch = Some(settings);
         self
     }
 
@@ -288,6 +297,7 @@ impl ProducerBuilder {
         if !(1..=LARGEST).contains(&limits.max_message_size) {
             return wrong(&format!("max_message_size is {}, 1 to {LARGEST} are allowed", limits.max_message_size));
         }
+        self.settings.auto_batch.as_ref().map_or(Ok(()), AutoBatch::check)?;
         if self.window.0 == 0 || self.window.1 == 0 {
             return wrong("async_window lets nothing in");
         }

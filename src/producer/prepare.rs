@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::client::send::Prepared;
 use crate::client::{names, namespace};
 use crate::error::{Error, Result};
-use crate::message::{Message, Properties, UniqueIds, key, sys_flag, write_property};
+use crate::message::{Message, Properties, UniqueIds, append_property, key, sys_flag, write_property};
 use crate::protocol::batch;
 use crate::protocol::compress::Compression;
 use crate::protocol::namespace::Namespace;
@@ -44,6 +44,30 @@ pub(super) fn message(message: &Message, ids: &UniqueIds, limits: &Limits) -> Re
         message_id: id,
         batch: false,
     })
+}
+
+/// Checks one message and appends it to a batch, for which the caller knows it to be fit; returns its unique id.
+pub(super) fn member(message: &Message, ids: &UniqueIds, limits: &Limits, out: &mut Vec<u8>) -> Result<Arc<str>> {
+    check(message, limits)?;
+    let id = unique_id(message, ids);
+    check_properties(message, &id, limits)?;
+    batch::encode_with(out, message.flag(), message.body(), |out| {
+        message.properties().append_wire(out);
+        if message.property(key::UNIQUE_ID).is_none() {
+            append_property(out, key::UNIQUE_ID, &id);
+        }
+        if let Some(namespace) = &limits.namespace {
+            append_property(out, key::INSTANCE_ID, namespace.name());
+        }
+    });
+    Ok(id)
+}
+
+/// Returns how many bytes [`member`] appends at most.
+pub(super) fn member_size(message: &Message, limits: &Limits) -> usize {
+    // The unique id has 56 digits with an IPv6 address.
+    const LONGEST_ID: &str = "00000000000000000000000000000000000000000000000000000000";
+    batch::FIXED + message.body().len() + properties_len(message, LONGEST_ID, limits)
 }
 
 /// Checks and prepares a batch: what applies to all its messages together is checked here, each by itself as well. With
@@ -145,18 +169,29 @@ fn check(message: &Message, limits: &Limits) -> Result<()> {
 fn unique_id(message: &Message, ids: &UniqueIds) -> Arc<str> {
     match message.property(key::UNIQUE_ID) {
         Some(id) => id.into(),
-        None => ids.next().into(),
+        None => ids.next(),
     }
+}
+
+fn properties_len(message: &Message, id: &str, limits: &Limits) -> usize {
+    let instance = limits.namespace.as_ref().map(Namespace::name);
+    let instance_len = instance.map_or(0, |name| key::INSTANCE_ID.len() + name.len() + 2);
+    message.properties().wire_len() + key::UNIQUE_ID.len() + id.len() + 2 + instance_len
+}
+
+/// Returns the length of the properties with what is added to them, which must not be more than the limit.
+fn check_properties(message: &Message, id: &str, limits: &Limits) -> Result<usize> {
+    let len = properties_len(message, id, limits);
+    if len > PROPERTIES_LIMIT {
+        return Err(Error::invalid(format!("the properties have {len} bytes, at most {PROPERTIES_LIMIT} are allowed")));
+    }
+    Ok(len)
 }
 
 fn wire_properties(message: &Message, id: &str, limits: &Limits) -> Result<String> {
     let properties: &Properties = message.properties();
     let instance = limits.namespace.as_ref().map(Namespace::name);
-    let instance_len = instance.map_or(0, |name| key::INSTANCE_ID.len() + name.len() + 2);
-    let len = properties.wire_len() + key::UNIQUE_ID.len() + id.len() + 2 + instance_len;
-    if len > PROPERTIES_LIMIT {
-        return Err(Error::invalid(format!("the properties have {len} bytes, at most {PROPERTIES_LIMIT} are allowed")));
-    }
+    let len = check_properties(message, id, limits)?;
     let mut text = String::with_capacity(len);
     properties.write_wire(&mut text);
     if properties.get(key::UNIQUE_ID).is_none() {
@@ -225,6 +260,19 @@ mod tests {
         assert_eq!(members.len(), 2);
         assert_ne!(ids[0], ids[1]);
         assert!(String::from_utf8_lossy(&members[1].properties).contains(ids[1]));
+    }
+
+    #[test]
+    fn a_message_is_encoded_the_same_by_itself_and_with_others() {
+        let message = Message::builder("T", "body").tag("t").key("k").property("名", "值").flag(7).build();
+        for namespace in [None, Some(Namespace::new("billing"))] {
+            let limits = Limits { namespace, ..LIMITS };
+            let (mut alone, mut expected) = (Vec::new(), Vec::new());
+            let id = member(&message, &ids(), &limits, &mut alone).unwrap();
+            batch::encode(&mut expected, 7, b"body", &wire_properties(&message, &id, &limits).unwrap());
+            assert_eq!(alone, expected);
+            assert!(alone.len() <= member_size(&message, &limits), "it is never larger than was told");
+        }
     }
 
     #[test]

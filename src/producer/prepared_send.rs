@@ -1,59 +1,22 @@
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accumulator::Joined;
 use super::background::{self, Delivery};
 use super::call::Target;
+use super::given_queue::{Selector, check_queue, choose};
 use super::pending::PendingSend;
 use super::retry::Rules;
+use super::sendable::Sendable;
 use super::shared::Shared;
 use super::window::Permit;
-use super::{SendError, prepare, sync};
+use super::{SendError, accumulator, prepare, sync};
 use crate::client::Route;
 use crate::client::hooks::{SendContext, SendMode};
 use crate::client::send::{Prepared, SendResult};
 use crate::error::{Error, Result};
 use crate::message::{Message, MessageQueue};
 use crate::remoting::Deadline;
-
-/// Chooses a queue; see [`PreparedSend::select`].
-type Selector<'a> = Box<dyn FnOnce(&[MessageQueue], &Message) -> usize + Send + 'a>;
-
-/// What can be sent as one unit: a message, or several as a batch.
-pub trait Sendable: sealed::Sealed + Send + 'static {}
-
-mod sealed {
-    use crate::message::Message;
-
-    pub trait Sealed {
-        /// The messages, at least one unless a batch is empty.
-        fn messages(&self) -> &[Message];
-        fn is_batch(&self) -> bool;
-    }
-
-    impl Sealed for Message {
-        fn messages(&self) -> &[Message] {
-            std::slice::from_ref(self)
-        }
-
-        fn is_batch(&self) -> bool {
-            false
-        }
-    }
-
-    impl Sealed for Vec<Message> {
-        fn messages(&self) -> &[Message] {
-            self
-        }
-
-        fn is_batch(&self) -> bool {
-            true
-        }
-    }
-}
-
-impl Sendable for Message {}
-impl Sendable for Vec<Message> {}
 
 /// A send with options, made by [`Producer::prepare`](crate::Producer::prepare). It ends in a verb: `send`, `send_async`,
 /// `submit` or `send_oneway`.
@@ -70,6 +33,9 @@ pub struct PreparedSend<'a, M = Message> {
     attempt_timeout: Option<Duration>,
     buffered: bool,
     pub(super) inner_batch: bool,
+    auto_batch: bool,
+    /// A time or retries of its own keep it out of every batch.
+    has_own_rules: bool,
 }
 
 impl<M> std::fmt::Debug for PreparedSend<'_, M> {
@@ -94,6 +60,8 @@ impl<'a, M> PreparedSend<'a, M> {
             attempt_timeout: shared.settings.attempt_timeout,
             buffered: false,
             inner_batch: false,
+            auto_batch: shared.accumulator.on,
+            has_own_rules: false,
             shared,
         }
     }
@@ -101,6 +69,7 @@ impl<'a, M> PreparedSend<'a, M> {
     /// Sets the time for everything together: route, connection, all attempts, waiting. The producer's (3 s) by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self.has_own_rules = true;
         self
     }
 
@@ -125,6 +94,7 @@ impl<'a, M> PreparedSend<'a, M> {
     /// queue, for which the same queue is tried again, so that order is kept (`autoRetryTimes` of `SendMessageOrderly`).
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = Some(retries);
+        self.has_own_rules = true;
         self
     }
 
@@ -139,6 +109,7 @@ impl<'a, M> PreparedSend<'a, M> {
     /// setting by default, which is on, as in Java.
     pub fn retry_unknown(mut self, retry: bool) -> Self {
         self.retry_unknown = retry;
+        self.has_own_rules = true;
         self
     }
 
@@ -146,6 +117,15 @@ impl<'a, M> PreparedSend<'a, M> {
     /// broker can be tried.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = Some(timeout);
+        self.has_own_rules = true;
+        self
+    }
+
+    /// Sets whether the message may be gathered into a batch, see [`AutoBatch`](crate::AutoBatch); what is sent by itself in
+    /// any case stays so. As the producer is set by default; with `true` and a producer without automatic batching its
+    /// default settings hold.
+    pub fn auto_batch(mut self, batch: bool) -> Self {
+        self.auto_batch = batch;
         self
     }
 
@@ -172,6 +152,12 @@ impl<M: Sendable> PreparedSend<'_, M> {
     /// # Errors
     /// [`SendError`] with what was to be sent and the reason.
     pub fn send(mut self) -> Result<SendResult, SendError<M>> {
+        let joined = self.gathered().map(|message| accumulator::send(self.shared, message));
+        let _alone = match joined {
+            Some(Joined::Ended(result)) => return result.map_err(|error| SendError { error, message: self.message }),
+            Some(Joined::Alone(alone)) => Some(alone),
+            None => None,
+        };
         let retries = self.shared.settings.retries;
         let result = self.routed(SendMode::Sync, retries).and_then(|(ready, route)| {
             let Ready { prepared, target, rules, deadline, .. } = ready;
@@ -264,6 +250,18 @@ impl<M: Sendable> PreparedSend<'_, M> {
         delivery: impl FnOnce(background::Done) -> Delivery,
         callback: impl FnOnce(Result<SendResult, SendError<M>>) + Send + 'static,
     ) -> Result<(), SendError<M>> {
+        if let Some(message) = self.gathered() {
+            let admitted = match accumulator::admit(self.shared, message, patient) {
+                Ok(admitted) => admitted,
+                Err(error) => {
+                    self.refused(&error);
+                    return Err(SendError { error, message: self.message });
+                }
+            };
+            let shared = self.shared.clone();
+            admitted.join(&shared, delivery(self.done(callback)));
+            return Ok(());
+        }
         let retries = self.shared.settings.async_retries;
         let admitted = self.ready(SendMode::Async, retries).and_then(|ready| {
             // Its threads are started now, so that their failing is an error here.
@@ -279,16 +277,33 @@ impl<M: Sendable> PreparedSend<'_, M> {
             }
         };
         let Ready { prepared, target, rules, deadline, .. } = ready;
-        let (shared, queue, message) = (self.shared.clone(), self.queue.take(), self.message);
-        let done: background::Done = Box::new(move |result| {
+        let shared = self.shared;
+        background::start(shared, prepared, target, rules, deadline, delivery(self.done(callback)), permit);
+        Ok(())
+    }
+
+    /// What is done at the end of a send whose sender does not wait.
+    fn done(self, callback: impl FnOnce(Result<SendResult, SendError<M>>) + Send + 'static) -> background::Done {
+        let (shared, queue, message) = (self.shared.clone(), self.queue, self.message);
+        Box::new(move |result| {
             if !shared.hooks.is_empty() {
                 let context = context_of(&shared, SendMode::Async, message.messages(), queue.as_ref());
                 shared.hooks.after(&context, result.as_ref().map(Some));
             }
             callback(result.map_err(|error| SendError { error, message }));
-        });
-        background::start(self.shared, prepared, target, rules, deadline, delivery(done), permit);
-        Ok(())
+        })
+    }
+
+    /// Returns the message if it is one that may travel with others.
+    fn gathered(&self) -> Option<&Message> {
+        if !self.auto_batch || self.has_own_rules || self.queue.is_some() || self.selector.is_some() {
+            return None;
+        }
+        match self.message.messages() {
+            [message] if !self.message.is_batch() => Some(message),
+            _ => None,
+        }
+        .filter(|message| accumulator::takes(self.shared, message))
     }
 
     pub(super) fn enter(&self, ready: &Ready, patient: bool) -> Result<Permit> {
@@ -374,25 +389,4 @@ pub(super) fn context_of<'c>(
     queue: Option<&'c MessageQueue>,
 ) -> SendContext<'c> {
     SendContext { group: shared.group(), mode, messages, queue }
-}
-
-fn choose(selector: Selector<'_>, queues: &[MessageQueue], message: &Message) -> Result<MessageQueue> {
-    if queues.is_empty() {
-        let reason = "no queue can be written to".into();
-        return Err(Error::NoBroker { what: message.shared_topic().clone(), reason });
-    }
-    let index = catch_unwind(AssertUnwindSafe(|| selector(queues, message)))
-        .map_err(|_| Error::invalid("the queue selector panicked; nothing was sent"))?;
-    queues.get(index).cloned().ok_or_else(|| {
-        let last = queues.len() - 1;
-        Error::invalid(format!("the selector returned queue index {index}; 0 to {last} are there"))
-    })
-}
-
-fn check_queue(queue: &MessageQueue, prepared: &Prepared) -> Result<()> {
-    if queue.topic() != &*prepared.topic {
-        let (topic, other) = (&prepared.topic, queue.topic());
-        return Err(Error::invalid(format!("the message's topic is {topic}, the queue's is {other}")));
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
+use super::accumulator::{Accumulator, AutoBatch};
 use super::latency::{Faults, choose};
 use super::prepare::Limits;
 use super::retry::blames_broker;
@@ -34,6 +35,7 @@ pub(super) struct Settings {
     pub(super) avoid_faulty: bool,
     pub(super) avoid_slow: bool,
     pub(super) retry_when_not_ok: bool,
+    pub(super) auto_batch: Option<AutoBatch>,
 }
 
 /// How long a broker that failed may take to answer a probe.
@@ -47,6 +49,7 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) hooks: Hooks,
     pub(super) window: Arc<Window>,
+    pub(super) accumulator: Accumulator,
     pub(super) trace: Option<Tracer>,
     pub(super) stats: Counters,
     membership: OnceLock<Membership>,
@@ -70,6 +73,7 @@ impl Shared {
         }
         Arc::new_cyclic(|me| Shared {
             me: me.clone(),
+            accumulator: Accumulator::new(settings.auto_batch.as_ref(), settings.timeout),
             core,
             settings,
             hooks,
@@ -210,8 +214,14 @@ impl Shared {
     fn close_by(&self, deadline: Deadline, waits: bool) -> CloseReport {
         let first = !self.closed.swap(true, Ordering::AcqRel);
         self.window.close();
+        if let Some(me) = self.me.upgrade() {
+            Accumulator::close(&me);
+        }
         let before = self.window.in_flight();
         let left = if waits { self.window.drain(deadline.at()) } else { before };
+        if waits {
+            self.accumulator.drain(deadline.at());
+        }
         if waits && left > 0 {
             // Requests would wait for replies that nobody is there to take.
             self.core.replies().end_all_of(self.group(), &Error::Closed { outcome: Outcome::Unknown });

@@ -28,11 +28,25 @@ struct State {
     closed: bool,
 }
 
-/// A place in the window, given back on drop.
+/// A place in the window, or several, given back on drop.
 #[derive(Debug)]
 pub(super) struct Permit {
     window: Arc<Window>,
+    count: usize,
     bytes: usize,
+}
+
+impl Permit {
+    /// Makes one for what is not bounded by the window.
+    pub(super) fn none(window: &Arc<Window>) -> Permit {
+        Permit { window: window.clone(), count: 0, bytes: 0 }
+    }
+
+    /// Takes over another's places, to be given back together.
+    pub(super) fn absorb(&mut self, mut other: Permit) {
+        self.count += std::mem::take(&mut other.count);
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
 }
 
 impl Window {
@@ -57,7 +71,7 @@ impl Window {
             if (fits || state.count == 0) && !gives_way {
                 state.count += 1;
                 state.bytes += bytes;
-                return Ok(Permit { window: self.clone(), bytes });
+                return Ok(Permit { window: self.clone(), count: 1, bytes });
             }
             let Some(deadline) = deadline else {
                 let what = format!("{} asynchronous sends of {} bytes are in flight", state.count, state.bytes);
@@ -122,8 +136,11 @@ impl Drop for InTheWay<'_> {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        if self.count == 0 {
+            return;
+        }
         let mut state = self.window.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.count -= 1;
+        state.count -= self.count;
         state.bytes -= self.bytes;
         let empty = state.count == 0;
         // Only who closes waits for that.

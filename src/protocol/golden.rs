@@ -379,7 +379,7 @@ fn unique_ids_have_javas_layout() {
         let ids = UniqueIds::of(vector.text("ip").parse().unwrap(), vector.number(pid), hash);
         // The first month after 1970-01-01 starts at 0.
         let id = ids.at(vector.number("ms_since_month_start"), vector.number("counter"));
-        assert_eq!(id, vector.text("text"));
+        assert_eq!(&*id, vector.text("text"));
         assert_eq!(unhex(&id), vector.bytes);
     }
 }

@@ -194,7 +194,7 @@ impl Dispatcher {
             sys_flag: 0,
             flag: 0,
             properties,
-            message_id: id.into(),
+            message_id: id,
             batch: false,
         }
     }

@@ -2,6 +2,9 @@
 //! `ROCKETMQ_LIVE_NAME_SERVER`.
 
 mod program;
+mod replies;
+mod sending;
+mod transactions;
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
@@ -240,7 +243,7 @@ fn a_refused_send_is_told_for_each_message() {
 #[test]
 fn wrong_usage_exits_with_2() {
     let cluster = Cluster::at("127.0.0.1:1");
-    let wrong: [&[&str]; 17] = [
+    let wrong: &[&[&str]] = &[
         &[],
         &["sned"],
         &["send", "--body", "x"],
@@ -253,13 +256,24 @@ fn wrong_usage_exits_with_2() {
         &["send", "--topic", "T", "--body", "x", "--access-key", "only-one"],
         &["send", "--topic", "T", "--body", "x", "--deliver-at", "tomorrow"],
         &["send", "--topic", "T", "--body", "x", "--deliver-at", "+1s", "--deliver-after", "1s"],
+        &["send", "--topic", "T", "--body", "x", "--transaction", "perhaps"],
+        &["send", "--topic", "T", "--body", "x", "--transaction", "commit", "--batch", "2"],
+        &["send", "--topic", "T", "--body", "x", "--transaction", "commit", "--deliver-at", "+1s"],
+        &["request", "--topic", "T", "--body", "x", "--timeout", "0s"],
+        &["reply", "--topic", "T", "--from", "middle"],
+        &["recall", "--topic", "T"],
+        &["send", "--topic", "T", "--body", "x", "--compress", "gzip"],
+        &["send", "--topic", "T", "--body", "x", "--auto-batch", "--batch", "3"],
+        &["send", "--topic", "T", "--body", "x", "--priority", "-1"],
+        &["topic", "create", "T", "--type", "odd"],
+        &["topic", "create", "T", "--attribute", "name"],
         &["topic", "route", "T", "--header", "xml"],
         &["pull", "--topic", "T", "--from", "middle"],
         &["pull", "--topic", "T", "--expression", "a", "--sql", "b > 1"],
         &["bench", "pull", "--topic", "T", "--mode", "oneway"],
         &["broker", "--listen", "127.0.0.1:x"],
     ];
-    for arguments in wrong {
+    for &arguments in wrong {
         assert!(!cluster.fail(arguments, 2).is_empty(), "{arguments:?}");
     }
     assert!(cluster.succeed(&["--help"]).contains("Exit status"));

@@ -10,6 +10,7 @@ mod proxy;
 mod rig;
 mod wire;
 
+mod auto_batch;
 mod busy;
 mod closing;
 mod connecting;
@@ -84,6 +85,14 @@ const TESTS: &[(&str, fn())] = tests! {
         a_callback_that_panics
         a_callback_that_closes
         a_full_window;
+    auto_batch:
+        a_broker_dies_and_returns_under_sixteen_threads
+        a_refused_batch_is_sent_message_by_message
+        a_refusal_that_concerns_all_is_everybodys
+        one_message_too_large_for_the_broker_fails_alone
+        closing_sends_what_is_gathered_at_once
+        a_broker_that_never_answers
+        no_more_is_held_than_allowed;
 };
 
 /// Prints what the client logs, when `FAULTS_LOG` is set.

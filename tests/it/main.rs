@@ -6,6 +6,7 @@ mod support;
 #[cfg(feature = "acl")]
 mod acl;
 mod async_send;
+mod auto_batch;
 mod basic;
 mod batch;
 mod client;

@@ -13,6 +13,10 @@ pub(crate) struct Cluster {
     #[arg(long, short = 'n', value_name = "ADDR", env = "NAMESRV_ADDR")]
     name_server: Option<String>,
 
+    /// Namespace: topics and groups are NS%name to the servers.
+    #[arg(long, value_name = "NS")]
+    namespace: Option<String>,
+
     /// How the headers of requests are written; servers read both.
     #[arg(long, value_enum, default_value_t = Header::Json)]
     header: Header,
@@ -61,6 +65,9 @@ impl Cluster {
         let name_server = self.name_server.as_deref().filter(|list| !list.trim().is_empty());
         let mut builder = Client::builder().name_servers(name_server.unwrap_or(DEFAULT_NAME_SERVER));
         builder = builder.binary_headers(self.header == Header::Binary);
+        if let Some(namespace) = &self.namespace {
+            builder = builder.namespace(namespace.as_str());
+        }
         if let Some((access, secret)) = self.keys.pair()? {
             builder = builder.credentials(Credentials::new(access, secret));
         }

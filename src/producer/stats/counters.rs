@@ -177,7 +177,6 @@ pub(in crate::producer) struct BatchingCounters {
 
 impl BatchingCounters {
     /// Counts a batch that was put together and sent.
-    #[allow(dead_code, reason = "called once automatic batching is there")]
     pub(in crate::producer) fn sent(&self, messages: usize) {
         self.batches.one();
         self.messages.add(messages as u64);

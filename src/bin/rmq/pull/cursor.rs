@@ -57,7 +57,7 @@ impl Cursor {
     }
 
     /// Commits the offset unless it is the one committed last.
-    pub(super) fn commit(&mut self, consumer: &PullConsumer) -> Result<(), Failure> {
+    pub(crate) fn commit(&mut self, consumer: &PullConsumer) -> Result<(), Failure> {
         if self.committed != Some(self.offset) {
             consumer.commit_offset(&self.queue, self.offset)?;
             self.committed = Some(self.offset);

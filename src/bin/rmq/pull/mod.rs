@@ -69,7 +69,7 @@ impl Pull {
         let interrupt = Interrupt::listen()?;
         let client = self.cluster.connect()?;
         let consumer = self.consumer(&client)?;
-        let mut cursors = start::cursors(&consumer, &self.topic, self.from)?;
+        let mut cursors = start::cursors(&consumer, &self.topic, self.from, From::First)?;
         let read = Read {
             consumer: &consumer,
             filter: self.filter(),
