@@ -46,6 +46,8 @@ impl Client {
             server_requests: received.server_requests.get(),
             server_requests_refused: received.refused_requests.get(),
             server_requests_dropped: received.dropped_requests.get(),
+            requests_waiting: core.replies().waiting(),
+            late_replies: core.replies().late(),
             callbacks_queued,
             callbacks_running,
         }
@@ -94,6 +96,10 @@ pub struct ClientStats {
     pub server_requests_refused: u64,
     /// Those of them for which their group had no room.
     pub server_requests_dropped: u64,
+    /// Requests of all producers ([`Producer::request`](crate::Producer::request)) that wait for their reply.
+    pub requests_waiting: usize,
+    /// Replies to such requests that came when nobody waited: too late, for a second time, or by mistake; they were dropped.
+    pub late_replies: u64,
     /// Callbacks that wait for a thread.
     pub callbacks_queued: usize,
     /// Callbacks that run.
@@ -115,6 +121,7 @@ impl fmt::Display for ClientStats {
             (self.go_aways, "refusals of leaving servers"),
             (self.server_requests_refused, "server requests refused"),
             (self.server_requests_dropped, "server requests dropped"),
+            (self.late_replies, "late replies"),
         ];
         let oddities: Vec<String> =
             oddities.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
@@ -122,6 +129,7 @@ impl fmt::Display for ClientStats {
             write!(f, "\noddities: {}", oddities.join(", "))?;
         }
         write!(f, "\nserver requests: {}", self.server_requests)?;
+        write!(f, "; waiting for a reply: {}", self.requests_waiting)?;
         write!(f, "; callbacks: {} queued, {} running", self.callbacks_queued, self.callbacks_running)?;
         self.connections.iter().try_for_each(|connection| write!(f, "\n{connection}"))
     }

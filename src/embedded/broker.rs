@@ -119,7 +119,7 @@ impl BrokerSet {
         let known = Known::new(new.properties());
         let tag_code = known.tags.map_or(0, java_hash);
         let keys = known.keys.unwrap_or_default().split(' ').filter(|key| !key.is_empty()).chain(known.unique_id);
-        let place = self.store().append(&new.topic, new.queue_id, new.count(), record, tag_code, now_millis(), keys);
+        let place = self.store().append((&new.topic, new.queue_id), new.count(), record, tag_code, now_millis(), keys);
         self.arrived(&new.topic, new.queue_id, &place);
         place
     }

@@ -132,8 +132,7 @@ impl Store {
     /// in its queue, one for each message in it.
     pub(super) fn append<'a>(
         &mut self,
-        topic: &Arc<str>,
-        queue_id: i32,
+        (topic, queue_id): (&Arc<str>, i32),
         count: usize,
         mut record: Arc<[u8]>,
         tag_code: i32,

@@ -102,11 +102,13 @@ impl Background {
         });
     }
 
-    /// Makes no further attempt, and delivers no end. An attempt under way may still reach the broker.
+    /// Makes no further attempt, and delivers no end: nobody waits for it. What is under way may still be stored.
     pub(super) fn give_up(&self) {
         // Dropped outside the lock: it owns the caller's closure.
         let end = self.lock().end.take();
-        drop(end);
+        if end.is_some() {
+            self.shared.stats.failed(1, &self.deadline.missed(Stage::Reply, None, Outcome::Unknown));
+        }
     }
 
     fn is_missing_in(&self, route: &Route) -> bool {

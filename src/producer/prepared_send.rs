@@ -305,7 +305,7 @@ impl<M: Sendable> PreparedSend<'_, M> {
     }
 
     /// Counts a send that was not begun.
-    fn refused(&self, error: &Error) {
+    pub(super) fn refused(&self, error: &Error) {
         self.shared.stats.failed(self.message.messages().len() as u64, error);
     }
 

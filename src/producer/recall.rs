@@ -39,7 +39,8 @@ impl Shared {
     fn recall(&self, topic: &str, handle: &str) -> Result<String> {
         self.check_open()?;
         let (topic, deadline): (Arc<str>, _) = (topic.into(), Deadline::after(self.settings.timeout));
-        let broker_name: Arc<str> = check(&topic, &self.core.wire_name(&topic), handle)?.broker_name.into();
+        let recalled = check(&topic, &self.core.wire_name(&topic), handle)?;
+        let broker_name: Arc<str> = recalled.broker_name.into();
         let addr = self.master(&topic, &broker_name, deadline)?;
         let request = RecallMessage {
             broker_name: Some(broker_name),
@@ -47,7 +48,11 @@ impl Shared {
             handle: handle.to_owned(),
             topic,
         };
-        let answer = self.core.remoting().call(&addr, &request, &[], deadline).map_err(explain)?;
+        let answered = self.core.remoting().call(&addr, &request, &[], deadline).map_err(explain);
+        if let Some(trace) = &self.trace {
+            trace.recalled(&request.topic, &recalled.message_id, answered.as_ref().map(|answer| &answer.frame));
+        }
+        let answer = answered?;
         Ok(answer.header().map_err(|error| error.with_addr(&addr))?.message_id)
     }
 

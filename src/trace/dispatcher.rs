@@ -153,7 +153,10 @@ impl Dispatcher {
     }
 
     fn send_all(self: &Arc<Self>, batches: Vec<Vec<Record>>) {
-        for batch in batches {
+        for mut batch in batches {
+            if self.core.namespace().is_some() {
+                batch.iter_mut().for_each(|record| self.unwrap_names(record));
+            }
             let parcels = pack(&batch, self.cloud, |record| self.trace_topic(record));
             self.lock().became(parcels.len());
             for parcel in parcels {
@@ -165,6 +168,14 @@ impl Dispatcher {
                     failed_at: None,
                 });
             }
+        }
+    }
+
+    /// Traces are written without namespace, whatever names the user sent by.
+    fn unwrap_names(&self, record: &mut Record) {
+        for name in [&mut record.topic, &mut record.group] {
+            let own: Arc<str> = self.core.own_name(name).into();
+            *name = own;
         }
     }
 

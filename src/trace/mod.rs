@@ -16,9 +16,6 @@ mod tracer;
 mod tests;
 
 pub(crate) use dispatcher::Side;
-#[allow(unused_imports, reason = "for who ends transactions")]
 pub(crate) use record::TransactionState;
 pub use settings::Trace;
-#[allow(unused_imports, reason = "for who ends transactions")]
-pub(crate) use tracer::Ending;
-pub(crate) use tracer::Tracer;
+pub(crate) use tracer::{Ending, Tracer};

@@ -11,6 +11,7 @@ use crate::client::{Core, SendResult, SendStatus, TraceCounters};
 use crate::error::{Error, Outcome, Result};
 use crate::message::{key, wire_pairs};
 use crate::protocol::batch;
+use crate::protocol::frame::Frame;
 use crate::protocol::rpc::send::DEFAULT_REGION;
 use crate::remoting::Deadline;
 
@@ -27,7 +28,6 @@ pub(crate) struct Tracer {
 }
 
 /// The end of a transaction, as [`Tracer::end_transaction`] is told it.
-#[allow(dead_code, reason = "for who ends transactions")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ending<'a> {
     pub(crate) topic: &'a Arc<str>,
@@ -37,7 +37,7 @@ pub(crate) struct Ending<'a> {
     /// Separated by blanks.
     pub(crate) keys: &'a str,
     /// The address the end was sent to.
-    pub(crate) store_host: &'a Arc<str>,
+    pub(crate) store_host: &'a str,
     /// Of the answer to the half message, or of its `MSG_REGION`; empty when it is not known.
     pub(crate) region: &'a str,
     pub(crate) state: TransactionState,
@@ -82,10 +82,11 @@ impl Tracer {
             let record = self.of_message(prepared, &prepared.properties, prepared.body.len(), &end, end.offset_ids);
             return self.dispatcher.add(record);
         }
-        let mut offset_ids = end.offset_ids.split(',');
+        let (mut offset_ids, mut offset_id) = (end.offset_ids.split(','), "");
         for item in batch::decode(&prepared.body).unwrap_or_default() {
             let properties = std::str::from_utf8(&item.properties).unwrap_or_default();
-            let offset_id = offset_ids.next().unwrap_or_default();
+            // A batch that is stored as one record has one id for all.
+            offset_id = offset_ids.next().unwrap_or(offset_id);
             self.dispatcher.add(self.of_message(prepared, properties, item.body.len(), &end, offset_id));
         }
     }
@@ -120,14 +121,13 @@ impl Tracer {
     }
 
     /// Records that a transaction was ended.
-    #[allow(dead_code, reason = "for who ends transactions")]
     pub(crate) fn end_transaction(&self, ending: Ending<'_>) {
         if self.dispatcher.is_trace_topic(ending.topic) || self.unwanted.load(Ordering::Relaxed) {
             return;
         }
         let event = EndTransaction {
             tags: ending.tags.to_owned(),
-            store_host: ending.store_host.clone(),
+            store_host: ending.store_host.into(),
             kind: MessageKind::End,
             transaction_id: ending.transaction_id.into(),
             state: ending.state,
@@ -144,20 +144,21 @@ impl Tracer {
         });
     }
 
-    /// Records that a timer message was called back, or that the broker refused to.
-    #[allow(dead_code, reason = "for who recalls")]
-    pub(crate) fn recall(&self, topic: &Arc<str>, message_id: &str, region: &str, success: bool) {
-        if self.dispatcher.is_trace_topic(topic) || self.unwanted.load(Ordering::Relaxed) {
+    /// Records that a timer message was called back, or that it failed, unless nothing left this process.
+    pub(crate) fn recalled(&self, topic: &Arc<str>, message_id: &str, result: Result<&Frame, &Error>) {
+        let left = result.map_or_else(|error| error.outcome() != Outcome::NotSent, |_| true);
+        if !left || self.dispatcher.is_trace_topic(topic) || self.unwanted.load(Ordering::Relaxed) {
             return;
         }
+        let region = result.ok().and_then(|answer| answer.field(key::REGION));
         self.dispatcher.add(Record {
             timestamp: wall_millis(Instant::now()),
-            region: region_of(region),
+            region: region_of(region.as_deref().unwrap_or_default()),
             group: self.group.clone(),
             topic: topic.clone(),
             message_id: message_id.into(),
             keys: String::new(),
-            event: Event::Recall { success },
+            event: Event::Recall { success: result.is_ok() },
         });
     }
 

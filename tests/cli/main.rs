@@ -94,6 +94,28 @@ fn the_body_is_read_from_standard_input() {
 }
 
 #[test]
+fn a_message_with_a_time_is_delivered_then() {
+    let cluster = Cluster::start();
+    let topic = cluster.topic("Timed", "1");
+    for time in ["+2s", "2001-02-03T04:05:06Z"] {
+        cluster.succeed(&["send", "--topic", &topic, "--body", time, "--deliver-at", time]);
+    }
+    let pulled = cluster.objects(&["pull", "--topic", &topic, "--count", "2", "--wait", "10s"]);
+    let bodies: Vec<&Value> = pulled.iter().map(|message| &message["body"]).collect();
+    assert_eq!(bodies, ["2001-02-03T04:05:06Z", "+2s"], "a time that is over is now");
+}
+
+#[test]
+fn both_forms_of_headers_are_understood() {
+    let cluster = Cluster::start();
+    let topic = cluster.topic("Header", "1");
+    for header in ["json", "binary"] {
+        cluster.succeed(&["send", "--topic", &topic, "--body", header, "--header", header]);
+    }
+    assert_eq!(cluster.objects(&["pull", "--topic", &topic, "--header", "binary"]).len(), 2);
+}
+
+#[test]
 fn output_for_people_has_a_line_for_each_message_and_the_sum_aside() {
     let cluster = Cluster::start();
     let topic = cluster.topic("People", "1");
@@ -218,7 +240,7 @@ fn a_refused_send_is_told_for_each_message() {
 #[test]
 fn wrong_usage_exits_with_2() {
     let cluster = Cluster::at("127.0.0.1:1");
-    let wrong: [&[&str]; 14] = [
+    let wrong: [&[&str]; 17] = [
         &[],
         &["sned"],
         &["send", "--body", "x"],
@@ -229,6 +251,9 @@ fn wrong_usage_exits_with_2() {
         &["send", "--topic", "T", "--body", "x", "--property", "no-sign"],
         &["send", "--topic", "T", "--body", "x", "--batch", "2", "--delay-level", "3"],
         &["send", "--topic", "T", "--body", "x", "--access-key", "only-one"],
+        &["send", "--topic", "T", "--body", "x", "--deliver-at", "tomorrow"],
+        &["send", "--topic", "T", "--body", "x", "--deliver-at", "+1s", "--deliver-after", "1s"],
+        &["topic", "route", "T", "--header", "xml"],
         &["pull", "--topic", "T", "--from", "middle"],
         &["pull", "--topic", "T", "--expression", "a", "--sql", "b > 1"],
         &["bench", "pull", "--topic", "T", "--mode", "oneway"],

@@ -90,6 +90,8 @@ fn a_request_is_answered_by_a_reply() {
     let message = Message::builder(&*scene.topic, "ask").tag("t").key("k").property("p", "v").build();
     let reply = producer.request(message.clone(), PATIENCE).unwrap();
     drop(replier);
+    let stats = producer.stats();
+    assert_eq!((stats.stored.ok, stats.requests.replied, stats.requests.timed_out), (1, 1, 0), "{stats}");
     assert_eq!(reply.body_text(), Some("re: ask"));
     assert!(reply.topic().ends_with("_REPLY_TOPIC"), "{reply:?}");
     reply.check_body().unwrap();
@@ -186,6 +188,8 @@ fn a_request_without_a_reply_says_that_it_is_stored() {
     assert_eq!(failed.message.property("CORRELATION_ID"), None, "it can be sent again as it is");
     let failed = request_async(&producer, scene.message("ask"), SHORT).recv().unwrap().unwrap_err();
     assert!(matches!(failed.error, Error::NoReply { .. }), "{failed}");
+    let stats = producer.stats();
+    assert_eq!((stats.stored.ok, stats.requests.replied, stats.requests.timed_out), (2, 0, 2), "{stats}");
 }
 
 #[test]
@@ -227,6 +231,8 @@ fn a_send_that_fails_ends_the_request_at_once() {
     // What the message's own checks refuse is not called back at all.
     let refused = producer.request_async(scene.message(""), PATIENCE, |_| panic!("not accepted")).unwrap_err();
     assert!(matches!(refused.error, Error::Invalid { .. }), "{refused}");
+    let stats = producer.stats();
+    assert_eq!((stats.not_sent, stats.messages()), (3, 3), "{stats}");
 }
 
 #[test]
@@ -315,6 +321,17 @@ fn closing_ends_requests_that_wait_at_its_grace() {
     });
     let refused = producer.request(scene.message("x"), SHORT).unwrap_err();
     assert!(matches!(refused.error, Error::Closed { outcome: Outcome::NotSent }), "{refused}");
+}
+
+#[test]
+fn closing_the_client_ends_requests_too() {
+    let scene = Scene::with_queues(1);
+    let producer = scene.producer();
+    let waiting = request_async(&producer, scene.message("ask"), PATIENCE * 4);
+    scene.arrived(1);
+    scene.client.close_within(SHORT).unwrap();
+    let error = waiting.recv_timeout(PATIENCE).unwrap().unwrap_err().error;
+    assert!(matches!(error, Error::Closed { outcome: Outcome::Unknown }), "{error}");
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rocketmq_blocking::{Client, Message, MessageQueue, MessageView, Producer, SendResult, Trace, select};
+use rocketmq_blocking::{
+    Client, Message, MessageQueue, MessageView, OffsetMessageId, Outcome, Producer, RequestCode, SendResult, Trace,
+    TransactionResolution, embedded, select,
+};
 
 use crate::support::{Feature, PATIENCE, Scene, eventually, live_variable, noise, say, scene, supports, unique};
 
@@ -312,7 +315,7 @@ fn no_credential_appears_in_a_trace() {
 
 #[cfg(feature = "acl")]
 fn traced_with_credentials(live: Option<(String, String, String)>) {
-    use rocketmq_blocking::{Credentials, embedded};
+    use rocketmq_blocking::Credentials;
     let own = live.is_none().then(|| {
         embedded::Cluster::builder().credentials("trace-access", "trace-secret-key").start().expect("a cluster")
     });
@@ -338,6 +341,124 @@ fn traced_with_credentials(live: Option<(String, String, String)>) {
         let text = format!("{:?} {:?}", message.body_text(), message.properties());
         assert!(!text.contains(&access) && !text.contains(&secret), "{text}");
     }
+}
+
+#[test]
+fn in_a_namespace_traces_name_groups_and_topics_without_it() {
+    let mut scene = scene();
+    scene.client = scene.cluster.builder().namespace(unique("ns")).build().unwrap();
+    scene.create_topic(1);
+    let producer = producer(&scene, at_once());
+    let sent = producer.send(scene.message("x")).unwrap();
+    check_one(&scene, &sent, "", "", "1", "0");
+}
+
+#[test]
+fn traces_never_go_to_second_ports() {
+    let cluster = embedded::Cluster::builder().vip_channel(true).topic("T", 1).start().unwrap();
+    let client = Client::builder().name_servers(cluster.name_server()).vip_channel(true).build().unwrap();
+    let producer = client.producer("group").trace(at_once()).start().unwrap();
+    producer.send(Message::new("T", "x")).unwrap();
+    producer.close().unwrap();
+    let asked: Vec<_> = (cluster.requests_of(RequestCode::SEND_MESSAGE_V2).iter())
+        .map(|request| (request.field("b").unwrap_or_default().to_owned(), request.server.to_string()))
+        .collect();
+    let expected = [("T", "broker-a/vip"), (SYSTEM, "broker-a")];
+    assert_eq!(asked, expected.map(|(topic, server)| (topic.to_owned(), server.to_owned())));
+}
+
+#[test]
+fn a_transaction_leaves_records_of_its_half_message_and_its_end() {
+    let scene = Scene::with_queues(1);
+    let producer = scene
+        .client
+        .transaction_producer(&*scene.group)
+        .check(|_| TransactionResolution::Unknown)
+        .producer(|producer| producer.timeout(PATIENCE).trace(at_once()))
+        .start()
+        .unwrap();
+    let message = |key: &str| Message::builder(&*scene.topic, "x").tag("t").key(key);
+    let committed = producer.begin(message("k1")).unwrap().commit().unwrap();
+    let rolled_back = producer.send(message("k2"), |_| TransactionResolution::Rollback).unwrap();
+    for (sent, keys, state) in [(&committed, "k1", "COMMIT_MESSAGE"), (rolled_back.sent(), "k2", "ROLLBACK_MESSAGE")] {
+        let id = sent.message_id();
+        let records = eventually(PATIENCE, || {
+            let mut found = found_in(&scene.client, SYSTEM, id);
+            found.sort();
+            if found.len() == 2 { Ok(found) } else { Err(format!("{found:?}")) }
+        });
+        let [end, half] = &records[..] else { panic!("{records:?}") };
+        assert_eq!((&*half[0], &*half[11], &*half[13]), ("Pub", "1", "true"), "{half:?}");
+        let place: OffsetMessageId = sent.offset_message_id().parse().unwrap();
+        let place = place.store_host.to_string();
+        let transaction = sent.transaction_id().unwrap_or(id);
+        let expected = ["t", keys, &place, "2", transaction, state, "false"];
+        assert_eq!((&*end[0], &*end[3], &*end[4], &*end[5]), ("EndTransaction", &*scene.group, &*scene.topic, id));
+        assert_eq!(end[6..], expected, "{end:?}");
+    }
+}
+
+#[test]
+fn the_answer_to_a_check_is_an_end_that_says_so() {
+    let cluster = embedded::Cluster::builder()
+        .transaction_timeout(Duration::from_millis(200))
+        .transaction_check_interval(Duration::from_millis(50))
+        .topic("T", 1)
+        .start()
+        .unwrap();
+    let client = Client::connect(cluster.name_server()).unwrap();
+    let producer = client
+        .transaction_producer("group")
+        .check(|_| TransactionResolution::Commit)
+        .producer(|producer| producer.trace(at_once()).topics(["T"]))
+        .start()
+        .unwrap();
+    let message = Message::builder("T", "x").tag("t").keys(["k1", "k2"]);
+    let sent = producer.send(message, |_| TransactionResolution::Unknown).unwrap();
+    let ends = eventually(PATIENCE, || {
+        let stored = cluster.stored(SYSTEM);
+        let all = stored.iter().flat_map(records).filter(|record| record[0] == "EndTransaction");
+        let ends: Vec<Vec<String>> = all.collect();
+        if ends.len() == 2 { Ok(ends) } else { Err(format!("{ends:?}")) }
+    });
+    let id = sent.sent().message_id();
+    let broker = cluster.broker("broker-a").addr().to_string();
+    for (state, from_check) in [("UNKNOW", "false"), ("COMMIT_MESSAGE", "true")] {
+        let end = ends.iter().find(|end| end[12] == from_check).unwrap_or_else(|| panic!("{ends:?}"));
+        let expected = ["DefaultRegion", "group", "T", id, "t", "k1 k2", &broker, "2", id, state, from_check];
+        assert_eq!(end[2..], expected, "{end:?}");
+    }
+}
+
+#[test]
+fn a_recall_leaves_a_record_be_it_refused_or_not() {
+    let scene = Scene::with_queues(1);
+    if !supports(Feature::Recall) {
+        return;
+    }
+    let producer = producer(&scene, at_once());
+    let message = Message::builder(&*scene.topic, "x").deliver_after(Duration::from_secs(2));
+    let sent = producer.send(message).unwrap();
+    producer.recall(&scene.topic, sent.recall_handle().unwrap()).unwrap();
+    let recalls = || {
+        let mut found = found_in(&scene.client, SYSTEM, sent.message_id());
+        found.retain(|record| record[0] == "Recall");
+        found
+    };
+    let told = |success: &str| {
+        let expected = [sent.region_id(), &scene.group, &scene.topic, sent.message_id(), success];
+        eventually(PATIENCE, || match recalls() {
+            found if found.iter().any(|record| record[2..] == expected) => Ok(()),
+            found => Err(format!("{found:?}")),
+        });
+    };
+    told("true");
+    let refused = eventually(PATIENCE, || match producer.recall(&scene.topic, sent.recall_handle().unwrap()) {
+        Ok(_) => Err("it is still recalled"),
+        Err(error) => Ok(error),
+    });
+    assert_eq!(refused.outcome(), Outcome::Rejected, "its time has come");
+    told("false");
 }
 
 /// Apache's own tool reads the record of our send.

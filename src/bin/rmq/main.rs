@@ -10,6 +10,7 @@ mod failure;
 mod histogram;
 mod interrupt;
 mod message;
+mod moment;
 mod output;
 mod progress;
 mod pull;

@@ -3,7 +3,7 @@ use super::*;
 const SIZE: usize = 100;
 
 fn put(store: &mut Store, queue_id: i32, now: i64, key: &str) -> Place {
-    store.append(&"T".into(), queue_id, 1, vec![0; SIZE].into(), 0, now, std::iter::once(key))
+    store.append((&"T".into(), queue_id), 1, vec![0; SIZE].into(), 0, now, std::iter::once(key))
 }
 
 fn read(store: &Store, offset: i64, max: usize) -> (Status, i64, usize) {
@@ -86,7 +86,7 @@ fn a_record_of_several_messages_takes_their_offsets_and_is_given_once() {
     let mut store = Store::new(SIZE * 2);
     let keys = || std::iter::once("k");
     put(&mut store, 0, 1, "k");
-    let place = store.append(&"T".into(), 0, 5, vec![0; SIZE].into(), 0, 2, keys());
+    let place = store.append((&"T".into(), 0), 5, vec![0; SIZE].into(), 0, 2, keys());
     assert_eq!((place.queue_offset, store.max_offset("T", 0), store.count("T")), (1, 6, 6));
     assert_eq!(read(&store, 0, 10), (Status::Found, 6, 2));
     assert_eq!(read(&store, 0, 1), (Status::Found, 1, 1), "the next one would be one too many");

@@ -86,6 +86,7 @@ impl Exchange {
             let end = exchange.lock().end.take();
             drop(end);
             replies.forget(&exchange.id);
+            shared.stats.failed(1, &error);
             return Err(error);
         }
         let (topic, found) = (prepared.topic.clone(), exchange.clone());
@@ -114,15 +115,14 @@ impl Exchange {
     }
 
     fn send(self: &Arc<Self>, checked: Checked) {
+        let mut state = self.lock();
+        if state.end.is_none() {
+            return;
+        }
         let Checked { prepared, target, rules } = checked;
         let sent = self.clone();
         let delivery = Delivery::Forward(Box::new(move |result| sent.sent(result)));
         let background = background::prepare(&self.shared, prepared, target, rules, self.deadline, delivery, None);
-        let mut state = self.lock();
-        if state.end.is_none() || !matches!(state.sending, Sending::NotBegun) {
-            drop(state);
-            return background.give_up();
-        }
         state.sending = Sending::Begun(Arc::downgrade(&background));
         drop(state);
         background.start();
@@ -147,22 +147,17 @@ impl Exchange {
 
     /// The deadline has passed, or closing does not wait for it. A send that is still under way ends by itself, and says more.
     pub(super) fn miss(&self) {
-        let mut state = self.lock();
+        let state = self.lock();
         let error = match &state.sending {
             Sending::Stored(sent) => {
                 let after = self.deadline.at() - self.deadline.started();
                 Error::NoReply { message_id: sent.message_id().into(), after }
             }
-            Sending::NotBegun => {
-                // From here on it cannot begin any more.
-                state.sending = Sending::Over;
-                self.deadline.missed(Stage::Route, None, Outcome::NotSent)
-            }
+            Sending::NotBegun => self.deadline.missed(Stage::Route, None, Outcome::NotSent),
             Sending::Begun(_) | Sending::Over => return,
         };
-        drop(state);
         let early = !self.deadline.is_over(Instant::now());
-        self.end(Err(if early { Error::Closed { outcome: error.outcome() } } else { error }));
+        self.end_in(state, Err(if early { Error::Closed { outcome: error.outcome() } } else { error }));
     }
 
     /// Ends the request although its send is under way.
@@ -170,25 +165,26 @@ impl Exchange {
         self.end(Err(self.deadline.missed(Stage::Reply, None, Outcome::Unknown)));
     }
 
-    /// The error of a request that closing has ended.
-    pub(super) fn closed(&self) -> Error {
-        let outcome = match self.lock().sending {
-            Sending::NotBegun => Outcome::NotSent,
-            _ => Outcome::Unknown,
-        };
-        Error::Closed { outcome }
-    }
-
     /// Ends the request, unless it has ended.
     fn end(&self, result: Result<Pushed>) {
-        let mut state = self.lock();
+        self.end_in(self.lock(), result);
+    }
+
+    fn end_in(&self, mut state: MutexGuard<'_, State>, result: Result<Pushed>) {
         let Some((finish, permit)) = state.end.take() else { return };
         let unheard = state.unheard.take();
-        let begun = match &state.sending {
+        let begun = match std::mem::replace(&mut state.sending, Sending::Over) {
             Sending::Begun(background) => background.upgrade(),
-            _ => None,
+            Sending::NotBegun => {
+                if let Err(error) = &result {
+                    self.shared.stats.failed(1, error);
+                }
+                None
+            }
+            Sending::Stored(_) | Sending::Over => None,
         };
         drop(state);
+        self.count(&result);
         self.shared.core.replies().forget(&self.id);
         if let Some(background) = begun {
             background.give_up();
@@ -211,6 +207,15 @@ impl Exchange {
         }
     }
 
+    fn count(&self, result: &Result<Pushed>) {
+        let counters = &self.shared.stats.requests;
+        match result {
+            Ok(_) => counters.replied.one(),
+            Err(Error::NoReply { .. }) => counters.timed_out.one(),
+            Err(_) => {}
+        }
+    }
+
     /// Tells the hooks how the send ended, on a callback thread: they are user code.
     fn tell_hooks(&self, message: Option<Message>, result: Result<Option<SendResult>>) {
         let (Some(message), Ok(callbacks)) = (message, self.shared.core.callbacks()) else { return };
@@ -229,11 +234,11 @@ impl Exchange {
 impl Drop for Exchange {
     /// Something that would have gone on with it was dropped at closing: its end is told here.
     fn drop(&mut self) {
-        let error = self.closed();
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some((Finish::Callback(done) | Finish::Forward(done), permit)) = state.end.take() {
             drop(permit);
-            done(Err(error));
+            let begun = !matches!(state.sending, Sending::NotBegun);
+            done(Err(Error::Closed { outcome: if begun { Outcome::Unknown } else { Outcome::NotSent } }));
         }
     }
 }

@@ -12,7 +12,7 @@ use super::window::Permit;
 use super::{Producer, SendError};
 use crate::client::Pushed;
 use crate::client::hooks::SendMode;
-use crate::error::{Error, Result};
+use crate::error::{Error, Outcome, Result};
 use crate::message::{Message, MessageView};
 
 impl Producer {
@@ -76,10 +76,9 @@ impl PreparedSend<'_, Message> {
     /// # Errors
     /// As [`Producer::request`].
     pub fn request(self) -> Result<MessageView, SendError> {
-        let (shared, deadline_of) = (self.shared.clone(), |admitted: &Admitted| admitted.ready.deadline);
-        let admitted = self.admit_request()?;
-        let deadline = deadline_of(&admitted);
-        let Admitted { id, ready, permit, message } = admitted;
+        let shared = self.shared.clone();
+        let Admitted { id, ready, permit, message } = self.admit_request()?;
+        let deadline = ready.deadline;
         let (sender, receiver) = crossbeam_channel::bounded(1);
         // There is room for the one end.
         let finish = Finish::Forward(Box::new(move |end| drop(sender.try_send(end))));
@@ -93,7 +92,7 @@ impl PreparedSend<'_, Message> {
                 exchange.give_up();
                 receiver.recv()
             })
-            .unwrap_or_else(|_| Err(exchange.closed()))
+            .unwrap_or(Err(Error::Closed { outcome: Outcome::Unknown }))
         });
         let body_limit = shared.core.options().body_limit;
         end.map(|pushed| pushed.into_view(body_limit)).map_err(|error| SendError { error, message })
@@ -137,7 +136,10 @@ impl PreparedSend<'_, Message> {
         let admitted = self.admit_as_request();
         match admitted {
             Ok((ready, permit)) => Ok(Admitted { id: id.into(), ready, permit, message }),
-            Err(error) => Err(SendError { error, message }),
+            Err(error) => {
+                self.refused(&error);
+                Err(SendError { error, message })
+            }
         }
     }
 

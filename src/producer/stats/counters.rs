@@ -217,7 +217,6 @@ impl TransactionCounters {
 
 /// Counts of requests that wait for a reply.
 #[derive(Debug, Default)]
-#[allow(dead_code, reason = "counted once requests are there")]
 pub(in crate::producer) struct RequestCounters {
     pub(in crate::producer) replied: Counter,
     pub(in crate::producer) timed_out: Counter,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::super::shared::Shared;
 use super::end;
 use super::resolution::TransactionResolution;
+use super::traced::Labels;
 use crate::client::{Client, SendResult};
 use crate::error::Result;
 
@@ -17,14 +18,15 @@ use crate::error::Result;
 pub struct Transaction {
     shared: Arc<Shared>,
     sent: SendResult,
+    labels: Labels,
     answered: bool,
     /// Last, so that everything else is gone should this close the client.
     _client: Client,
 }
 
 impl Transaction {
-    pub(super) fn new(shared: Arc<Shared>, client: Client, sent: SendResult) -> Transaction {
-        Transaction { shared, sent, answered: false, _client: client }
+    pub(super) fn new(shared: Arc<Shared>, client: Client, sent: SendResult, labels: Labels) -> Transaction {
+        Transaction { shared, sent, labels, answered: false, _client: client }
     }
 
     /// Returns where the half message is stored: the queue is the one it will appear in, the offset that of the internal
@@ -60,7 +62,7 @@ impl Transaction {
 
     fn end(mut self, resolution: TransactionResolution) -> Result<SendResult> {
         self.answered = true;
-        end::send(&self.shared, &self.sent, resolution)?;
+        end::send(&self.shared, &self.sent, &self.labels, resolution)?;
         Ok(self.sent.clone())
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::shared::Shared;
 use super::resolution::TransactionResolution;
+use super::traced;
 use crate::client::{Asked, Core};
 use crate::error::{Error, Result};
 use crate::message::{MessageView, key};
@@ -40,6 +41,7 @@ impl Checker {
         let deadline = Deadline::after(self.shared.settings.timeout);
         self.shared.core.remoting().oneway(&asked.addr, &answer, &[], deadline, false)?;
         self.shared.stats.transactions.checks_answered.one();
+        traced::by_check(&self.shared, half, answer.transaction_id.as_deref(), &asked.addr, resolution);
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::shared::Shared;
 use super::resolution::TransactionResolution;
+use super::traced::{self, Labels};
 use crate::client::{Route, SendResult};
 use crate::error::{Error, Outcome, Result};
 use crate::message::OffsetMessageId;
@@ -12,8 +13,17 @@ use crate::remoting::Deadline;
 
 /// Tells the broker that has the half message how its transaction ended, oneway. Blocks until the kernel took the request,
 /// at most for the producer's timeout. A failure is logged, whatever the caller does with it.
-pub(super) fn send(shared: &Shared, sent: &SendResult, resolution: TransactionResolution) -> Result<()> {
-    let told = tell(shared, sent, resolution);
+pub(super) fn send(
+    shared: &Shared,
+    sent: &SendResult,
+    labels: &Labels,
+    resolution: TransactionResolution,
+) -> Result<()> {
+    let told = sent.offset_message_id().parse().and_then(|place: OffsetMessageId| {
+        tell(shared, sent, &place, resolution)?;
+        traced::by_sender(shared, labels, sent, &place, resolution);
+        Ok(())
+    });
     let counts = &shared.stats.transactions;
     match resolution {
         TransactionResolution::Commit => counts.committed.one(),
@@ -28,9 +38,8 @@ pub(super) fn send(shared: &Shared, sent: &SendResult, resolution: TransactionRe
     told
 }
 
-fn tell(shared: &Shared, sent: &SendResult, resolution: TransactionResolution) -> Result<()> {
+fn tell(shared: &Shared, sent: &SendResult, place: &OffsetMessageId, resolution: TransactionResolution) -> Result<()> {
     let deadline = Deadline::after(shared.settings.timeout);
-    let place: OffsetMessageId = sent.offset_message_id().parse()?;
     let (topic, broker_name) = (sent.queue().shared_topic(), sent.queue().shared_broker_name());
     let id: Arc<str> = sent.message_id().into();
     let request = EndTransaction {

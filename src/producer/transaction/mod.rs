@@ -7,6 +7,7 @@ mod check;
 mod checkers;
 mod end;
 mod resolution;
+mod traced;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -19,6 +20,7 @@ pub use builder::TransactionProducerBuilder;
 pub use resolution::{TransactionResolution, TransactionSendResult};
 
 use self::checkers::Checkers;
+use self::traced::Labels;
 use super::{Producer, SendError};
 use crate::client::{CloseReport, SendResult, SendStatus};
 use crate::error::{Error, Result};
@@ -84,8 +86,9 @@ impl TransactionProducer {
     /// [`Outcome::Unknown`]: crate::Outcome::Unknown
     pub fn begin(&self, message: impl Into<Message>) -> Result<Transaction, SendError> {
         let message = message.into();
-        match self.store_half(&message).and_then(|sent| self.durable(sent)) {
-            Ok(sent) => Ok(Transaction::new(self.producer.shared.clone(), self.producer.client.clone(), sent)),
+        let labels = Labels::of(&self.producer.shared, &message);
+        match self.store_half(&message).and_then(|sent| self.durable(sent, &labels)) {
+            Ok(sent) => Ok(Transaction::new(self.producer.shared.clone(), self.producer.client.clone(), sent, labels)),
             Err(error) => Err(SendError { error, message }),
         }
     }
@@ -106,6 +109,7 @@ impl TransactionProducer {
         local: impl FnOnce(&SendResult) -> TransactionResolution,
     ) -> Result<TransactionSendResult, SendError> {
         let message = message.into();
+        let labels = Labels::of(&self.producer.shared, &message);
         let sent = self.store_half(&message).map_err(|error| SendError { error, message })?;
         let resolution = if sent.status() == SendStatus::Ok {
             self.run(local, &sent)
@@ -113,7 +117,7 @@ impl TransactionProducer {
             self.say_rolled_back(&sent);
             TransactionResolution::Rollback
         };
-        let end_error = end::send(&self.producer.shared, &sent, resolution).err();
+        let end_error = end::send(&self.producer.shared, &sent, &labels, resolution).err();
         Ok(TransactionSendResult { sent, resolution, end_error })
     }
 
@@ -147,13 +151,13 @@ impl TransactionProducer {
     }
 
     /// Lets a half message pass that was stored as it should be; rolls another one back.
-    fn durable(&self, sent: SendResult) -> Result<SendResult> {
+    fn durable(&self, sent: SendResult, labels: &Labels) -> Result<SendResult> {
         if sent.status() == SendStatus::Ok {
             return Ok(sent);
         }
         self.say_rolled_back(&sent);
         // Should this fail, it has been logged, and the broker asks about a transaction that never was.
-        let _ = end::send(&self.producer.shared, &sent, TransactionResolution::Rollback);
+        let _ = end::send(&self.producer.shared, &sent, labels, TransactionResolution::Rollback);
         let broker_name = sent.queue().shared_broker_name();
         let route = self.producer.shared.core.routes().cached(sent.queue().topic());
         let addr = route.and_then(|route| route.master(broker_name).cloned()).unwrap_or_else(|| broker_name.clone());

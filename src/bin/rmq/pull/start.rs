@@ -7,7 +7,7 @@ use crate::failure::Failure;
 
 /// Where reading begins in each queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
+pub(crate) enum From {
     First,
     Last,
     Offset(i64),
@@ -29,7 +29,7 @@ impl FromStr for From {
 }
 
 /// Makes a cursor for each queue of the topic. `None` begins where the group has committed, else at the first message.
-pub(super) fn cursors(consumer: &PullConsumer, topic: &str, from: Option<From>) -> Result<Vec<Cursor>, Failure> {
+pub(crate) fn cursors(consumer: &PullConsumer, topic: &str, from: Option<From>) -> Result<Vec<Cursor>, Failure> {
     let queues = consumer.fetch_queues(topic)?;
     let mut cursors = Vec::with_capacity(queues.len());
     for queue in queues {

@@ -2,7 +2,7 @@ mod body;
 mod report;
 mod work;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::{Args, ValueEnum};
 use rocketmq_blocking::{Client, Error, Message, MessageQueue, Producer};
@@ -15,6 +15,7 @@ use crate::cluster::Cluster;
 use crate::duration;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::moment;
 use crate::output::Output;
 
 /// Send messages.
@@ -49,7 +50,7 @@ pub(crate) struct Send {
     mode: Mode,
 
     /// Send N messages at a time as a batch, stored all or none.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["delay_level", "deliver_after"])]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["delay_level", "deliver_after", "deliver_at"])]
     batch: Option<u32>,
 
     /// Tag, by which consumers filter.
@@ -71,6 +72,11 @@ pub(crate) struct Send {
     /// Deliver after a time of up to three days, to the second (brokers 5.0 and later).
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive, conflicts_with = "delay_level")]
     deliver_after: Option<Duration>,
+
+    /// Deliver at a time of the next three days, to the second (brokers 5.0 and later): 2026-11-21T10:00:00Z, milliseconds
+    /// since 1970, or +10s for so long from now. A time that is over is now.
+    #[arg(long, value_name = "TIME", value_parser = moment::parse, conflicts_with_all = ["delay_level", "deliver_after"])]
+    deliver_at: Option<SystemTime>,
 
     /// Send to the queue of this number; of several brokers that have it, to the first by name. [default: in turn to all]
     #[arg(long, value_name = "ID", allow_negative_numbers = true)]
@@ -166,6 +172,9 @@ impl Send {
         }
         if let Some(delay) = self.deliver_after {
             message = message.deliver_after(delay);
+        }
+        if let Some(time) = self.deliver_at {
+            message = message.deliver_at(time);
         }
         if let Some(key) = &self.sharding_key {
             message = message.sharding_key(key);
