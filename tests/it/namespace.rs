@@ -294,7 +294,7 @@ fn requests_are_replied_to_in_a_namespace() {
             });
             replier.send(asked.reply(format!("re: {}", asked.body_text().unwrap())).unwrap()).unwrap();
         });
-        let reply = requester.request(scene.message("question"), PATIENCE).unwrap();
+        let reply = requester.prepare(scene.message("question")).queue(&queue).timeout(PATIENCE).request().unwrap();
         assert_eq!(reply.body_text(), Some("re: question"));
     });
 }
