@@ -50,8 +50,9 @@ pub(crate) fn introduce(
     }
 }
 
+/// At their advertised ports: what brokers send by themselves comes over the connection that heartbeats go over.
 fn masters_of(route: &Route) -> BTreeSet<Arc<str>> {
-    route.brokers().filter_map(|(name, _)| route.master(name).cloned()).collect()
+    route.brokers().filter_map(|(_, addrs)| addrs.get(&0).cloned()).collect()
 }
 
 fn tell(
@@ -152,7 +153,7 @@ impl Introduction {
 
     fn greet(self) {
         let Introduction { core, addr, left, until } = self;
-        let Some(body) = core.groups().heartbeat(core.client_id()) else {
+        let Some(body) = core.heartbeat_body() else {
             return core.introductions().over(addr, left, false);
         };
         let (to, broker) = (core.clone(), addr.clone());

@@ -76,14 +76,12 @@ impl Replies {
     }
 
     /// Returns how many replies came for which nobody waited: too late, for a second time, or by mistake.
-    #[cfg_attr(not(any(test, feature = "embedded")), allow(dead_code, reason = "part of the interface for statistics"))]
     pub(crate) fn late(&self) -> u64 {
         self.late.load(Ordering::Relaxed)
     }
 
     /// Returns how many requests wait.
-    #[cfg_attr(not(any(test, feature = "embedded")), allow(dead_code, reason = "part of the interface for statistics"))]
-    pub(crate) fn waiting(&self) -> usize {
+    fn waiting(&self) -> usize {
         self.lock().len()
     }
 

@@ -42,6 +42,7 @@ impl Client {
             late_answers: received.late.get(),
             duplicate_answers: received.duplicate.get(),
             foreign_answers: received.foreign.get(),
+            late_replies: core.replies().late(),
             go_aways: received.go_aways.get(),
             server_requests: received.server_requests.get(),
             server_requests_refused: received.refused_requests.get(),
@@ -86,6 +87,8 @@ pub struct ClientStats {
     pub duplicate_answers: u64,
     /// Answers to what was never asked on their connection; they were dropped.
     pub foreign_answers: u64,
+    /// Replies to requests that came after the request had ended, or for a second time; they were dropped.
+    pub late_replies: u64,
     /// Calls that a server refused because it is leaving (`GO_AWAY`).
     pub go_aways: u64,
     /// Requests that servers sent.
@@ -112,6 +115,7 @@ impl fmt::Display for ClientStats {
             (self.late_answers, "late answers"),
             (self.duplicate_answers, "duplicate answers"),
             (self.foreign_answers, "foreign answers"),
+            (self.late_replies, "late replies"),
             (self.go_aways, "refusals of leaving servers"),
             (self.server_requests_refused, "server requests refused"),
             (self.server_requests_dropped, "server requests dropped"),
