@@ -16,6 +16,7 @@ pub(super) fn hand_over(core: &Core, request: ServerRequest) {
     let Some((group, transaction)) = group_and_transaction(&frame) else {
         return log::warn!("{addr} asks about a transaction, but the message names no producer group");
     };
+    let group = core.own_name(&group);
     let Some(queue) = core.groups().checks(&group) else {
         let stray = core.groups().stray_checks.fetch_add(1, Ordering::Relaxed) + 1;
         if worth_telling(stray) {

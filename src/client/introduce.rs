@@ -50,8 +50,8 @@ pub(crate) fn introduce(
     }
 }
 
-/// At their advertised ports: what brokers send by themselves comes over the connection that heartbeats go over.
 fn masters_of(route: &Route) -> BTreeSet<Arc<str>> {
+    // At the advertised address, where heartbeats go: the way to a client leads over one connection.
     route.brokers().filter_map(|(_, addrs)| addrs.get(&0).cloned()).collect()
 }
 

@@ -211,7 +211,7 @@ impl Core {
         let route = self.routes().refresh(self, topic, deadline)?;
         let masters: Vec<Server> = route
             .brokers()
-            .filter_map(|(broker_name, addrs)| Some((broker_name, addrs.get(&0)?)))
+            .filter_map(|(broker_name, _)| Some((broker_name, route.master(broker_name)?)))
             .map(|(broker_name, addr)| Server { broker_name: broker_name.clone(), addr: addr.clone() })
             .collect();
         if masters.is_empty() {

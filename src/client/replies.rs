@@ -81,7 +81,7 @@ impl Replies {
     }
 
     /// Returns how many requests wait.
-    fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.lock().len()
     }
 

@@ -42,11 +42,12 @@ impl Client {
             late_answers: received.late.get(),
             duplicate_answers: received.duplicate.get(),
             foreign_answers: received.foreign.get(),
-            late_replies: core.replies().late(),
             go_aways: received.go_aways.get(),
             server_requests: received.server_requests.get(),
             server_requests_refused: received.refused_requests.get(),
             server_requests_dropped: received.dropped_requests.get(),
+            requests_waiting: core.replies().waiting(),
+            late_replies: core.replies().late(),
             callbacks_queued,
             callbacks_running,
         }
@@ -87,8 +88,6 @@ pub struct ClientStats {
     pub duplicate_answers: u64,
     /// Answers to what was never asked on their connection; they were dropped.
     pub foreign_answers: u64,
-    /// Replies to requests that came after the request had ended, or for a second time; they were dropped.
-    pub late_replies: u64,
     /// Calls that a server refused because it is leaving (`GO_AWAY`).
     pub go_aways: u64,
     /// Requests that servers sent.
@@ -97,6 +96,10 @@ pub struct ClientStats {
     pub server_requests_refused: u64,
     /// Those of them for which their group had no room.
     pub server_requests_dropped: u64,
+    /// Requests of all producers ([`Producer::request`](crate::Producer::request)) that wait for their reply.
+    pub requests_waiting: usize,
+    /// Replies to such requests that came when nobody waited: too late, for a second time, or by mistake; they were dropped.
+    pub late_replies: u64,
     /// Callbacks that wait for a thread.
     pub callbacks_queued: usize,
     /// Callbacks that run.
@@ -115,10 +118,10 @@ impl fmt::Display for ClientStats {
             (self.late_answers, "late answers"),
             (self.duplicate_answers, "duplicate answers"),
             (self.foreign_answers, "foreign answers"),
-            (self.late_replies, "late replies"),
             (self.go_aways, "refusals of leaving servers"),
             (self.server_requests_refused, "server requests refused"),
             (self.server_requests_dropped, "server requests dropped"),
+            (self.late_replies, "late replies"),
         ];
         let oddities: Vec<String> =
             oddities.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
@@ -126,6 +129,7 @@ impl fmt::Display for ClientStats {
             write!(f, "\noddities: {}", oddities.join(", "))?;
         }
         write!(f, "\nserver requests: {}", self.server_requests)?;
+        write!(f, "; waiting for a reply: {}", self.requests_waiting)?;
         write!(f, "; callbacks: {} queued, {} running", self.callbacks_queued, self.callbacks_running)?;
         self.connections.iter().try_for_each(|connection| write!(f, "\n{connection}"))
     }

@@ -38,14 +38,9 @@ impl Producer {
 impl Shared {
     fn recall(&self, topic: &str, handle: &str) -> Result<String> {
         self.check_open()?;
-        let read = check(topic, handle)?;
-        let topic: Arc<str> = topic.into();
-        // The broker knows the topic by its name in the namespace.
-        if read.topic != *self.core.wire_name(&topic) {
-            let other = self.core.own_name(&read.topic);
-            return Err(Error::invalid(format!("the recall handle belongs to topic {other}, not {topic}")));
-        }
-        let (broker_name, deadline): (Arc<str>, _) = (read.broker_name.into(), Deadline::after(self.settings.timeout));
+        let (topic, deadline): (Arc<str>, _) = (topic.into(), Deadline::after(self.settings.timeout));
+        let recalled = check(&topic, &self.core.wire_name(&topic), handle)?;
+        let broker_name: Arc<str> = recalled.broker_name.into();
         let addr = self.master(&topic, &broker_name, deadline)?;
         let request = RecallMessage {
             broker_name: Some(broker_name),
@@ -53,14 +48,18 @@ impl Shared {
             handle: handle.to_owned(),
             topic,
         };
-        let answer = self.core.remoting().call(&addr, &request, &[], deadline).map_err(explain)?;
+        let answered = self.core.remoting().call(&addr, &request, &[], deadline).map_err(explain);
+        if let Some(trace) = &self.trace {
+            trace.recalled(&request.topic, &recalled.message_id, answered.as_ref().map(|answer| &answer.frame));
+        }
+        let answer = answered?;
         Ok(answer.header().map_err(|error| error.with_addr(&addr))?.message_id)
     }
 
     /// The master of a broker, by a newer route when the one that is known does not name it.
     fn master(&self, topic: &Arc<str>, broker_name: &Arc<str>, deadline: Deadline) -> Result<Arc<str>> {
         let routes = self.core.routes();
-        // Never at its second port, as in Java.
+        // At the advertised address also with `vip_channel`, as in Java.
         let of = |route: &Route| {
             let (_, addrs) = route.brokers().find(|(name, _)| *name == broker_name)?;
             addrs.get(&0).cloned()
@@ -77,7 +76,8 @@ impl Shared {
     }
 }
 
-fn check(topic: &str, handle: &str) -> Result<RecallHandle> {
+/// `wire_topic` is the topic as the broker knows it, which stands in the handle.
+fn check(topic: &str, wire_topic: &str, handle: &str) -> Result<RecallHandle> {
     names::check_topic(topic)?;
     if topic.starts_with("%RETRY%") || topic.starts_with("%DLQ%") {
         return Err(Error::invalid(format!("messages of topic {topic} cannot be recalled")));
@@ -87,6 +87,9 @@ fn check(topic: &str, handle: &str) -> Result<RecallHandle> {
             "{handle:?} is not a recall handle: it comes from SendResult::recall_handle"
         )));
     };
+    if read.topic != wire_topic {
+        return Err(Error::invalid(format!("the recall handle belongs to topic {}, not {topic}", read.topic)));
+    }
     Ok(read)
 }
 
@@ -115,10 +118,11 @@ mod tests {
             deliver_millis: 1,
             message_id: "AC11".into(),
         };
-        assert_eq!(check("T", &handle.encode()).unwrap(), handle);
-        let refused = |topic: &str, text: &str| check(topic, text).unwrap_err().to_string();
+        assert_eq!(check("T", "T", &handle.encode()).unwrap(), handle);
+        let refused = |topic: &str, text: &str| check(topic, topic, text).unwrap_err().to_string();
         assert!(refused("T", "").contains("not a recall handle"));
         assert!(refused("T", "a handle").contains("not a recall handle"));
+        assert!(refused("U", &handle.encode()).contains("belongs to topic T"));
         assert!(refused("%RETRY%g", &handle.encode()).contains("cannot be recalled"));
         assert!(refused("%DLQ%g", &handle.encode()).contains("cannot be recalled"));
         assert!(refused("a b", &handle.encode()).contains("topic"));

@@ -224,7 +224,9 @@ fn ends_of_transactions_and_recalls_are_records_too() {
         from_check: true,
     };
     tracer.end_transaction(ending);
-    tracer.recall(&"T".into(), "ID", "region", true);
+    let lost = lost();
+    tracer.recalled(&"T".into(), "ID", Err(&lost));
+    tracer.recalled(&"T".into(), "ID", Err(&Error::Closed { outcome: Outcome::NotSent }));
     assert!(tracer.close(soon()));
     assert_eq!(counts(&tracer), [2, 2, 0, 0]);
     let sent = broker.last(RequestCode::SEND_MESSAGE_V2);
@@ -235,5 +237,5 @@ fn ends_of_transactions_and_recalls_are_records_too() {
         ["DefaultRegion", "group", "T", "ID", "t", "k1 k2", "10.0.0.2:10911", "2", "TX", "ROLLBACK_MESSAGE", "true"];
     assert_eq!((fields[0], &fields[2..]), ("EndTransaction", &rest[..]));
     let fields: Vec<&str> = recall.trim_end_matches('\u{2}').split('\u{1}').collect();
-    assert_eq!((fields[0], &fields[2..]), ("Recall", &["region", "group", "T", "ID", "true"][..]));
+    assert_eq!((fields[0], &fields[2..]), ("Recall", &["DefaultRegion", "group", "T", "ID", "false"][..]));
 }

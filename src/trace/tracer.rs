@@ -11,6 +11,7 @@ use crate::client::{Core, SendResult, SendStatus, TraceCounters};
 use crate::error::{Error, Outcome, Result};
 use crate::message::{key, wire_pairs};
 use crate::protocol::batch;
+use crate::protocol::frame::Frame;
 use crate::protocol::rpc::send::DEFAULT_REGION;
 use crate::remoting::Deadline;
 
@@ -143,20 +144,21 @@ impl Tracer {
         });
     }
 
-    /// Records that a timer message was called back, or that the broker refused to.
-    #[allow(dead_code, reason = "for who recalls")]
-    pub(crate) fn recall(&self, topic: &Arc<str>, message_id: &str, region: &str, success: bool) {
-        if self.dispatcher.is_trace_topic(topic) || self.unwanted.load(Ordering::Relaxed) {
+    /// Records that a timer message was called back, or that it failed, unless nothing left this process.
+    pub(crate) fn recalled(&self, topic: &Arc<str>, message_id: &str, result: Result<&Frame, &Error>) {
+        let left = result.map_or_else(|error| error.outcome() != Outcome::NotSent, |_| true);
+        if !left || self.dispatcher.is_trace_topic(topic) || self.unwanted.load(Ordering::Relaxed) {
             return;
         }
+        let region = result.ok().and_then(|answer| answer.field(key::REGION));
         self.dispatcher.add(Record {
             timestamp: wall_millis(Instant::now()),
-            region: region_of(region),
+            region: region_of(region.as_deref().unwrap_or_default()),
             group: self.group.clone(),
             topic: topic.clone(),
             message_id: message_id.into(),
             keys: String::new(),
-            event: Event::Recall { success },
+            event: Event::Recall { success: result.is_ok() },
         });
     }
 

@@ -54,7 +54,10 @@ fn every_other_call_of_a_client_with_binary_headers_is_answered_as_well() {
         .unwrap();
     called_back.recv_timeout(PATIENCE).unwrap().unwrap();
     let view = scene.arrived_in(&queue, 1).remove(0);
-    let pulled = move |result: Result<PullResult, Error>| drop(done.send(Ok(drop(result.unwrap()))));
+    let pulled = move |result: Result<PullResult, Error>| {
+        result.unwrap();
+        done.send(Ok(())).unwrap();
+    };
     consumer.prepare_pull(&queue, 0).fetch_async(pulled).unwrap();
     called_back.recv_timeout(PATIENCE).unwrap().unwrap();
     assert_eq!(scene.client.topic_route(&scene.topic).unwrap().topic(), scene.topic);

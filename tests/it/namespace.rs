@@ -4,9 +4,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Client, Error, Message, MessageView, PullStatus, RequestCode, select};
+use rocketmq_blocking::{Client, Error, Message, MessageView, PullStatus, RequestCode, TransactionResolution, select};
 
-use crate::support::{PATIENCE, Scene, eventually, scene, sorted_bodies, unique};
+use crate::support::{PATIENCE, Scene, eventually, live_variable, scene, sorted_bodies, unique};
 
 /// A scene in a namespace of its own, and a client that sees what the servers see.
 struct Inside {
@@ -244,4 +244,69 @@ fn brokers_serve_a_client_with_namespace_v2_and_a_zone_as_any_other() {
     let consumer = scene.consumer();
     consumer.commit_offset(&queue, 1).unwrap();
     assert_eq!(consumer.committed_offset(&queue).unwrap(), Some(1));
+}
+
+/// On the site for transactions when Apache's server is under test, and that site is there.
+#[test]
+fn brokers_find_the_group_of_a_transaction_by_its_wrapped_name() {
+    let quick = || {
+        let millis = Duration::from_millis;
+        Cluster::builder().transaction_timeout(millis(200)).transaction_check_interval(millis(100)).start().unwrap()
+    };
+    let live = live_variable("TX_NAME_SERVER");
+    let own = live.is_none().then(quick);
+    let name_server = live.or_else(|| own.as_ref().map(|own| own.name_server().to_owned())).unwrap();
+    let builder = Client::builder().name_servers(name_server).namespace(unique("ns"));
+    let client = builder.heartbeat_interval(Duration::from_millis(200)).build().unwrap();
+    let topic = unique("topic");
+    client.create_topic("TBW102", &topic, 1).unwrap();
+    let queue = eventually(PATIENCE, || client.publish_queues(&topic)).remove(0);
+    let (told, heard) = mpsc::channel();
+    let check = move |half: &MessageView| {
+        told.send((half.topic().to_owned(), half.body_text().unwrap_or_default().to_owned())).unwrap();
+        TransactionResolution::Commit
+    };
+    let orders = client.transaction_producer(unique("group")).check(check).start().unwrap();
+    orders.begin(Message::new(&*topic, "committed")).unwrap().commit().unwrap();
+    drop(orders.begin(Message::new(&*topic, "asked about")).unwrap());
+    let long = Duration::from_secs(60);
+    assert_eq!(heard.recv_timeout(long).unwrap(), (topic.clone(), "asked about".to_owned()));
+    let reader = client.pull_consumer(unique("reader")).start().unwrap();
+    eventually(long, || match sorted_bodies(reader.pull(&queue, 0).unwrap().messages()) {
+        bodies if bodies == ["asked about", "committed"] => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+}
+
+#[test]
+fn requests_are_replied_to_in_a_namespace() {
+    let inside = Inside::with_queues(1);
+    let (scene, queue) = (&inside.scene, inside.scene.queue());
+    let requester = scene.producer();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let client = scene.cluster.builder().namespace(&*inside.namespace).build().unwrap();
+            let (consumer, replier) = (client.pull_consumer(unique("replier")), client.producer(unique("replier")));
+            let (consumer, replier) = (consumer.start().unwrap(), replier.timeout(PATIENCE).start().unwrap());
+            let asked = eventually(PATIENCE, || match consumer.pull(&queue, 0) {
+                Ok(found) if !found.messages().is_empty() => Ok(found.into_messages().remove(0)),
+                other => Err(format!("{other:?}")),
+            });
+            replier.send(asked.reply(format!("re: {}", asked.body_text().unwrap())).unwrap()).unwrap();
+        });
+        let reply = requester.request(scene.message("question"), PATIENCE).unwrap();
+        assert_eq!(reply.body_text(), Some("re: question"));
+    });
+}
+
+#[test]
+fn a_timer_message_is_recalled_by_its_handle_and_the_users_topic() {
+    let cluster = Cluster::start().unwrap();
+    let client = Client::builder().name_servers(cluster.name_server()).namespace("space").build().unwrap();
+    let producer = client.producer("makers").start().unwrap();
+    let later = Message::builder("T", "x").deliver_after(Duration::from_secs(60)).build();
+    let sent = producer.send(later).unwrap();
+    let handle = sent.recall_handle().expect("a handle").to_owned();
+    assert!(matches!(producer.recall("Other", &handle), Err(Error::Invalid { .. })));
+    assert_eq!(producer.recall("T", &handle).unwrap(), sent.message_id());
 }

@@ -137,5 +137,5 @@ fn a_message_is_recalled_within_its_namespace() {
     let recalled = eventually(PATIENCE, || producer.recall(&topic, handle));
     assert_eq!(recalled, sent.message_id());
     let error = producer.recall("other", handle).unwrap_err();
-    assert!(error.to_string().contains(&format!("belongs to topic {topic}, not other")), "{error}");
+    assert!(error.to_string().contains("not other"), "{error}");
 }

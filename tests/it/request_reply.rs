@@ -390,23 +390,3 @@ fn this_client_asks_and_javas_replies() {
         assert_eq!(java.line(), "SEND_OK");
     }
 }
-
-#[test]
-fn requests_work_within_a_namespace() {
-    let cluster = crate::support::cluster();
-    let client = cluster.builder().namespace("it_ns").build().unwrap();
-    let (topic, group) = (unique("topic"), unique("group"));
-    client.create_topic("TBW102", &topic, 1).unwrap();
-    let queues = eventually(PATIENCE, || client.subscribe_queues(&topic));
-    let producer = client.producer(&*group).timeout(PATIENCE).start().unwrap();
-    let consumer = client.pull_consumer(&*group).start().unwrap();
-    let waiting = request_async(&producer, Message::new(&*topic, "ask"), PATIENCE);
-    let asked = eventually(PATIENCE, || {
-        let found =
-            queues.iter().filter_map(|queue| consumer.pull(queue, 0).ok()).flat_map(|found| found.into_messages());
-        found.last().ok_or("it has not arrived")
-    });
-    assert_eq!(asked.topic(), topic);
-    producer.send(asked.reply("answer").unwrap()).unwrap();
-    assert_eq!(body(&waiting.recv_timeout(PATIENCE).unwrap().unwrap()), "answer");
-}

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rocketmq_blocking::embedded::{Cluster, Fault};
 use rocketmq_blocking::{
-    BrokerState, BrokerStats, Client, ConnectionState, Message, Outcome, Producer, ProducerStats, RequestCode,
-    ResponseCode, Stored,
+    BrokerState, BrokerStats, Client, ConnectionState, Error, Message, Outcome, Producer, ProducerStats, RequestCode,
+    ResponseCode, Stored, TransactionResolution,
 };
 
 use crate::support::{PATIENCE, Scene, client_to_nowhere, eventually, noise, unique};
@@ -342,4 +342,50 @@ fn closing_a_client_reports_what_its_producers_finished_and_gave_up() {
     slow.wait().unwrap();
     assert_eq!(silent.wait().map_err(rocketmq_blocking::Error::from).unwrap_err().outcome(), Outcome::Unknown);
     assert_eq!((stage.producer.stats().stored.ok, stage.producer.stats().unknown), (1, 1));
+}
+
+#[test]
+fn requests_and_late_replies_are_counted() {
+    let scene = Scene::with_queues(1);
+    let producer = scene.producer();
+    let replier = scene.client.producer(unique("replier")).timeout(PATIENCE).start().unwrap();
+    let error = producer.request(scene.message("too late"), millis(700)).unwrap_err().error;
+    assert!(matches!(error, Error::NoReply { .. }), "{error}");
+    let asked = scene.arrived(1).remove(0);
+    replier.send(asked.reply("late").unwrap()).unwrap();
+    eventually(PATIENCE, || match scene.client.stats() {
+        stats if stats.late_replies == 1 => Ok(()),
+        stats => Err(stats.to_string()),
+    });
+    std::thread::scope(|scope| {
+        let request = scope.spawn(|| producer.request(scene.message("in time"), PATIENCE));
+        let mut asked = scene.arrived(2);
+        asked.retain(|message| message.body_text() == Some("in time"));
+        assert_eq!(scene.client.stats().requests_waiting, 1);
+        replier.send(asked[0].reply("soon").unwrap()).unwrap();
+        assert_eq!(request.join().unwrap().unwrap().body_text(), Some("soon"));
+    });
+    let stats = producer.stats();
+    assert_eq!((stats.requests.replied, stats.requests.timed_out), (1, 1), "{stats}");
+    assert_eq!((stats.messages(), stats.rejected, stats.not_sent), (2, 0, 0), "a request is a message, too: {stats}");
+    let stats = scene.client.stats();
+    assert_eq!((stats.late_replies, stats.requests_waiting), (1, 0), "{stats}");
+}
+
+#[test]
+fn transactions_are_counted_by_their_end() {
+    let stage = Stage::new(1);
+    let builder = stage.producer.client().transaction_producer(unique("transactions"));
+    let producer = builder.check(|_| TransactionResolution::Unknown).start().unwrap();
+    producer.begin(message()).unwrap().commit().unwrap();
+    producer.begin(message()).unwrap().commit().unwrap();
+    producer.begin(message()).unwrap().rollback().unwrap();
+    drop(producer.begin(message()).unwrap());
+    producer.send(message(), |_| TransactionResolution::Unknown).unwrap();
+    let stats = producer.producer().stats();
+    let counts = stats.transactions;
+    assert_eq!((counts.begun, counts.committed, counts.rolled_back, counts.unknown), (5, 2, 1, 2), "{stats}");
+    assert_eq!((counts.ends_failed, counts.checks_answered, counts.checks_dropped), (0, 0, 0), "{stats}");
+    assert_eq!((stats.stored.ok, stats.messages()), (5, 5), "half messages are messages");
+    assert!(stats.to_string().contains("transactions: 5 begun, 2 committed, 1 rolled back, 2 left open"), "{stats}");
 }

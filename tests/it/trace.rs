@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rocketmq_blocking::{
-    Client, Message, MessageQueue, MessageView, OffsetMessageId, Producer, RequestCode, SendResult, Trace,
+    Client, Message, MessageQueue, MessageView, OffsetMessageId, Outcome, Producer, RequestCode, SendResult, Trace,
     TransactionResolution, embedded, select,
 };
 
@@ -428,6 +428,37 @@ fn the_answer_to_a_check_is_an_end_that_says_so() {
         let expected = ["DefaultRegion", "group", "T", id, "t", "k1 k2", &broker, "2", id, state, from_check];
         assert_eq!(end[2..], expected, "{end:?}");
     }
+}
+
+#[test]
+fn a_recall_leaves_a_record_be_it_refused_or_not() {
+    let scene = Scene::with_queues(1);
+    if !supports(Feature::Recall) {
+        return;
+    }
+    let producer = producer(&scene, at_once());
+    let message = Message::builder(&*scene.topic, "x").deliver_after(Duration::from_secs(2));
+    let sent = producer.send(message).unwrap();
+    producer.recall(&scene.topic, sent.recall_handle().unwrap()).unwrap();
+    let recalls = || {
+        let mut found = found_in(&scene.client, SYSTEM, sent.message_id());
+        found.retain(|record| record[0] == "Recall");
+        found
+    };
+    let told = |success: &str| {
+        let expected = [sent.region_id(), &scene.group, &scene.topic, sent.message_id(), success];
+        eventually(PATIENCE, || match recalls() {
+            found if found.iter().any(|record| record[2..] == expected) => Ok(()),
+            found => Err(format!("{found:?}")),
+        });
+    };
+    told("true");
+    let refused = eventually(PATIENCE, || match producer.recall(&scene.topic, sent.recall_handle().unwrap()) {
+        Ok(_) => Err("it is still recalled"),
+        Err(error) => Ok(error),
+    });
+    assert_eq!(refused.outcome(), Outcome::Rejected, "its time has come");
+    told("false");
 }
 
 /// Apache's own tool reads the record of our send.

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use super::super::shared::Shared;
 use super::resolution::TransactionResolution;
 use super::traced;
-use crate::client::Asked;
+use crate::client::{Asked, Core};
 use crate::error::{Error, Result};
 use crate::message::{MessageView, key};
 use crate::protocol::frame::Frame;
-use crate::protocol::record;
 use crate::protocol::rpc::transaction::{CheckTransaction, EndTransaction};
 use crate::remoting::Deadline;
 
@@ -26,7 +25,7 @@ pub(super) struct Checker {
 impl Checker {
     /// Runs the check for a question, and answers the `newest` one about the same half message to the broker it came from.
     pub(super) fn answer(&self, asked: &Asked, newest: impl FnOnce() -> Option<Asked>) {
-        let decided = read(&asked.frame, self.shared.core.options().body_limit).map(|half| (self.ask(&half), half));
+        let decided = read(&self.shared.core, &asked.frame).map(|half| (self.ask(&half), half));
         let answered = newest().and_then(|newest| match &decided {
             Ok((resolution, half)) => self.tell(&newest, half, *resolution).err(),
             Err(error) => Some(error.clone()),
@@ -55,10 +54,10 @@ impl Checker {
     }
 }
 
-fn read(frame: &Frame, body_limit: usize) -> Result<MessageView> {
+fn read(core: &Core, frame: &Frame) -> Result<MessageView> {
     let header: CheckTransaction = frame.header()?;
     let broker_name = header.broker_name.unwrap_or_else(|| "".into());
-    let (views, error) = record::views(frame.body_bytes(), &broker_name, body_limit);
+    let (views, error) = core.views(frame.body_bytes(), &broker_name);
     match (views.into_iter().next(), error) {
         (Some(half), _) => Ok(half),
         (None, Some(error)) => Err(error),

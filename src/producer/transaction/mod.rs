@@ -141,9 +141,12 @@ impl TransactionProducer {
             ));
         }
         self.watch(message.shared_topic());
-        let half = message.half(self.group(), self.first_check_seconds);
+        let shared = &self.producer.shared;
+        // The broker looks for the group by this name when it asks.
+        let group = shared.core.wire_name(&shared.settings.send.group);
+        let half = message.half(&group, self.first_check_seconds);
         let sent = self.producer.prepare(half).send()?;
-        self.producer.shared.stats.transactions.begun.one();
+        shared.stats.transactions.begun.one();
         Ok(sent)
     }
 
