@@ -59,7 +59,11 @@ impl Shared {
     /// The master of a broker, by a newer route when the one that is known does not name it.
     fn master(&self, topic: &Arc<str>, broker_name: &Arc<str>, deadline: Deadline) -> Result<Arc<str>> {
         let routes = self.core.routes();
-        let of = |route: &Route| route.master(broker_name).cloned();
+        // At the advertised address also with `vip_channel`, as in Java.
+        let of = |route: &Route| {
+            let (_, addrs) = route.brokers().find(|(name, _)| *name == broker_name)?;
+            addrs.get(&0).cloned()
+        };
         let known = of(&*routes.get(&self.core, topic, deadline)?);
         let found = match known {
             Some(addr) => Some(addr),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rocketmq_blocking::embedded;
 use rocketmq_blocking::{Client, Error, Message, MessageBuilder, Outcome, ResponseCode};
 
-use crate::support::{Feature, PATIENCE, Scene, body, eventually, supports};
+use crate::support::{Feature, PATIENCE, Scene, body, cluster, eventually, supports, unique};
 
 fn timer(scene: &Scene, body: &str, seconds: u64) -> MessageBuilder {
     Message::builder(&*scene.topic, body.to_owned()).deliver_after(Duration::from_secs(seconds))
@@ -121,4 +121,21 @@ fn a_broker_that_was_not_set_up_to_recall_names_the_setting() {
     let error = producer.recall("T", &base64("v1 T broker-a 1700000001000 AC11")).unwrap_err();
     assert!(error.to_string().contains("recallMessageEnable"), "{error}");
     assert_eq!((error.code(), error.outcome()), (Some(ResponseCode::NO_PERMISSION), Outcome::Rejected));
+}
+
+#[test]
+fn a_message_is_recalled_within_its_namespace() {
+    if !supports(Feature::Recall) {
+        return;
+    }
+    let client = cluster().builder().namespace("it_ns").build().unwrap();
+    let (topic, group) = (unique("topic"), unique("group"));
+    let producer = client.producer(&*group).timeout(PATIENCE).start().unwrap();
+    let later = Message::builder(&*topic, "x").deliver_after(Duration::from_secs(60));
+    let sent = producer.send(later).unwrap();
+    let handle = sent.recall_handle().unwrap();
+    let recalled = eventually(PATIENCE, || producer.recall(&topic, handle));
+    assert_eq!(recalled, sent.message_id());
+    let error = producer.recall("other", handle).unwrap_err();
+    assert!(error.to_string().contains("not other"), "{error}");
 }

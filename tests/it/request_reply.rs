@@ -211,6 +211,7 @@ fn a_reply_that_is_too_late_or_comes_twice_is_dropped() {
     answers.send(second.reply("and again").unwrap()).unwrap();
     assert_eq!(body(&waiting.recv_timeout(PATIENCE).unwrap().unwrap()), "in time");
     assert!(waiting.recv().is_err(), "its callback is called once");
+    assert_eq!(scene.client.stats().late_replies, 4, "two late, one later still, one twice");
 }
 
 #[test]
