@@ -303,6 +303,8 @@ fn a_benchmark_has_all_its_figures() {
             assert!(figures[positive].as_f64() > Some(0.0), "{op} {mode}: {positive} in {figures}");
         }
     }
+    let gathered = ["bench", "send", "--mode", "async", "--auto-batch", "--compress", "lz4", "--size", "5000"];
+    assert!(cluster.objects(&[&gathered[..], &load].concat())[0]["count"].as_u64() >= Some(300));
     let filled = unique("BenchFill");
     let pull = ["bench", "pull", "--topic", &filled, "--size", "32", "--count", "200"];
     assert_eq!(cluster.objects(&pull).remove(0)["size"], 32);
