@@ -97,18 +97,6 @@ fn the_body_is_read_from_standard_input() {
 }
 
 #[test]
-fn a_message_with_a_time_is_delivered_then() {
-    let cluster = Cluster::start();
-    let topic = cluster.topic("Timed", "1");
-    for time in ["+2s", "2001-02-03T04:05:06Z"] {
-        cluster.succeed(&["send", "--topic", &topic, "--body", time, "--deliver-at", time]);
-    }
-    let pulled = cluster.objects(&["pull", "--topic", &topic, "--count", "2", "--wait", "10s"]);
-    let bodies: Vec<&Value> = pulled.iter().map(|message| &message["body"]).collect();
-    assert_eq!(bodies, ["2001-02-03T04:05:06Z", "+2s"], "a time that is over is now");
-}
-
-#[test]
 fn both_forms_of_headers_are_understood() {
     let cluster = Cluster::start();
     let topic = cluster.topic("Header", "1");
