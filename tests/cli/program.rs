@@ -207,6 +207,11 @@ pub(crate) fn run(arguments: &[&str]) -> Ended {
     Running::start(rmq(arguments)).end()
 }
 
+/// Whether the cluster is Apache's and of the 4.x line, which lacks timers, recall and attributes of topics.
+pub(crate) fn is_old_server() -> bool {
+    std::env::var("ROCKETMQ_LIVE_VERSION").is_ok_and(|version| version.starts_with("4."))
+}
+
 /// Waits for a condition, asking again and again; each question takes its time.
 pub(crate) fn eventually<T>(mut asked: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + PATIENCE;

@@ -1,5 +1,5 @@
 use clap::{Args, ValueEnum};
-use rocketmq_blocking::{Compression, ProducerBuilder};
+use rocketmq_blocking::{AutoBatch, Compression, ProducerBuilder};
 
 /// How a producer treats what it is given.
 #[derive(Debug, Args)]
@@ -38,7 +38,9 @@ impl Producing {
         if let Some(bytes) = self.compress_above {
             builder = builder.compress_above(bytes);
         }
-        if self.auto_batch {}
+        if self.auto_batch {
+            builder = builder.auto_batch(AutoBatch::default());
+        }
         builder
     }
 }
