@@ -124,7 +124,7 @@ impl Core {
         match self.ask_master(queue, &request, deadline) {
             // Brokers know a group from its first heartbeat or pull on, and that heartbeat may still be on its way.
             Err(Error::Rejected { addr, code: ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST, .. }) => {
-                heartbeat::now(self, &addr, deadline)?;
+                heartbeat::now(self, &self.advertised(queue).unwrap_or(addr), deadline)?;
                 self.ask_master(queue, &request, deadline).map(drop)
             }
             answer => answer.map(drop),
@@ -142,6 +142,12 @@ impl Core {
         check_offset(offset)?;
         let addr = self.master_of(queue, deadline)?;
         self.remoting().oneway(&addr, &update(group, queue, offset), &[], deadline, false)
+    }
+
+    /// Where the master of a queue wants heartbeats, which is not its second port.
+    fn advertised(&self, queue: &MessageQueue) -> Option<Arc<str>> {
+        let route = self.routes().cached(queue.topic())?;
+        route.broker(queue.broker_name(), 0).filter(|(_, id)| *id == 0).map(|(addr, _)| addr.clone())
     }
 
     fn ask_master<R: Request>(

@@ -113,6 +113,8 @@ fn namespaces_and_the_zone_are_part_of_what_is_signed() {
         let producer = client.producer(unique("acl")).timeout(PATIENCE).start().unwrap();
         let sent = producer.send(Message::new(unique("topic"), "x")).unwrap();
         let consumer = client.pull_consumer(unique("acl")).start().unwrap();
+        // Name servers learn of a topic that a send has created a moment later.
+        eventually(PATIENCE, || consumer.fetch_queues(sent.queue().topic()));
         consumer.commit_offset(sent.queue(), 1).unwrap();
         assert_eq!(consumer.committed_offset(sent.queue()).unwrap(), Some(1));
     }
