@@ -57,7 +57,8 @@ impl Core {
     pub(crate) fn min_offset(self: &Arc<Self>, queue: &MessageQueue, deadline: Deadline) -> Result<i64> {
         let (topic, queue_id, broker_name) = fields(queue);
         let answer = self.ask_master(queue, &MinOffset { topic, queue_id, broker_name }, deadline)?;
-        Ok(answer.header()?.offset)
+        // A queue of type BatchCQ says -1 for a moment, until its first message is indexed (seen with 5.5.0).
+        Ok(answer.header()?.offset.max(0))
     }
 
     pub(crate) fn max_offset(self: &Arc<Self>, queue: &MessageQueue, deadline: Deadline) -> Result<i64> {
@@ -237,6 +238,9 @@ pub(crate) fn to_millis(time: SystemTime) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::peer::{Peer, reply as reply_with};
+    use crate::code::RequestCode;
+    use crate::protocol::rpc::offset::OffsetReply;
 
     #[test]
     fn times_are_rounded_down_and_never_negative() {
@@ -252,6 +256,19 @@ mod tests {
         }
         assert!(check_offset(-1).is_err());
         assert!(check_offset(0).is_ok());
+    }
+
+    #[test]
+    fn a_queue_that_says_minus_one_begins_at_zero() {
+        let broker = Peer::start(|request| {
+            let reply =
+                OffsetReply { offset: if request.request_code() == RequestCode::GET_MIN_OFFSET { -1 } else { 7 } };
+            reply_with(request, ResponseCode::SUCCESS, &reply, b"")
+        });
+        let addr = broker.addr.clone();
+        let client = Peer::name_server(move || vec![("b", vec![(0, addr.clone())])]).client();
+        let queue = MessageQueue::new("T", "b", 0);
+        assert_eq!((client.min_offset(&queue).unwrap(), client.max_offset(&queue).unwrap()), (0, 7));
     }
 
     #[test]

@@ -182,7 +182,7 @@ fn a_bad_message_is_refused_alone() {
     assert_eq!(producer.stats().not_sent, 201);
 }
 
-/// Counts the sends under way, and the most at once.
+/// Writes down what it is told of each message.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<Vec<String>>>);
 

@@ -16,7 +16,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 live=${ROCKETMQ_LIVE_FOLDER:-$root/target/live}
 
-ready_within=90 # seconds
+ready_within=180 # seconds; ten or twenty are enough when nothing else runs
 stop_within=3   # seconds, then kill -9: some take more than ten, to save data that nobody wants
 
 acl_access_key='live-tests'
