@@ -1,8 +1,7 @@
 //! A synchronous, blocking client for Apache RocketMQ, without an async runtime.
 //!
 //! It speaks the remoting protocol (name server 9876, broker 10911) to brokers from 4.x to the newest 5.x. This version
-//! sends ordinary messages and pulls them; push consumers, transactions, request and reply, administration and TLS are
-//! not there yet.
+//! sends in every way there is, and pulls; push consumers, administration and TLS are not there yet.
 //!
 //! ```no_run
 //! use rocketmq_blocking::{Client, Message};
