@@ -9,6 +9,7 @@ use crate::client::Client;
 use crate::code::{RequestCode, ResponseCode};
 use crate::error::Result;
 use crate::message::{Stored, UniqueIds};
+use crate::protocol::compress::{self, Compression};
 use crate::protocol::fields::NoFields;
 use crate::protocol::frame::{self, Frame, FrameReader, Head, HeaderKind, Language, MAX_FRAME};
 use crate::protocol::record;
@@ -83,8 +84,13 @@ impl Codec {
 
     /// Appends the answer to a send, as brokers 5.x write it.
     pub fn encode_send_reply(&self, out: &mut Vec<u8>, opaque: i32) -> Result<()> {
+        self.encode_batch_reply(out, opaque, 1)
+    }
+
+    /// Appends the answer to a batch of `count` messages.
+    pub fn encode_batch_reply(&self, out: &mut Vec<u8>, opaque: i32, count: usize) -> Result<()> {
         let reply = SendReply {
-            msg_id: "7F00000100002A9F0000000000000000".into(),
+            msg_id: vec!["7F00000100002A9F0000000000000000"; count].join(","),
             queue_id: 0,
             queue_offset: 100_000,
             transaction_id: self.send.properties.as_ref().and_then(|text| text.get(9..41)).map(str::to_owned),
@@ -226,7 +232,8 @@ impl Received {
 
 /// Returns how many requests a client has handed to its connections, and with how many writes they left.
 pub fn requests_and_writes(client: &Client) -> (u64, u64) {
-    let (requests, writes, _) = client.core().remoting().counts();
+    let counters = client.core().remoting().counters();
+    let (requests, writes) = (counters.requests.get(), counters.writes.get());
     (requests, writes)
 }
 
@@ -264,4 +271,14 @@ impl Stream {
         self.0.filled(count);
         self.next_frame()
     }
+}
+
+/// Compresses a body as a producer does; `None` when it does not get smaller. Returns it with its bits of the system flag.
+pub fn deflate(kind: Compression, body: &[u8]) -> Option<(Bytes, i32)> {
+    kind.deflate(body, None)
+}
+
+/// Inflates a body as a consumer does, up to 64 MiB.
+pub fn inflate(flag: i32, body: &[u8]) -> Result<Bytes> {
+    compress::inflate(flag, body, 64 << 20).map_err(|what| crate::Error::Malformed { what, addr: None })
 }

@@ -77,6 +77,7 @@ codes! {
         SEND_REPLY_MESSAGE = 324,
         SEND_REPLY_MESSAGE_V2 = 325,
         PUSH_REPLY_MESSAGE_TO_CLIENT = 326,
+        GET_TOPIC_CONFIG = 351,
         LITE_PULL_MESSAGE = 361,
         RECALL_MESSAGE = 370,
     }

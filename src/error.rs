@@ -119,6 +119,16 @@ pub enum Error {
         outcome: Outcome,
     },
 
+    /// A request was stored, but no reply came in time (Java: `RequestTimeoutException`, code 10006). Whoever was to reply may
+    /// still be at work on it, or may not have seen it. Its outcome is [`Outcome::Unknown`].
+    #[error("no reply within {after:?} to request {message_id}, which is stored")]
+    NoReply {
+        /// The unique id of the request.
+        message_id: Arc<str>,
+        /// How long the request had been waiting in all.
+        after: Duration,
+    },
+
     /// The server answered with an error code (Java: `MQBrokerException`). [`Outcome::Unknown`] for code 1 unless the
     /// remark names a known refusal, else [`Outcome::Rejected`].
     #[error("{addr} answered {code}: {remark}{}", advice(*code))]
@@ -271,7 +281,7 @@ impl Error {
             }
             Error::Rejected { code, remark, .. } => refusal(*code, remark),
             // An answer that cannot be read was preceded by a request that was carried out.
-            Error::Malformed { .. } | Error::NotDurable { .. } => Outcome::Unknown,
+            Error::Malformed { .. } | Error::NotDurable { .. } | Error::NoReply { .. } => Outcome::Unknown,
             Error::Unsupported { addr: Some(_), .. } => Outcome::Rejected,
             Error::Exhausted { attempts, .. } => {
                 let worst = |outcome| attempts.iter().any(|attempt| attempt.error.outcome() == outcome);
@@ -293,7 +303,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Error::Connect { .. } | Error::Disconnected { .. } | Error::Timeout { .. } | Error::Busy { .. } => true,
-            Error::NoRoute { .. } | Error::NoBroker { .. } | Error::NoNameServer { .. } => true,
+            Error::NoRoute { .. } | Error::NoBroker { .. } | Error::NoNameServer { .. } | Error::NoReply { .. } => true,
             Error::Rejected { code, remark, .. } => !is_access_refusal(*code, remark) && retryable_code(*code),
             Error::Exhausted { attempts, .. } => attempts.last().is_some_and(|last| last.error.is_retryable()),
             _ => false,
@@ -303,7 +313,7 @@ impl Error {
     /// Returns whether a deadline passed, for a call of several attempts: in its last one.
     pub fn is_timeout(&self) -> bool {
         match self {
-            Error::Timeout { .. } => true,
+            Error::Timeout { .. } | Error::NoReply { .. } => true,
             Error::Exhausted { attempts, because } => {
                 *because == Exhaustion::Deadline || attempts.last().is_some_and(|last| last.error.is_timeout())
             }
@@ -337,9 +347,24 @@ impl Error {
     }
 }
 
-/// Remarks with which brokers up to 5.2 wrap a refusal they made before storing anything, although the code is 1.
-const REFUSAL_REMARKS: [&str; 6] =
-    ["AclException", "request queueId", "the topic", "The specified topic", "topic[", "broker is not writeable"];
+/// Remarks with which brokers up to 5.2 wrap a refusal they made before storing anything, although the code is 1; and the
+/// one with which all refuse a batch that is too large.
+const REFUSAL_REMARKS: [&str; 8] = [
+    "AclException",
+    "request queueId",
+    "the topic",
+    "The specified topic",
+    "topic[",
+    "broker is not writeable",
+    BATCH_TOO_LARGE,
+    REQUESTER_UNKNOWN,
+];
+
+/// In the remark of the code 1 that answers a batch larger than the broker takes.
+pub(crate) const BATCH_TOO_LARGE: &str = "message body size exceeded";
+
+/// A broker to which a requester has no connection refuses its replies with this.
+const REQUESTER_UNKNOWN: &str = "push reply message fail, channel of";
 
 fn refusal(code: ResponseCode, remark: &str) -> Outcome {
     if code == ResponseCode::SYSTEM_ERROR && !REFUSAL_REMARKS.iter().any(|known| remark.contains(known)) {
@@ -352,6 +377,11 @@ fn refusal(code: ResponseCode, remark: &str) -> Outcome {
 /// Whether the server refused for lack of a right: code 16 since 5.3, code 1 with `AclException` before.
 pub(crate) fn is_access_refusal(code: ResponseCode, remark: &str) -> bool {
     code == ResponseCode::NO_PERMISSION || (code == ResponseCode::SYSTEM_ERROR && remark.contains("AclException"))
+}
+
+/// Whether a broker refused a reply because it does not know the requester: another one may.
+pub(crate) fn is_unknown_requester(code: ResponseCode, remark: &str) -> bool {
+    code == ResponseCode::SYSTEM_ERROR && remark.contains(REQUESTER_UNKNOWN)
 }
 
 fn retryable_code(code: ResponseCode) -> bool {
@@ -419,6 +449,9 @@ mod tests {
         assert_eq!(rejected(1, "in-sync replicas not enough").outcome(), Outcome::Unknown);
         assert_eq!(rejected(1, "org.apache.rocketmq.acl.common.AclException: no").outcome(), Outcome::Rejected);
         assert_eq!(rejected(2, "[OVERLOAD]").outcome(), Outcome::Rejected);
+        let unknown = "push reply message fail, channel of <10.0.0.1@x> not found.";
+        assert_eq!(rejected(1, unknown).outcome(), Outcome::Rejected);
+        assert_eq!(rejected(1, "push reply message to 10.0.0.1@xfail.").outcome(), Outcome::Unknown);
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! A synchronous, blocking client for Apache RocketMQ, without an async runtime.
 //!
 //! It speaks the remoting protocol (name server 9876, broker 10911) to brokers from 4.x to the newest 5.x. This version
-//! sends ordinary messages and pulls them; push consumers, transactions, request and reply, administration and TLS are
-//! not there yet.
+//! sends in every way there is, and pulls; push consumers, administration and TLS are not there yet.
 //!
 //! ```no_run
 //! use rocketmq_blocking::{Client, Message};
@@ -122,6 +121,28 @@
 //! # Ok::<(), rocketmq_blocking::Error>(())
 //! ```
 //!
+//! # Transactions
+//!
+//! A [`TransactionProducer`] stores a message where no consumer sees it, lets the local transaction run, and makes the
+//! message visible when that commits. A broker that is not told the end asks any producer of the group, whose check
+//! answers with a [`TransactionResolution`]. A [`Transaction`] is committed or rolled back by its owner;
+//! [`send`](TransactionProducer::send) takes the local transaction as a closure and returns a
+//! [`TransactionSendResult`].
+//!
+//! ```
+//! # use rocketmq_blocking::{Client, Message, TransactionResolution, embedded::Cluster};
+//! # let cluster = Cluster::start()?;
+//! # let client = Client::connect(cluster.name_server())?;
+//! let producer = client.transaction_producer("orders").check(|_half| TransactionResolution::Unknown).start()?;
+//! let transaction = producer.begin(Message::new("OrderTopic", "hello"))?;
+//! // … the local transaction …
+//! transaction.commit()?;
+//!
+//! let done = producer.send(Message::new("OrderTopic", "hello"), |_half| TransactionResolution::Commit)?;
+//! assert!(done.end_error().is_none());
+//! # Ok::<(), rocketmq_blocking::Error>(())
+//! ```
+//!
 //! # Pulling
 //!
 //! A [`PullConsumer`] reads a [`MessageQueue`] from an offset that the caller keeps. A [`PullResult`] has the messages,
@@ -150,14 +171,27 @@
 //! # Ok::<(), rocketmq_blocking::Error>(())
 //! ```
 //!
+//! # Asking and answering
+//!
+//! [`Producer::request`] sends a message and waits for the reply that some consumer makes with [`MessageView::reply`];
+//! [`Producer::request_async`] hands it to a callback. [`Producer::recall`] takes back a message that is to be delivered
+//! later.
+//!
 //! # Topics, offsets and look-ups
 //!
-//! A client creates topics ([`Client::create_topic`]), lists queues ([`Client::publish_queues`],
+//! A client creates topics ([`Client::create_topic`]; with a [`TopicType`] and other options [`Client::prepare_topic`], a
+//! [`PreparedTopic`]), lists queues ([`Client::publish_queues`],
 //! [`Client::subscribe_queues`]), shows a topic's route ([`Client::topic_route`], a [`TopicRoute`] of [`BrokerRoute`]s), tells
 //! offsets ([`Client::min_offset`], [`Client::max_offset`],
 //! [`Client::search_offset`]) and finds messages by either id or by key ([`Client::view_message`],
 //! [`Client::find_message`], [`Client::query_messages`], which gives a [`QueryResult`]). An [`OffsetMessageId`] says
 //! where a broker stored a message.
+//!
+//! # Message trace
+//!
+//! With [`ProducerBuilder::trace`] a producer records what became of each message, where RocketMQ's own tools find it
+//! (`mqadmin queryMsgTraceById`, the dashboard). Records travel in the background, as messages of a topic that brokers have
+//! when they are started with `traceTopicEnable=true`; trouble with them never delays or fails a send. See [`Trace`].
 //!
 //! # Closing
 //!
@@ -166,6 +200,14 @@
 //! left. `close_within` sets how long work may take to finish and returns a [`CloseReport`]. Closing a client closes
 //! its producers and consumers. In a callback, which runs on one of the client's own threads, closing only signals and
 //! does not wait. Whatever is used after it was closed fails with [`Error::Closed`].
+//!
+//! # Statistics
+//!
+//! [`Producer::stats`] returns [`ProducerStats`]: messages by outcome ([`Stored`] by status), retries, how long sends took
+//! ([`Latency`]), what is in flight, the brokers that are avoided ([`BrokerStats`], [`BrokerState`]), and counts of what
+//! else a producer does ([`BatchingStats`], [`TransactionStats`], [`RequestStats`], [`TraceStats`]). [`Client::stats`]
+//! returns [`ClientStats`]: connections ([`ConnectionStats`], [`ConnectionState`]), bytes, timeouts, and answers nobody
+//! waits for. Both are plain values with a text for people; counting costs a send about fifty instructions and no lock.
 //!
 //! # Testing without a server
 //!
@@ -195,7 +237,9 @@
 //! | --- | --- | --- |
 //! | `acl` | yes | signed requests ([`Credentials`]): the crates hmac, sha1 and base64 |
 //! | `embedded` | no | the module `embedded`; no further crates |
-//! | `cli` | no | the program `rmq`: clap, indicatif and ctrlc |
+//! | `lz4` | no | bodies compressed with LZ4, in both directions ([`Compression`]): the crate lz4_flex, pure Rust |
+//! | `zstd` | no | bodies compressed with Zstandard, in both directions: the crate zstd, which needs a C compiler |
+//! | `cli` | no | the program `rmq`: clap, indicatif and ctrlc; and `embedded`, `lz4` and `zstd` |
 //!
 //! The feature `bench` belongs to the crate's own benchmarks; what it opens may change at any time.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -217,10 +261,11 @@ mod producer;
 mod protocol;
 mod remoting;
 mod thread;
+mod trace;
 
 pub use client::{
-    BrokerRoute, Client, ClientBuilder, CloseReport, Credentials, QueryResult, SendContext, SendHook, SendMode,
-    SendResult, SendStatus, TopicRoute,
+    BrokerRoute, Client, ClientBuilder, ClientStats, CloseReport, ConnectionState, ConnectionStats, Credentials,
+    PreparedTopic, QueryResult, SendContext, SendHook, SendMode, SendResult, SendStatus, TopicRoute,
 };
 pub use code::{RequestCode, ResponseCode};
 pub use consumer::{
@@ -228,10 +273,16 @@ pub use consumer::{
     PullStatus, PushConsumer, PushConsumerBuilder,
 };
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
-pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties};
+pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};
 pub use producer::{
-    PendingError, PendingSend, PreparedSend, Producer, ProducerBuilder, SendError, Sendable, select, split_batch,
+    AutoBatch, BatchingStats, BrokerState, BrokerStats, Latency, PendingError, PendingSend, PreparedSend, Producer,
+    ProducerBuilder, ProducerStats, RequestStats, SendError, Sendable, Stored, TraceStats, Transaction,
+    TransactionProducer, TransactionProducerBuilder, TransactionResolution, TransactionSendResult, TransactionStats,
+    select, split_batch,
 };
+pub use trace::Trace;
+
+pub use protocol::compress::Compression;
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]

@@ -6,7 +6,9 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Cluster, Fault};
-use rocketmq_blocking::{Client, ClientBuilder, Message, MessageQueue, Producer, RequestCode};
+use rocketmq_blocking::{
+    Client, ClientBuilder, Message, MessageQueue, Producer, RequestCode, TransactionProducer, TransactionResolution,
+};
 
 const TOPIC: &str = "Threads";
 const ROUNDS: usize = 200;
@@ -57,10 +59,12 @@ struct Rig {
     sockets: usize,
 }
 
-/// A client with everything it can have: connections, callback threads, a producer, a pull that is held.
+/// A client with everything it can have: connections, callback threads, a producer, threads that check transactions, a
+/// pull that is held.
 struct Running {
     client: Client,
     producer: Producer,
+    transactions: TransactionProducer,
 }
 
 fn message() -> Message {
@@ -82,10 +86,13 @@ impl Rig {
         producer.send_async(message(), callback).expect("it is accepted");
         assert_eq!(answer.recv(), Ok(true));
         // Threads name themselves when they begin to run.
-        let all = ["mq-callback", "mq-read", "mq-schedule", "mq-write"];
+        let checked = client.transaction_producer("transactions").check_threads(2);
+        let transactions = checked.check(|_| TransactionResolution::Commit).start().expect("a producer");
+        transactions.begin(message()).expect("a cluster that works").commit().expect("a connection");
+        let all = ["mq-callback", "mq-check", "mq-read", "mq-schedule", "mq-write"];
         let named = within(millis(2000), || client_threads().keys().eq(all));
         assert!(named, "this test knows the threads' names: {:?}", client_threads());
-        Running { client, producer }
+        Running { client, producer, transactions }
     }
 
     fn broker(&self) -> rocketmq_blocking::embedded::Broker {
@@ -160,9 +167,9 @@ fn closed_by_a_callback(rig: &Rig) {
 }
 
 fn dropped_by_a_callback(rig: &Rig) {
-    let Running { client, producer } = rig.start();
+    let Running { client, producer, transactions } = rig.start();
     let producer = Arc::new(producer);
-    let (last, (sender, called)) = (producer.clone(), mpsc::channel());
+    let (last, (sender, called)) = ((producer.clone(), transactions), mpsc::channel());
     let released = Arc::new(AtomicBool::new(false));
     let waits = released.clone();
     let callback = move |_| {
@@ -176,6 +183,28 @@ fn dropped_by_a_callback(rig: &Rig) {
     called.recv().unwrap();
     // The one case in which nobody is left to join: they end by themselves.
     rig.is_clean_within("drop in a callback", millis(3000));
+}
+
+fn closed_by_a_check(rig: &Rig) {
+    let Running { client, producer, transactions } = rig.start();
+    transactions.close().unwrap();
+    let held = Arc::new(std::sync::Mutex::new(None::<TransactionProducer>));
+    let (own, closing, (sender, called)) = (held.clone(), client.clone(), mpsc::channel());
+    let builder = client.transaction_producer("transactions").check_threads(2).check(move |_| {
+        // The first check drops the producer it belongs to.
+        let mine = within(millis(2000), || own.lock().unwrap().is_some()).then(|| own.lock().unwrap().take());
+        drop(mine);
+        closing.close().unwrap();
+        let _ = sender.send(());
+        TransactionResolution::Commit
+    });
+    let checked = builder.start().unwrap();
+    drop(checked.begin(message()).unwrap());
+    *held.lock().unwrap() = Some(checked);
+    called.recv().unwrap();
+    client.close().unwrap();
+    rig.is_clean("close from a check");
+    drop((client, producer, transactions));
 }
 
 fn closed_while_busy(rig: &Rig) {
@@ -256,7 +285,8 @@ type Way = fn(&Rig);
 
 #[test]
 fn no_thread_and_no_socket_survives_any_way_of_closing() {
-    let cluster = Cluster::builder().topic(TOPIC, 4).start().unwrap();
+    let hurried = Cluster::builder().transaction_timeout(millis(1)).transaction_check_interval(millis(10));
+    let cluster = hurried.topic(TOPIC, 4).start().unwrap();
     let mut rig = Rig { cluster, sockets: 0 };
     assert!(client_threads().is_empty());
     rig.sockets = sockets();
@@ -267,6 +297,7 @@ fn no_thread_and_no_socket_survives_any_way_of_closing() {
         ("closed by two threads", closed_by_two_threads),
         ("closed by a callback", closed_by_a_callback),
         ("dropped by a callback", dropped_by_a_callback),
+        ("closed by a check", closed_by_a_check),
         ("closed while busy", closed_while_busy),
         ("closed at once", closed_at_once),
         ("closed when disconnected", closed_when_disconnected),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::bench::requests_and_writes;
-use rocketmq_blocking::{Client, Message, MessageQueue, Producer, PullConsumer};
+use rocketmq_blocking::{AutoBatch, Client, Message, MessageQueue, Producer, PullConsumer};
 
 use crate::baseline::Baseline;
 use crate::floor::Floor;
@@ -43,6 +43,10 @@ pub(crate) struct Contenders {
     /// A client of its own for the row beside long polls, so that they hang on no other row's connection.
     polling: Client,
     producer: Producer,
+    batching: Producer,
+    /// With the window that producers have by default.
+    wide: Producer,
+    batching_wide: Producer,
     beside: Producer,
     consumer: PullConsumer,
     _poller: PullConsumer,
@@ -61,6 +65,8 @@ impl Contenders {
             let builder = client.producer("bench").async_window(WINDOW, 64 << 20);
             builder.start().expect("the group is free")
         };
+        let batching = client.producer("bench-batch").async_window(WINDOW, 64 << 20).auto_batch(AutoBatch::default());
+        let batching_wide = client.producer("bench-batch-wide").auto_batch(AutoBatch::default());
         let consumer = |client: &Client| client.pull_consumer("bench-pull").start().expect("the group is free");
         let (baseline, baseline_beside) = (Baseline::new(addr), Baseline::new(addr));
         let poller = consumer(&polling);
@@ -72,6 +78,9 @@ impl Contenders {
         }
         Contenders {
             producer: producer(&client),
+            batching: batching.start().expect("the group is free"),
+            wide: client.producer("bench-wide").start().expect("the group is free"),
+            batching_wide: batching_wide.start().expect("the group is free"),
             beside: producer(&polling),
             consumer: consumer(&client),
             _poller: poller,
@@ -165,13 +174,17 @@ impl Under {
 }
 
 pub(crate) fn client_sends(contenders: &Contenders, threads: usize, time: Duration) -> Run {
+    sends_by(&contenders.producer, contenders, threads, time)
+}
+
+fn sends_by(producer: &Producer, contenders: &Contenders, threads: usize, time: Duration) -> Run {
     run(threads, time, || {
-        contenders.send();
+        producer.send(contenders.message.clone()).expect("the server answers");
         1
     })
 }
 
-fn client_sends_async(contenders: &Contenders, time: Duration) -> Run {
+fn sends_async_by(producer: &Producer, contenders: &Contenders, time: Duration) -> Run {
     let sent = Arc::new(AtomicU64::new(0));
     let mut accepted = 0;
     let send = || {
@@ -180,7 +193,7 @@ fn client_sends_async(contenders: &Contenders, time: Duration) -> Run {
             result.expect("the server answers");
             counter.fetch_add(1, Ordering::Release);
         };
-        contenders.producer.send_async(contenders.message.clone(), count).expect("the window opens again");
+        producer.send_async(contenders.message.clone(), count).expect("the window opens again");
         accepted += 1;
         1
     };
@@ -293,6 +306,14 @@ pub(crate) fn rows() -> Vec<Row> {
             baseline_sends(&contenders.baseline, contenders.body(), threads, time)
         }),
     };
+    // Beside the same producer without batching, which stands where the plain way does in the other rows.
+    let batched = |name, threads: usize| Row {
+        name,
+        aim: "baseline: without batching",
+        client: Box::new(move |contenders, time| sends_by(&contenders.batching, contenders, threads, time)),
+        floor: floor_sends(threads),
+        baseline: Box::new(move |contenders, time| client_sends(contenders, threads, time)),
+    };
     vec![
         sync("sync, 1 thread", "0.75 of the floor, better 0.9", 1),
         sync("sync, 8 threads", "1.7 x baseline, 0.3 writes", 8),
@@ -300,9 +321,26 @@ pub(crate) fn rows() -> Vec<Row> {
         Row {
             name: "async, window 256",
             aim: "4 x baseline",
-            client: Box::new(client_sends_async),
+            client: Box::new(|contenders, time| sends_async_by(&contenders.producer, contenders, time)),
             floor: floor_sends(WINDOW),
             baseline: Box::new(baseline_sends_async),
+        },
+        batched("batched sync, 1 thread", 1),
+        batched("batched sync, 16 threads", 16),
+        batched("batched sync, 64 threads", 64),
+        Row {
+            name: "batched async, window 256",
+            aim: "baseline: without batching",
+            client: Box::new(|contenders, time| sends_async_by(&contenders.batching, contenders, time)),
+            floor: floor_sends(WINDOW),
+            baseline: Box::new(|contenders, time| sends_async_by(&contenders.producer, contenders, time)),
+        },
+        Row {
+            name: "batched async, as it is set",
+            aim: "2 x without batching (baseline)",
+            client: Box::new(|contenders, time| sends_async_by(&contenders.batching_wide, contenders, time)),
+            floor: floor_sends(WINDOW),
+            baseline: Box::new(|contenders, time| sends_async_by(&contenders.wide, contenders, time)),
         },
         Row {
             name: "oneway, 1 thread",

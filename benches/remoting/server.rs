@@ -3,10 +3,11 @@
 //! It runs in a process of its own, so that it shares neither threads nor memory with what is measured. Name server and
 //! broker at once: every topic lies on itself.
 
+use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use rocketmq_blocking::bench::{Codec, Form};
 
@@ -16,7 +17,8 @@ pub(crate) const HELD_TOPIC: &str = "Held";
 pub(crate) const PULLED: u32 = 32;
 pub(crate) const SIZE: usize = 100;
 
-const SEND: &[&str] = &["310", "320"];
+const SEND: &str = "310";
+const BATCH: &str = "320";
 const PULL: &str = "11";
 const ROUTE: &str = "105";
 
@@ -81,7 +83,7 @@ fn answer_all(mut stream: TcpStream, answers: &Answers) -> io::Result<()> {
             let length = u32::from_be_bytes([prefix[0], prefix[1], prefix[2], prefix[3]]) as usize + 4;
             let header_len = u32::from_be_bytes([0, prefix[5], prefix[6], prefix[7]]) as usize;
             let Some(frame) = input[at..filled].get(..length) else { break };
-            answers.answer(&frame[8..8 + header_len], &mut output);
+            answers.answer(&frame[8..8 + header_len], &frame[8 + header_len..], &mut output);
             at += length;
         }
         input.copy_within(at..filled, 0);
@@ -125,6 +127,8 @@ impl Template {
 
 struct Answers {
     sent: Template,
+    /// By the number of messages in the batch.
+    batched: RwLock<HashMap<usize, Template>>,
     pulled: Template,
     route: Template,
     done: Template,
@@ -138,6 +142,7 @@ impl Answers {
         );
         Answers {
             sent: Template::new(|codec, out| codec.encode_send_reply(out, 0).expect("it fits")),
+            batched: RwLock::default(),
             pulled: Template::new(|codec, out| codec.encode_pull_reply(out, 0, PULLED, SIZE).expect("it fits")),
             route: Template::new(|codec, out| codec.encode_answer(out, 0, 0, route.as_bytes()).expect("it fits")),
             done: Template::new(|codec, out| codec.encode_answer(out, 0, 0, b"").expect("it fits")),
@@ -145,7 +150,7 @@ impl Answers {
     }
 
     /// Looks only for what it needs, where this crate's clients write it.
-    fn answer(&self, header: &[u8], out: &mut Vec<u8>) {
+    fn answer(&self, header: &[u8], body: &[u8], out: &mut Vec<u8>) {
         let tail = &header[header.len().saturating_sub(120)..];
         let (Some(code), Some(flag), Some(opaque)) =
             (number(header, b"\"code\":"), number(tail, b"\"flag\":"), number(tail, b"\"opaque\":"))
@@ -156,13 +161,34 @@ impl Answers {
             return;
         }
         match std::str::from_utf8(code).unwrap_or_default() {
-            code if SEND.contains(&code) => self.sent.write(out, opaque),
+            SEND => self.sent.write(out, opaque),
+            BATCH => self.answer_batch(body, opaque, out),
             PULL if find(header, b"\"Held\"").is_some() => {}
             PULL => self.pulled.write(out, opaque),
             ROUTE => self.route.write(out, opaque),
             _ => self.done.write(out, opaque),
         }
     }
+
+    fn answer_batch(&self, body: &[u8], opaque: &[u8], out: &mut Vec<u8>) {
+        let count = messages_in(body);
+        if let Some(answer) = self.batched.read().unwrap().get(&count) {
+            return answer.write(out, opaque);
+        }
+        let answer = Template::new(|codec, out| codec.encode_batch_reply(out, 0, count).expect("it fits"));
+        answer.write(out, opaque);
+        self.batched.write().unwrap().insert(count, answer);
+    }
+}
+
+/// Counts the messages of a batch, each of which begins with its length.
+fn messages_in(mut batch: &[u8]) -> usize {
+    let mut count = 0;
+    while let Some(length) = batch.first_chunk::<4>() {
+        batch = batch.get(u32::from_be_bytes(*length) as usize..).unwrap_or_default();
+        count += 1;
+    }
+    count
 }
 
 fn find(text: &[u8], name: &[u8]) -> Option<usize> {

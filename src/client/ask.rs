@@ -128,9 +128,17 @@ struct Question<R: Request> {
 
 impl<R: Request + Clone + Send + 'static> Question<R> {
     fn ask(mut self) {
-        let Some((addr, until)) = self.round.next(Instant::now()) else { return (self.done)(Err(self.round.error())) };
+        match self.round.next(Instant::now()) {
+            Some((addr, until)) => self.ask_at(addr, until, true),
+            None => (self.done)(Err(self.round.error())),
+        }
+    }
+
+    fn ask_at(mut self, addr: Arc<str>, until: Deadline, first: bool) {
         let (core, request, asked) = (self.core.clone(), self.request.clone(), addr.clone());
         core.remoting().submit(&addr, &request, &[], until, move |answer| match answer.map_err(of_a_question) {
+            // One that leaves is asked once more over a new connection, as a blocking call does by itself.
+            Err(error) if first && error.code() == Some(ResponseCode::GO_AWAY) => self.ask_at(asked, until, false),
             Err(error) if moves_on(&error) => {
                 self.core.name_servers().failed(&asked);
                 self.round.failed(asked, error, Instant::now());

@@ -46,6 +46,10 @@ pub struct ClientBuilder {
     pub(super) address_map: Option<AddressMap>,
     pub(super) credentials: Option<Credentials>,
     pub(super) header_kind: Option<HeaderKind>,
+    pub(super) namespace: Option<Arc<str>>,
+    pub(super) namespace_v2: Option<Arc<str>>,
+    pub(super) zone: Option<(Arc<str>, Arc<str>)>,
+    pub(super) vip_channel: bool,
     pub(super) remoting: RemotingOptions,
 }
 
@@ -70,6 +74,10 @@ impl ClientBuilder {
             address_map: None,
             credentials: None,
             header_kind: None,
+            namespace: None,
+            namespace_v2: None,
+            zone: None,
+            vip_channel: false,
             remoting: RemotingOptions::default(),
         }
     }
@@ -209,6 +217,43 @@ impl ClientBuilder {
     /// they have.
     pub fn binary_headers(mut self, on: bool) -> ClientBuilder {
         self.header_kind = Some(if on { HeaderKind::Binary } else { HeaderKind::Json });
+        self
+    }
+
+    /// Puts the topics and groups of this client into a namespace (Java: `namespace`, now deprecated there): `orders` is
+    /// `<namespace>%orders` to the servers, and `orders` everywhere in this crate. Up to 100 letters, digits and `| _ -`.
+    ///
+    /// By default the one in an endpoint like `http://MQ_INST_1234_abcd.mq.example.com:80`, else none; an empty one means
+    /// none. Names of the brokers' own, such as `TBW102`, are in no namespace. What a server says in its own words, as the
+    /// remark of an [`Error::Rejected`](crate::Error::Rejected), names things as it knows them.
+    pub fn namespace(mut self, namespace: impl Into<Arc<str>>) -> ClientBuilder {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// Tells servers the namespace of this client beside its names instead of in them (Java: `namespaceV2`): every request
+    /// carries the fields `nsd` and `ns`. For proxies of 5.x; brokers take no notice. None by default, and when empty.
+    pub fn namespace_v2(mut self, namespace: impl Into<Arc<str>>) -> ClientBuilder {
+        self.namespace_v2 = Some(namespace.into());
+        self
+    }
+
+    /// Reaches brokers at their second port, the advertised one minus two (Java: `vipChannelEnabled`). Off by default: it is
+    /// often behind a firewall.
+    ///
+    /// Heartbeats, pulls and pops stay with the advertised port, as in Java. An
+    /// [`address_map`](ClientBuilder::address_map) is asked for both addresses.
+    pub fn vip_channel(mut self, on: bool) -> ClientBuilder {
+        self.vip_channel = on;
+        self
+    }
+
+    /// Tells servers in which zone this client is and what that means (fields `__ZONE_NAME` and `__ZONE_MODE`); an empty
+    /// part is left out.
+    ///
+    /// By default what `ROCKETMQ_ZONE` and `ROCKETMQ_ZONE_MODE` in the environment say, as in Java.
+    pub fn zone(mut self, name: impl Into<Arc<str>>, mode: impl Into<Arc<str>>) -> ClientBuilder {
+        self.zone = Some((name.into(), mode.into()));
         self
     }
 

@@ -92,6 +92,13 @@ impl Callbacks {
         Stopped { ended, left, finished }
     }
 
+    /// Returns how many callbacks wait, and how many run.
+    pub(super) fn occupancy(&self) -> (usize, usize) {
+        let queued = self.shared.jobs.len();
+        let begun = self.shared.added.load(Ordering::Relaxed).saturating_sub(self.finished());
+        (queued, begun.saturating_sub(queued))
+    }
+
     pub(super) fn finished(&self) -> usize {
         self.shared.finished.load(Ordering::Relaxed)
     }

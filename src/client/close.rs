@@ -40,6 +40,13 @@ impl CloseReport {
     pub(crate) fn of_calls(finished: usize, abandoned: usize, complete: bool) -> CloseReport {
         CloseReport { complete, finished, abandoned, persisted: 0 }
     }
+
+    /// Adds what a member finished and gave up. Whether the client is completely closed is seen at its end.
+    pub(crate) fn add(&mut self, member: &CloseReport) {
+        self.finished += member.finished;
+        self.abandoned += member.abandoned;
+        self.persisted += member.persisted;
+    }
 }
 
 impl fmt::Display for CloseReport {
@@ -63,6 +70,8 @@ struct State {
     scheduler: Option<Thread>,
     /// Does the closing that one of the client's own threads asked for.
     closer: Option<Thread>,
+    /// Threads of members that were dropped on one of them, where nobody could wait for them.
+    left_behind: Vec<Thread>,
     report: CloseReport,
     end: Option<Sender<()>>,
 }
@@ -71,7 +80,8 @@ impl Default for Lifecycle {
     fn default() -> Lifecycle {
         let (end, over) = crossbeam_channel::bounded(0);
         let report = CloseReport::default();
-        let state = State { deadline: None, scheduler: None, closer: None, report, end: Some(end) };
+        let state =
+            State { deadline: None, scheduler: None, closer: None, left_behind: Vec::new(), report, end: Some(end) };
         Lifecycle { closing: AtomicBool::new(false), state: Mutex::new(state), over }
     }
 }
@@ -87,6 +97,11 @@ impl Lifecycle {
 
     pub(super) fn runs_on(&self, scheduler: Thread) {
         self.lock().scheduler = Some(scheduler);
+    }
+
+    /// Leaves threads that are about to end to be joined when the client closes.
+    pub(super) fn inherit(&self, threads: Vec<Thread>) {
+        self.lock().left_behind.extend(threads);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -131,12 +146,15 @@ pub(super) fn close(core: &Arc<Core>, grace: Duration) -> CloseReport {
 
 /// The order: members, brokers, helper threads, connections, and last the callbacks, which deliver what those failed.
 fn run(core: &Arc<Core>, deadline: Deadline) -> CloseReport {
-    let finished_before = core.started_callbacks().map_or(0, |callbacks| callbacks.finished());
+    let mut report = CloseReport::default();
     for close in core.groups().closers() {
-        if catch_unwind(AssertUnwindSafe(|| close())).is_err() {
-            log::error!("closing a group panicked; this is a bug in rocketmq-blocking");
+        match catch_unwind(AssertUnwindSafe(|| close())) {
+            Ok(member) => report.add(&member),
+            Err(_) => log::error!("closing a group panicked; this is a bug in rocketmq-blocking"),
         }
     }
+    // Members report the callbacks they waited for; those of what they gave up run later and are no work of their own.
+    let finished_before = core.started_callbacks().map_or(0, |callbacks| callbacks.finished());
     let left = core.groups().take_all(core.client_id());
     if !left.is_empty() {
         heartbeat::unregister(core, &left, Deadline::after(UNREGISTER_TIMEOUT));
@@ -145,14 +163,17 @@ fn run(core: &Arc<Core>, deadline: Deadline) -> CloseReport {
     core.timers().stop();
     let scheduler = core.lifecycle().lock().scheduler.take();
     let mut complete = scheduler.is_none_or(|scheduler| scheduler.join_by(threads_end(deadline)));
+    let left_behind = std::mem::take(&mut core.lifecycle().lock().left_behind);
+    for thread in left_behind {
+        complete &= thread.join_by(threads_end(deadline));
+    }
     complete &= core.resolver().close();
     core.remoting().close(deadline.at());
-    let mut report = CloseReport::default();
     if let Some(callbacks) = core.end_callbacks() {
         let stopped = callbacks.stop(threads_end(deadline));
         complete &= stopped.ended;
-        report.finished = stopped.finished - finished_before;
-        report.abandoned = stopped.left;
+        report.finished += (stopped.finished - finished_before).saturating_sub(report.abandoned);
+        report.abandoned = report.abandoned.max(stopped.left);
     }
     report.complete = complete;
     if complete {

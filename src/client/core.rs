@@ -8,8 +8,10 @@ use super::callbacks::Callbacks;
 use super::close::Lifecycle;
 use super::groups::Groups;
 use super::heartbeat::Heartbeats;
+use super::introduce::Introductions;
 use super::name_server::NameServers;
 use super::options::ClientOptions;
+use super::replies::Replies;
 use super::resolver::Resolver;
 use super::routes::Routes;
 use super::scheduler;
@@ -31,6 +33,8 @@ pub(crate) struct Core {
     timers: Timers,
     groups: Groups,
     heartbeats: Heartbeats,
+    introductions: Introductions,
+    replies: Replies,
     callbacks: OnceLock<Callbacks>,
     /// Locked while the callback threads start or stop; `true` once they may not start any more.
     callbacks_over: Mutex<bool>,
@@ -54,6 +58,8 @@ impl Core {
                 timers: Timers::new(Instant::now() + options.scan_interval),
                 groups: Groups::default(),
                 heartbeats: Heartbeats::default(),
+                introductions: Introductions::default(),
+                replies: Replies::default(),
                 callbacks: OnceLock::new(),
                 callbacks_over: Mutex::new(false),
                 lifecycle: Lifecycle::default(),
@@ -91,6 +97,11 @@ impl Core {
         self.lifecycle.deadline()
     }
 
+    /// Takes over threads that are about to end, and that nobody else can join.
+    pub(crate) fn inherit(&self, threads: Vec<crate::thread::Thread>) {
+        self.lifecycle.inherit(threads);
+    }
+
     pub(crate) fn routes(&self) -> &Routes {
         &self.routes
     }
@@ -101,6 +112,11 @@ impl Core {
 
     pub(crate) fn groups(&self) -> &Groups {
         &self.groups
+    }
+
+    /// The requests that wait for a reply.
+    pub(crate) fn replies(&self) -> &Replies {
+        &self.replies
     }
 
     /// The callback threads, which are started at first use.
@@ -148,6 +164,10 @@ impl Core {
 
     pub(super) fn resolver(&self) -> &Resolver {
         &self.resolver
+    }
+
+    pub(super) fn introductions(&self) -> &Introductions {
+        &self.introductions
     }
 
     pub(super) fn heartbeats(&self) -> &Heartbeats {

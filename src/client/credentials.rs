@@ -44,6 +44,11 @@ impl Credentials {
         self
     }
 
+    /// Whether the channel is the cloud's, which has trace topics of its own.
+    pub(crate) fn is_cloud(&self) -> bool {
+        self.channel.as_ref().is_some_and(|channel| channel.eq_ignore_ascii_case("CLOUD"))
+    }
+
     pub(super) fn has_empty_key(&self) -> bool {
         self.access_key.trim().is_empty() || self.secret_key.is_empty()
     }

@@ -28,6 +28,10 @@ struct Brokers {
 }
 
 impl Heartbeats {
+    pub(super) fn is_failing(&self, addr: &str) -> bool {
+        self.lock().failing.contains(addr)
+    }
+
     #[allow(dead_code, reason = "see `Core::broker_version`")]
     pub(super) fn version(&self, addr: &str) -> Option<i32> {
         self.lock().versions.get(addr).copied()
@@ -40,7 +44,7 @@ impl Heartbeats {
         brokers.failing.retain(|addr| known.contains(addr));
     }
 
-    fn answered(&self, addr: &Arc<str>, answer: Result<Answer<Heartbeat>>) {
+    pub(super) fn answered(&self, addr: &Arc<str>, answer: Result<Answer<Heartbeat>>) {
         let mut brokers = self.lock();
         let changed = match &answer {
             Ok(answer) => {
@@ -83,24 +87,28 @@ pub(super) fn soon_to(core: &Arc<Core>, addr: &Arc<str>) {
 
 /// Sends one to the broker at `addr` and waits until it has taken note of the groups.
 pub(super) fn now(core: &Arc<Core>, addr: &Arc<str>, deadline: Deadline) -> Result<()> {
-    let Some(body) = core.groups().heartbeat(core.client_id()) else { return Ok(()) };
+    let Some(body) = core.heartbeat_body() else { return Ok(()) };
     core.remoting().call(addr, &Heartbeat, &json::encode(&body), deadline).map(drop)
 }
 
 /// Drops connections to brokers that are in no route any more, then sends a heartbeat to the rest.
 pub(super) fn round(core: &Arc<Core>) {
-    let known: HashSet<Arc<str>> = core.routes().addresses().into_iter().map(|(_, _, addr)| addr).collect();
+    let mut known: HashSet<Arc<str>> = core.routes().addresses().into_iter().map(|(_, _, addr)| addr).collect();
+    known.extend(core.routes().vip_addresses());
     core.remoting().retain(|addr| known.contains(addr) || core.name_servers().contains(addr));
     core.heartbeats().retain(&known);
+    core.introductions().retain(&known);
     send(core, None);
 }
 
 /// Sends to all masters, and to slaves too when a consumer lives here; in parallel and without waiting.
+///
+/// Always at the advertised port, as Java does: what brokers send by themselves comes over that connection.
 fn send(core: &Arc<Core>, only: Option<&Arc<str>>) {
     if core.check_open().is_err() {
         return;
     }
-    let Some(body) = core.groups().heartbeat(core.client_id()) else { return };
+    let Some(body) = core.heartbeat_body() else { return };
     let slaves = !body.consumer_data_set.is_empty();
     let body = json::encode(&body);
     for (_, id, addr) in core.routes().addresses() {

@@ -57,7 +57,8 @@ impl Core {
     pub(crate) fn min_offset(self: &Arc<Self>, queue: &MessageQueue, deadline: Deadline) -> Result<i64> {
         let (topic, queue_id, broker_name) = fields(queue);
         let answer = self.ask_master(queue, &MinOffset { topic, queue_id, broker_name }, deadline)?;
-        Ok(answer.header()?.offset)
+        // A queue of type BatchCQ says -1 for a moment, until its first message is indexed (seen with 5.5.0).
+        Ok(answer.header()?.offset.max(0))
     }
 
     pub(crate) fn max_offset(self: &Arc<Self>, queue: &MessageQueue, deadline: Deadline) -> Result<i64> {
@@ -124,7 +125,7 @@ impl Core {
         match self.ask_master(queue, &request, deadline) {
             // Brokers know a group from its first heartbeat or pull on, and that heartbeat may still be on its way.
             Err(Error::Rejected { addr, code: ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST, .. }) => {
-                heartbeat::now(self, &addr, deadline)?;
+                heartbeat::now(self, &self.advertised(queue).unwrap_or(addr), deadline)?;
                 self.ask_master(queue, &request, deadline).map(drop)
             }
             answer => answer.map(drop),
@@ -142,6 +143,12 @@ impl Core {
         check_offset(offset)?;
         let addr = self.master_of(queue, deadline)?;
         self.remoting().oneway(&addr, &update(group, queue, offset), &[], deadline, false)
+    }
+
+    /// Where the master of a queue wants heartbeats, which is not its second port.
+    fn advertised(&self, queue: &MessageQueue) -> Option<Arc<str>> {
+        let route = self.routes().cached(queue.topic())?;
+        route.broker(queue.broker_name(), 0).filter(|(_, id)| *id == 0).map(|(addr, _)| addr.clone())
     }
 
     fn ask_master<R: Request>(
@@ -231,6 +238,9 @@ pub(crate) fn to_millis(time: SystemTime) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::peer::{Peer, reply as reply_with};
+    use crate::code::RequestCode;
+    use crate::protocol::rpc::offset::OffsetReply;
 
     #[test]
     fn times_are_rounded_down_and_never_negative() {
@@ -246,6 +256,19 @@ mod tests {
         }
         assert!(check_offset(-1).is_err());
         assert!(check_offset(0).is_ok());
+    }
+
+    #[test]
+    fn a_queue_that_says_minus_one_begins_at_zero() {
+        let broker = Peer::start(|request| {
+            let reply =
+                OffsetReply { offset: if request.request_code() == RequestCode::GET_MIN_OFFSET { -1 } else { 7 } };
+            reply_with(request, ResponseCode::SUCCESS, &reply, b"")
+        });
+        let addr = broker.addr.clone();
+        let client = Peer::name_server(move || vec![("b", vec![(0, addr.clone())])]).client();
+        let queue = MessageQueue::new("T", "b", 0);
+        assert_eq!((client.min_offset(&queue).unwrap(), client.max_offset(&queue).unwrap()), (0, 7));
     }
 
     #[test]

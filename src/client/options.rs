@@ -29,6 +29,8 @@ pub(crate) struct ClientOptions {
     /// Callbacks that may wait for a callback thread.
     pub(crate) callback_queue: usize,
     pub(crate) address_map: Option<AddressMap>,
+    /// Brokers are reached at their port minus two.
+    pub(crate) vip_channel: bool,
     pub(crate) credentials: Option<Credentials>,
     pub(crate) remoting: RemotingOptions,
 }
@@ -53,6 +55,9 @@ impl ClientOptions {
             ("body_limit", self.body_limit == other.body_limit),
             ("callback_threads", self.callback_threads == other.callback_threads),
             ("callback_queue", self.callback_queue == other.callback_queue),
+            ("vip_channel", self.vip_channel == other.vip_channel),
+            ("namespace", self.remoting.namespace == other.remoting.namespace),
+            ("namespace_v2 or zone", self.remoting.fields == other.remoting.fields),
             ("address_map (share one by cloning the client instead)", same_map),
             ("the settings of connections", remoting(self) == remoting(other)),
         ];

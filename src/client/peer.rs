@@ -85,6 +85,12 @@ impl Peer {
         Client::builder().name_servers(&self.addr).request_timeout(Duration::from_secs(2)).build().unwrap()
     }
 
+    /// What it was asked last with this code.
+    pub(crate) fn last(&self, code: RequestCode) -> Frame {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().rev().find(|frame| frame.request_code() == code).cloned().expect("it was asked")
+    }
+
     /// How often it was asked this.
     pub(crate) fn count(&self, code: RequestCode) -> usize {
         self.seen
@@ -102,6 +108,10 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Frame>>, script: &dyn Fn(&Frame)
         frames.filled(count);
         while let Some(request) = frames.next().unwrap() {
             log.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
+            // Answers to what it pushed are not to be answered.
+            if request.is_response() {
+                continue;
+            }
             let greeting = matches!(request.request_code(), RequestCode::HEART_BEAT | RequestCode::UNREGISTER_CLIENT);
             match if greeting { refuse(&request, ResponseCode::SUCCESS, "") } else { script(&request) } {
                 Reply::Send(bytes) => stream.write_all(&bytes).unwrap_or_default(),

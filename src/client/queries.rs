@@ -7,11 +7,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::core::Core;
 use super::gather::{Server, gather};
 use super::offsets::to_millis;
+use super::route::vip_address;
 use super::{Client, names};
 use crate::code::ResponseCode;
 use crate::error::{Attempt, Error, Exhaustion, Result};
 use crate::message::{MessageView, OffsetMessageId, key};
-use crate::protocol::record;
 use crate::protocol::rpc::query::{QueryMessage, ViewMessage};
 use crate::remoting::Deadline;
 
@@ -148,11 +148,15 @@ impl Core {
         topic: Option<Arc<str>>,
         deadline: Deadline,
     ) -> Result<Option<MessageView>> {
-        let addr = id.store_host.to_string();
-        let addr: Arc<str> = match &self.options().address_map {
+        let options = self.options();
+        let reached = |addr: String| match &options.address_map {
             Some(map) => map.apply(&addr),
             None => addr.into(),
         };
+        let advertised = id.store_host.to_string();
+        let second = options.vip_channel.then(|| vip_address(&advertised)).flatten();
+        let advertised = reached(advertised);
+        let addr = second.map_or_else(|| advertised.clone(), reached);
         let request = ViewMessage { offset: id.commit_log_offset, topic };
         let answer = match self.remoting().call(&addr, &request, &[], deadline) {
             Err(Error::Rejected { code: ResponseCode::SYSTEM_ERROR, remark, .. }) if remark.contains(NOTHING_THERE) => {
@@ -160,9 +164,9 @@ impl Core {
             }
             answer => answer?,
         };
-        let known = self.routes().addresses().into_iter().find(|(_, _, known)| *known == addr);
+        let known = self.routes().addresses().into_iter().find(|(_, _, known)| *known == advertised);
         let broker_name = known.map_or_else(|| "".into(), |(broker_name, _, _)| broker_name);
-        let (views, broken) = record::views(answer.frame.body_bytes(), &broker_name, self.options().body_limit);
+        let (views, broken) = self.views(answer.frame.body_bytes(), &broker_name);
         match (views.into_iter().next(), broken) {
             // An offset in the middle of a message could show anything.
             (Some(view), _) if view.commit_log_offset() != id.commit_log_offset => Ok(None),
@@ -208,7 +212,7 @@ impl Core {
         let route = self.routes().get(self, &query.topic, deadline)?;
         let servers: Vec<Server> = route
             .brokers()
-            .filter_map(|(broker_name, _)| Some((broker_name, route.broker(broker_name, 0)?.0)))
+            .filter_map(|(broker_name, _)| Some((broker_name, route.any(broker_name)?)))
             .map(|(broker_name, addr)| Server { broker_name: broker_name.clone(), addr: addr.clone() })
             .collect();
         if servers.is_empty() {
@@ -221,8 +225,7 @@ impl Core {
             match asked.split() {
                 Ok((_, answer)) if answer.code() == ResponseCode::QUERY_NOT_FOUND => {}
                 Ok((server, answer)) => {
-                    let limit = self.options().body_limit;
-                    let (views, broken) = record::views(answer.frame.body_bytes(), &server.broker_name, limit);
+                    let (views, broken) = self.views(answer.frame.body_bytes(), &server.broker_name);
                     found.messages.extend(views);
                     found.failures.extend(broken.map(|error| server.failed(elapsed, error.with_addr(&server.addr))));
                 }

@@ -25,10 +25,12 @@ pub(crate) struct Route {
 }
 
 /// A master (id 0) and its slaves.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Broker {
     cluster: Arc<str>,
     addrs: BTreeMap<i64, Arc<str>>,
+    /// The same at the brokers' second ports, when the client uses them.
+    vip: BTreeMap<i64, Arc<str>>,
 }
 
 /// The queues of the topic on one broker.
@@ -50,18 +52,32 @@ pub(crate) struct QueueCounts {
 }
 
 impl Route {
-    /// Reads what a name server answered, and translates the addresses.
+    /// Reads what a name server answered, for a client that uses no second ports.
+    #[cfg(test)]
     pub(crate) fn from_body(topic: &Arc<str>, body: RouteBody, address_map: Option<&AddressMap>) -> Result<Route> {
+        Route::read(topic, body, address_map, false)
+    }
+
+    /// Reads what a name server answered, and translates the addresses; `vip` makes it name brokers' second ports as well.
+    pub(crate) fn read(
+        topic: &Arc<str>,
+        body: RouteBody,
+        address_map: Option<&AddressMap>,
+        vip: bool,
+    ) -> Result<Route> {
         bounded("brokers", body.broker_datas.len())?;
         bounded("queue entries", body.queue_datas.len())?;
         let mut brokers = BTreeMap::new();
         for broker in body.broker_datas {
             bounded("addresses of one broker", broker.broker_addrs.len())?;
-            let addrs = broker.broker_addrs.into_iter().filter(|(_, addr)| !addr.trim().is_empty());
-            let addrs =
-                addrs.map(|(id, addr)| (id, address_map.map_or_else(|| addr.trim().into(), |map| map.apply(&addr))));
-            let addrs = addrs.collect();
-            brokers.insert(Arc::from(broker.broker_name), Broker { cluster: broker.cluster.into(), addrs });
+            let mut read = Broker { cluster: broker.cluster.into(), addrs: BTreeMap::new(), vip: BTreeMap::new() };
+            for (id, addr) in broker.broker_addrs.iter().filter(|(_, addr)| !addr.trim().is_empty()) {
+                read.addrs.insert(*id, translated(addr.trim(), address_map));
+                if let Some(second) = vip.then(|| vip_address(addr.trim())).flatten() {
+                    read.vip.insert(*id, translated(&second, address_map));
+                }
+            }
+            brokers.insert(Arc::from(broker.broker_name), read);
         }
         let share = |queue: crate::protocol::rpc::route::QueueBody| Share {
             broker_name: queue.broker_name.into(),
@@ -96,9 +112,7 @@ impl Route {
     /// Returns the route by which the first message of `topic` is sent, made from this route of the template topic: the
     /// broker creates the topic with as many queues, when it creates topics on first use.
     pub(crate) fn as_template(&self, topic: &Arc<str>, default_queues: i32) -> Result<Route> {
-        let brokers = self.brokers.iter().map(|(name, broker)| {
-            (name.clone(), Broker { cluster: broker.cluster.clone(), addrs: broker.addrs.clone() })
-        });
+        let brokers = self.brokers.iter().map(|(name, broker)| (name.clone(), broker.clone()));
         let count = |share: &Share| share.read.min(default_queues).max(0);
         let shares = self.shares.iter().map(|share| Share { read: count(share), write: count(share), ..share.clone() });
         Route::build(topic, brokers.collect(), shares.collect(), None)
@@ -119,12 +133,25 @@ impl Route {
         &self.subscribe
     }
 
-    /// The address of a broker's master.
+    /// The address at which a broker's master is asked, for everything but pulls, pops and heartbeats: its second port when
+    /// the client uses those.
     pub(crate) fn master(&self, broker_name: &str) -> Option<&Arc<str>> {
-        self.brokers.get(broker_name)?.addrs.get(&0)
+        let broker = self.brokers.get(broker_name)?;
+        broker.vip.get(&0).or_else(|| broker.addrs.get(&0))
     }
 
-    /// The address to read from when broker `id` was suggested, and the id it really has: the same one, else for a slave
+    /// As [`master`](Route::master), but a slave will do when there is none.
+    pub(crate) fn any(&self, broker_name: &str) -> Option<&Arc<str>> {
+        let broker = self.brokers.get(broker_name)?;
+        self.master(broker_name).or_else(|| broker.vip.values().next()).or_else(|| broker.addrs.values().next())
+    }
+
+    /// All second addresses, when the client uses them.
+    pub(crate) fn vip_addresses(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.brokers.values().flat_map(|broker| broker.vip.values())
+    }
+
+    /// The advertised address to read from when broker `id` was suggested, and the id it really has: the same one, else for a slave
     /// the next one, else any.
     pub(crate) fn broker(&self, broker_name: &str, id: i64) -> Option<(&Arc<str>, i64)> {
         let addrs = &self.brokers.get(broker_name)?.addrs;
@@ -133,7 +160,7 @@ impl Route {
         exact(id).or_else(next).or_else(|| addrs.first_key_value().map(|(id, addr)| (addr, *id)))
     }
 
-    /// All brokers by name, with their addresses by id.
+    /// All brokers by name, with their advertised addresses by id.
     pub(crate) fn brokers(&self) -> impl Iterator<Item = (&Arc<str>, &BTreeMap<i64, Arc<str>>)> {
         self.brokers.iter().map(|(name, broker)| (name, &broker.addrs))
     }
@@ -155,6 +182,17 @@ impl Route {
     pub(crate) fn cluster_of(&self, broker_name: &str) -> Option<&Arc<str>> {
         self.brokers.get(broker_name).map(|broker| &broker.cluster)
     }
+}
+
+fn translated(addr: &str, address_map: Option<&AddressMap>) -> Arc<str> {
+    address_map.map_or_else(|| addr.into(), |map| map.apply(addr))
+}
+
+/// The second port of a broker (Java: the VIP channel), two below the advertised one.
+pub(crate) fn vip_address(addr: &str) -> Option<String> {
+    let (host, port) = addr.rsplit_once(':')?;
+    let port = port.parse::<u16>().ok()?.checked_sub(2).filter(|port| *port > 0)?;
+    Some(format!("{host}:{port}"))
 }
 
 fn bounded(what: &str, count: usize) -> Result<()> {
@@ -289,6 +327,43 @@ mod tests {
         assert_eq!(names(made.publish_queues()), ["a0", "a1", "a2", "a3", "b0", "b1"]);
         assert_eq!(made.publish_queues()[0].topic(), "New");
         assert_eq!(made.master("b"), Some(&"h:2".into()));
+    }
+
+    #[test]
+    fn the_second_port_is_two_below_whatever_the_host_looks_like() {
+        for (addr, second) in [
+            ("10.0.0.1:10911", Some("10.0.0.1:10909")),
+            ("[fd00::1]:10911", Some("[fd00::1]:10909")),
+            ("host:3", Some("host:1")),
+            ("host:2", None),
+            ("host:x", None),
+            ("host", None),
+        ] {
+            assert_eq!(vip_address(addr).as_deref(), second, "{addr}");
+        }
+    }
+
+    #[test]
+    fn with_the_vip_channel_everything_but_reading_goes_to_the_second_port() {
+        // The map is asked for both addresses, because a second port is mapped by itself or not at all.
+        let map = AddressMap::new(|addr| addr.replace("h:", "localhost:"));
+        let body = || two_brokers(vec![queue("a", 6, 1, 1)]);
+        let mut body_with_slave_only = body();
+        body_with_slave_only.broker_datas.push(broker("s", &[(1, "h:19")]));
+        let route = Route::read(&"T".into(), body_with_slave_only, Some(&map), true).unwrap();
+        // Ports 1 and 2 have no second one.
+        assert_eq!(route.master("a"), Some(&"localhost:1".into()));
+        assert_eq!(route.any("s"), Some(&"localhost:17".into()));
+        assert_eq!(route.broker("s", 1), Some((&"localhost:19".into(), 1)));
+        assert_eq!(route.brokers().find(|(name, _)| ***name == *"s").unwrap().1[&1], "localhost:19".into());
+        let mut big = body();
+        big.broker_datas[1] = broker("a", &[(0, "h:10911"), (1, "h:10921")]);
+        let route = Route::read(&"T".into(), big.clone(), Some(&map), true).unwrap();
+        assert_eq!(route.master("a"), Some(&"localhost:10909".into()));
+        assert_eq!(route.broker("a", 0), Some((&"localhost:10911".into(), 0)));
+        assert!(route.vip_addresses().any(|addr| **addr == *"localhost:10919"));
+        let route = Route::read(&"T".into(), big, Some(&map), false).unwrap();
+        assert_eq!((route.master("a"), route.vip_addresses().count()), (Some(&"localhost:10911".into()), 0));
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use super::core::Core;
-use super::heartbeat;
 use super::route::Route;
 use super::route_entry::{Entry, Found, Miss, Waiter};
+use super::{heartbeat, namespace};
 use crate::error::{Error, Result};
 use crate::protocol::json;
 use crate::protocol::request::Answer;
@@ -55,6 +55,18 @@ impl Routes {
     /// Returns the route name servers answered last, without asking.
     pub(crate) fn cached(&self, topic: &str) -> Option<Arc<Route>> {
         self.used(topic, |entry| entry.route.clone())
+    }
+
+    /// Returns the route there is, for looking at it only: that does not count as using it.
+    pub(crate) fn peek(&self, topic: &str) -> Option<Arc<Route>> {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        table.get(topic).and_then(|entry| entry.route.clone().or_else(|| entry.made.clone()))
+    }
+
+    /// How many topics have a route.
+    pub(super) fn count(&self) -> usize {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        table.values().filter(|entry| entry.route.is_some() || entry.made.is_some()).count()
     }
 
     /// As [`get`](Routes::get), without waiting. `done` must only forward: it may run on a reader's thread.
@@ -122,7 +134,6 @@ impl Routes {
     }
 
     /// Keeps a topic in the periodic refresh, even while name servers do not know it.
-    #[allow(dead_code, reason = "part of the interface for consumers that subscribe")]
     pub(crate) fn watch(&self, topic: &Arc<str>) {
         self.write().entry(topic.clone()).or_default().watched = true;
     }
@@ -136,6 +147,13 @@ impl Routes {
             }
         }
         all.into_keys().collect()
+    }
+
+    /// Every further address at which brokers in cached routes are asked; see [`Route::vip_addresses`].
+    pub(crate) fn vip_addresses(&self) -> Vec<Arc<str>> {
+        let table = self.read();
+        let known = table.values().flat_map(|entry| entry.route.iter().chain(&entry.made));
+        known.flat_map(|route| route.vip_addresses().cloned()).collect()
     }
 
     /// Asks for all topics anew, and forgets those that are gone and not used any more. It does not wait.
@@ -274,6 +292,9 @@ impl fmt::Debug for Routes {
 }
 
 fn launch(core: &Arc<Core>, topic: &Arc<str>, deadline: Deadline) {
+    if let Err(error) = namespace::check_topic(core.namespace(), topic) {
+        return core.routes().land(core, topic, Err(Miss::Failed(error)));
+    }
     let request = GetRoute { standard_json: Some(true), topic: topic.clone() };
     let (lander, topic) = (core.clone(), topic.clone());
     core.ask_name_server_async(request, deadline, move |answer| {
@@ -285,5 +306,6 @@ fn launch(core: &Arc<Core>, topic: &Arc<str>, deadline: Deadline) {
 
 fn read(core: &Core, topic: &Arc<str>, answer: &Answer<GetRoute>) -> Result<Route> {
     let body = json::decode("route", answer.frame.body())?;
-    Route::from_body(topic, body, core.options().address_map.as_ref())
+    let options = core.options();
+    Route::read(topic, body, options.address_map.as_ref(), options.vip_channel)
 }

@@ -107,6 +107,11 @@ impl SendResult {
         &self.reply.region_id
     }
 
+    /// Whether the broker wants traces.
+    pub(crate) fn trace_on(&self) -> bool {
+        self.reply.trace_on
+    }
+
     /// Returns how many attempts were made, the successful one included.
     pub fn attempts(&self) -> u32 {
         self.attempts
@@ -115,6 +120,21 @@ impl SendResult {
     /// Returns whether an earlier attempt may have been stored too. All attempts carry the same unique id.
     pub fn may_be_duplicated(&self) -> bool {
         self.may_be_duplicated
+    }
+
+    /// Of a batch's result, makes that of the message at `place` in it.
+    pub(crate) fn of_member(&self, place: usize, message_id: Arc<str>, offset_message_id: &str) -> SendResult {
+        let reply = SendReply {
+            msg_id: offset_message_id.to_owned(),
+            queue_id: self.reply.queue_id,
+            queue_offset: self.reply.queue_offset + i64::try_from(place).unwrap_or(0),
+            transaction_id: self.reply.transaction_id.clone(),
+            batch_unique_id: None,
+            recall_handle: None,
+            region_id: self.reply.region_id.clone(),
+            trace_on: self.reply.trace_on,
+        };
+        SendResult { message_id, reply, queue: self.queue.clone(), ..*self }
     }
 }
 
@@ -184,11 +204,7 @@ impl Prepared {
         attempts: u32,
         may_be_duplicated: bool,
     ) -> Result<SendResult> {
-        let mut reply = answer.header()?;
-        let message_id = match reply.batch_unique_id.take() {
-            Some(id) => id.into(),
-            None => self.message_id.clone(),
-        };
+        let (reply, message_id) = (answer.header()?, self.message_id.clone());
         let (topic, broker_name) = (queue.shared_topic().clone(), queue.shared_broker_name().clone());
         let queue = MessageQueue::new(topic, broker_name, reply.queue_id);
         let status = SendStatus::of(answer.code());

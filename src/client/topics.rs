@@ -1,17 +1,12 @@
-//! Topics: creating them, and listing their queues.
+//! Topics: listing their queues, and the short form of creating one.
 
 use std::sync::Arc;
 
 use super::core::Core;
-use super::gather::{Server, gather};
 use super::{Client, names};
-use crate::error::{Error, Exhaustion, Result};
+use crate::error::{Error, Result};
 use crate::message::MessageQueue;
-use crate::protocol::rpc::topic::{CreateTopic, perm};
 use crate::remoting::Deadline;
-
-/// More queues than routes may have are refused when they are read, so they are not created either.
-const MAX_QUEUES: i32 = 65_536;
 
 impl Client {
     /// Creates a topic with `queues` queues, for reading and writing, on each broker on which `key_topic` lies.
@@ -19,8 +14,9 @@ impl Client {
     /// The key topic only chooses the brokers. `TBW102` lies on all brokers that create topics on first use; any other
     /// topic serves as well. A topic that exists is changed: its number of queues and its permissions are replaced.
     ///
-    /// Blocks until all masters have answered, at most for the request timeout (3 s by default); they are asked in
-    /// parallel. The name servers know the topic when this returns, producers and consumers at their next look.
+    /// [`prepare_topic`](Client::prepare_topic) sets more: permissions, a kind, attributes. Blocks until all masters have
+    /// answered, at most for the request timeout (3 s by default); they are asked in parallel. The name servers know the
+    /// topic when this returns, producers and consumers at their next look.
     ///
     /// # Errors
     /// The topic was created everywhere or an error is returned, where Java is content with one broker and forgets
@@ -38,14 +34,7 @@ impl Client {
     /// # }
     /// ```
     pub fn create_topic(&self, key_topic: &str, name: &str, queues: i32) -> Result<()> {
-        names::check_topic(key_topic)?;
-        names::check_new_topic(name)?;
-        if !(1..=MAX_QUEUES).contains(&queues) {
-            return Err(Error::invalid(format!("a topic has 1 to {MAX_QUEUES} queues a broker, not {queues}")));
-        }
-        let core = self.core();
-        core.check_open()?;
-        core.create_topic(&key_topic.into(), &name.into(), queues, core.request_deadline())
+        self.prepare_topic(name).key_topic(key_topic).queues(queues).create()
     }
 
     /// Returns the queues of a topic that take messages, sorted by broker name and number (Java:
@@ -89,49 +78,6 @@ impl Core {
         let route = self.routes().refresh(self, &topic.into(), deadline)?;
         some(topic, route.subscribe_queues(), "no queue of it can be read")
     }
-
-    fn create_topic(
-        self: &Arc<Self>,
-        key_topic: &Arc<str>,
-        name: &Arc<str>,
-        queues: i32,
-        deadline: Deadline,
-    ) -> Result<()> {
-        let route = self.routes().refresh(self, key_topic, deadline)?;
-        let masters: Vec<Server> = route
-            .brokers()
-            .filter_map(|(broker_name, addrs)| Some((broker_name, addrs.get(&0)?)))
-            .map(|(broker_name, addr)| Server { broker_name: broker_name.clone(), addr: addr.clone() })
-            .collect();
-        if masters.is_empty() {
-            let reason = "its route names no master, and topics are created on masters".into();
-            return Err(Error::NoBroker { what: key_topic.clone(), reason });
-        }
-        let request = CreateTopic {
-            topic: name.clone(),
-            default_topic: key_topic.clone(),
-            read_queues: queues,
-            write_queues: queues,
-            perm: perm::READ | perm::WRITE,
-            filter_type: Some("SINGLE_TAG".into()),
-            sys_flag: Some(0),
-            order: false,
-            attributes: None,
-        };
-        let mut failures: Vec<_> =
-            gather(self, &masters, &request, deadline).into_iter().filter_map(|asked| asked.split().err()).collect();
-        // What is known of the topic may be an older number of queues, or that it does not exist. Should this fail,
-        // the next look finds out.
-        let _ = self.routes().refresh(self, name, deadline);
-        match failures.pop() {
-            None => Ok(()),
-            Some(only) if masters.len() == 1 => Err(only.error),
-            Some(last) => {
-                failures.push(last);
-                Err(Error::Exhausted { attempts: failures.into(), because: Exhaustion::Brokers })
-            }
-        }
-    }
 }
 
 fn some(topic: &str, queues: &[MessageQueue], reason: &str) -> Result<Vec<MessageQueue>> {
@@ -144,49 +90,8 @@ fn some(topic: &str, queues: &[MessageQueue], reason: &str) -> Result<Vec<Messag
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::peer::{Peer, Reply, nobody, refuse};
-    use crate::code::{RequestCode, ResponseCode};
-
-    const CREATE: RequestCode = RequestCode::UPDATE_AND_CREATE_TOPIC;
-
-    fn willing() -> Peer {
-        Peer::start(|request| refuse(request, ResponseCode::SUCCESS, ""))
-    }
-
-    /// Creates a topic on masters `a` and `b`, which has a slave.
-    fn create_on(a: String, b: String) -> Result<()> {
-        let slave = willing();
-        let brokers = vec![("a", vec![(0, a)]), ("b", vec![(0, b), (1, slave.addr.clone())])];
-        let created = Peer::name_server(move || brokers.clone()).client().create_topic("TBW102", "New", 8);
-        assert_eq!(slave.count(CREATE), 0, "slaves take no topics");
-        created
-    }
-
-    #[test]
-    fn every_master_creates_the_topic() {
-        let (a, b) = (willing(), willing());
-        create_on(a.addr.clone(), b.addr.clone()).unwrap();
-        assert_eq!((a.count(CREATE), b.count(CREATE)), (1, 1));
-    }
-
-    #[test]
-    fn masters_that_fail_are_listed_and_the_others_still_create_it() {
-        let (a, b) = (willing(), Peer::start(|request| refuse(request, ResponseCode::NO_PERMISSION, "no")));
-        let Err(Error::Exhausted { attempts, .. }) = create_on(a.addr.clone(), b.addr.clone()) else { panic!() };
-        let names: Vec<_> = attempts.iter().map(|attempt| &*attempt.broker_name).collect();
-        assert_eq!((names, a.count(CREATE)), (vec!["b"], 1));
-        assert_eq!(attempts[0].error.code(), Some(ResponseCode::NO_PERMISSION));
-        let Err(Error::Exhausted { attempts, .. }) = create_on(nobody(), a.addr.clone()) else { panic!() };
-        assert!(matches!(attempts[..], [ref only] if matches!(only.error, Error::Connect { .. })));
-    }
-
-    #[test]
-    fn a_connection_that_breaks_is_tried_once_more_and_silence_ends_with_the_request_timeout() {
-        let (cutting, silent) = (Peer::start(|_| Reply::Cut), Peer::start(|_| Reply::Silence));
-        let Err(Error::Exhausted { attempts, .. }) = create_on(cutting.addr.clone(), silent.addr) else { panic!() };
-        assert_eq!(cutting.count(CREATE), 2);
-        assert!(attempts[1].error.is_timeout() && attempts[1].error.outcome() == crate::Outcome::Unknown);
-    }
+    use crate::client::peer::Peer;
+    use crate::code::RequestCode;
 
     #[test]
     fn names_and_numbers_are_checked_before_anything_is_sent() {

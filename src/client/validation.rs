@@ -8,9 +8,9 @@ use super::builder::ClientBuilder;
 #[cfg(any(feature = "acl", test))]
 use super::credentials::Credentials;
 use super::discovery::Discovery;
-use super::identity;
 use super::name_server;
 use super::options::ClientOptions;
+use super::{identity, namespace};
 use crate::error::{Error, Result};
 use crate::protocol::frame::{HeaderKind, MAX_FRAME};
 use crate::remoting::RemotingOptions;
@@ -43,8 +43,21 @@ impl ClientBuilder {
         let binary = || environment("ROCKETMQ_SERIALIZE_TYPE").is_some_and(|kind| kind.trim() == "ROCKETMQ");
         let header_kind =
             self.header_kind.unwrap_or_else(|| if binary() { HeaderKind::Binary } else { HeaderKind::Json });
+        let namespace = match &self.namespace {
+            Some(given) => Some(given.to_string()),
+            None => {
+                let list = self.name_servers.clone().or_else(|| environment("NAMESRV_ADDR"));
+                list.as_deref().and_then(namespace::of_endpoint).map(str::to_owned)
+            }
+        };
+        let namespace = namespace.filter(|name| !name.is_empty()).map(|name| namespace::checked(&name)).transpose()?;
+        let zone = self.zone.clone().unwrap_or_else(|| {
+            let part = |name| environment(name).unwrap_or_default().trim().into();
+            (part("ROCKETMQ_ZONE"), part("ROCKETMQ_ZONE_MODE"))
+        });
+        let fields = fields(self.namespace_v2.as_ref(), zone)?;
         #[cfg_attr(not(feature = "acl"), expect(unused_mut, reason = "only a signer is added"))]
-        let mut remoting = RemotingOptions { header_kind, ..self.remoting };
+        let mut remoting = RemotingOptions { header_kind, namespace, fields, ..self.remoting };
         #[cfg(feature = "acl")]
         {
             remoting.signer = self.credentials.as_ref().map(Credentials::signer);
@@ -65,6 +78,7 @@ impl ClientBuilder {
             callback_threads: self.callback_threads,
             callback_queue: self.callback_queue,
             address_map: self.address_map,
+            vip_channel: self.vip_channel,
             credentials: self.credentials,
             remoting,
         })
@@ -114,6 +128,23 @@ impl ClientBuilder {
         }
         Ok(())
     }
+}
+
+/// The fields that every request gets.
+fn fields(namespace_v2: Option<&Arc<str>>, zone: (Arc<str>, Arc<str>)) -> Result<Vec<(&'static str, Arc<str>)>> {
+    let mut fields = Vec::new();
+    if let Some(namespace) = namespace_v2.filter(|name| !name.is_empty()) {
+        fields.extend([("nsd", "true".into()), ("ns", namespace.clone())]);
+    }
+    fields
+        .extend([("__ZONE_NAME", zone.0), ("__ZONE_MODE", zone.1)].into_iter().filter(|(_, value)| !value.is_empty()));
+    for (name, value) in &fields {
+        let plain = !value.chars().any(|c| c.is_control() || c.is_whitespace());
+        require(plain && value.len() <= NAME_LIMIT, || {
+            format!("{name} {value:?}: at most {NAME_LIMIT} bytes without blanks and control characters are expected")
+        })?;
+    }
+    Ok(fields)
 }
 
 fn require(right: bool, what: impl FnOnce() -> String) -> Result<()> {
@@ -177,6 +208,9 @@ mod tests {
             (new().instance_name(""), "instance_name"),
             (new().instance_name("a@b"), "instance_name"),
             (new().unit_name("a b"), "unit_name"),
+            (new().namespace("a%b"), "namespace"),
+            (new().namespace_v2("a b"), "ns "),
+            (new().zone("z\n", "m"), "__ZONE_NAME"),
             (new().credentials(Credentials::new(" ", "secret")), "key is empty"),
             (new().credentials(Credentials::new("access", "")), "key is empty"),
         ];
@@ -195,6 +229,37 @@ mod tests {
         assert_eq!(kind(ClientBuilder::new(), &[]), HeaderKind::Json);
         assert_eq!(kind(ClientBuilder::new(), &environment), HeaderKind::Binary);
         assert_eq!(kind(ClientBuilder::new().binary_headers(false), &environment), HeaderKind::Json);
+    }
+
+    #[test]
+    fn a_namespace_comes_from_the_setter_then_from_the_endpoint() {
+        let endpoint = "http://MQ_INST_1_2.mq.example.com:80";
+        let namespace = |builder: ClientBuilder, environment: &[(&str, &str)]| {
+            let options = options(builder, environment).unwrap();
+            (options.remoting.namespace.map(|namespace| namespace.name().to_string()), options.name_servers[0].clone())
+        };
+        let derived = (Some("MQ_INST_1_2".to_owned()), "MQ_INST_1_2.mq.example.com:80".into());
+        assert_eq!(namespace(ClientBuilder::new().name_servers(endpoint), &[]), derived);
+        assert_eq!(namespace(ClientBuilder::new(), &[("NAMESRV_ADDR", endpoint)]), derived);
+        let set = ClientBuilder::new().name_servers(endpoint).namespace("mine");
+        assert_eq!(namespace(set, &[]).0.as_deref(), Some("mine"));
+        assert_eq!(namespace(ClientBuilder::new().name_servers(endpoint).namespace(""), &[]).0, None);
+        assert_eq!(namespace(ClientBuilder::new().name_servers("a:1"), &[]).0, None);
+    }
+
+    #[test]
+    fn namespace_v2_and_the_zone_are_fields_of_every_request() {
+        let fields = |builder: ClientBuilder, environment: &[(&str, &str)]| {
+            let fields = options(builder.name_servers("a:1"), environment).unwrap().remoting.fields;
+            fields.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
+        };
+        let environment = [("ROCKETMQ_ZONE", " z1 "), ("ROCKETMQ_ZONE_MODE", "only")];
+        assert!(fields(ClientBuilder::new(), &[]).is_empty());
+        assert_eq!(fields(ClientBuilder::new().namespace_v2("n"), &[]), ["nsd=true", "ns=n"]);
+        assert_eq!(fields(ClientBuilder::new(), &environment), ["__ZONE_NAME=z1", "__ZONE_MODE=only"]);
+        let zone = ClientBuilder::new().zone("z2", "").namespace_v2("");
+        assert_eq!(fields(zone, &environment), ["__ZONE_NAME=z2"], "the setter wins as a whole");
+        assert!(fields(ClientBuilder::new().zone("", ""), &environment).is_empty());
     }
 
     #[cfg(not(feature = "acl"))]

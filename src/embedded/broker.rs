@@ -13,11 +13,14 @@ use super::hold::Holds;
 use super::link::Link;
 use super::offsets::Offsets;
 use super::records::{Known, NewRecord, now_millis};
+use super::reply::Pushes;
 use super::server::Service;
 use super::store::{Place, Store};
 use super::topics::{Topic, Topics};
+use super::transaction::{self, HalfMessages};
 use crate::code::{RequestCode, ResponseCode};
 use crate::protocol::filter::java_hash;
+use crate::protocol::frame::Frame;
 use crate::protocol::rpc::topic::perm;
 
 /// The id of a master.
@@ -32,7 +35,9 @@ pub(super) struct Settings {
     pub(super) message_limit: usize,
     pub(super) store_limit: usize,
     pub(super) delay_scale: f64,
+    pub(super) transactions: transaction::Settings,
     pub(super) slave_read: bool,
+    pub(super) recall: bool,
     pub(super) credentials: Option<(String, String)>,
 }
 
@@ -54,6 +59,7 @@ pub(super) struct BrokerSet {
     pub(super) topics: Topics,
     pub(super) offsets: Offsets,
     pub(super) delayed: Mutex<Delayed>,
+    pub(super) half_messages: Mutex<HalfMessages>,
     pub(super) members: Vec<Member>,
     /// What the broker allows as a whole.
     pub(super) perm: AtomicI32,
@@ -79,6 +85,7 @@ impl BrokerSet {
             topics: Topics::new(&settings.cluster, &name, settings.auto_create, &settings.topics),
             offsets: Offsets::new(),
             delayed: Mutex::default(),
+            half_messages: Mutex::default(),
             members: members.into_iter().map(member).collect(),
             perm: AtomicI32::new(perm::READ | perm::WRITE),
             suggested: AtomicI64::new(MASTER),
@@ -112,7 +119,7 @@ impl BrokerSet {
         let known = Known::new(new.properties());
         let tag_code = known.tags.map_or(0, java_hash);
         let keys = known.keys.unwrap_or_default().split(' ').filter(|key| !key.is_empty()).chain(known.unique_id);
-        let place = self.store().append(&new.topic, new.queue_id, record, tag_code, now_millis(), keys);
+        let place = self.store().append((&new.topic, new.queue_id), new.count(), record, tag_code, now_millis(), keys);
         self.arrived(&new.topic, new.queue_id, &place);
         place
     }
@@ -135,6 +142,7 @@ impl BrokerSet {
         self.topics.reset();
         self.offsets.clear();
         self.delayed.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.half_messages.lock().unwrap_or_else(PoisonError::into_inner) = HalfMessages::default();
     }
 
     pub(super) fn remove_topic(&self, topic: &str) {
@@ -150,11 +158,12 @@ pub(super) struct Broker {
     /// The place among the members.
     pub(super) at: usize,
     pub(super) groups: Groups,
+    pub(super) pushes: Pushes,
 }
 
 impl Broker {
     pub(super) fn new(set: Arc<BrokerSet>, at: usize) -> Broker {
-        Broker { set, at, groups: Groups::default() }
+        Broker { set, at, groups: Groups::default(), pushes: Pushes::default() }
     }
 
     pub(super) fn member(&self) -> &Member {
@@ -184,6 +193,8 @@ impl Service for Broker {
             RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE => {
                 self.send(call)
             }
+            RequestCode::SEND_REPLY_MESSAGE | RequestCode::SEND_REPLY_MESSAGE_V2 => self.send_reply(call),
+            RequestCode::RECALL_MESSAGE => self.recall(call),
             RequestCode::PULL_MESSAGE | RequestCode::LITE_PULL_MESSAGE => self.pull(call),
             RequestCode::QUERY_MESSAGE => self.find(call),
             RequestCode::VIEW_MESSAGE_BY_ID => self.view(call),
@@ -198,8 +209,10 @@ impl Service for Broker {
             RequestCode::GET_CONSUMER_LIST_BY_GROUP => self.consumer_list(call),
             RequestCode::CHECK_CLIENT_CONFIG => self.check_client(call),
             RequestCode::UPDATE_AND_CREATE_TOPIC => self.create_topic(call),
+            RequestCode::GET_TOPIC_CONFIG => self.topic_config(call),
             RequestCode::DELETE_TOPIC_IN_BROKER => self.delete_topic(call),
             RequestCode::CONSUMER_SEND_MSG_BACK => self.send_back(call),
+            RequestCode::END_TRANSACTION => self.end_transaction(call),
             _ => call.unsupported(),
         }
     }
@@ -207,6 +220,11 @@ impl Service for Broker {
     fn left(&self, link: &Arc<Link>) {
         self.member().holds.forget(link.id);
         self.groups.disconnected(link.id);
+        self.pushes.forget(link.id);
+    }
+
+    fn answered(&self, link: &Arc<Link>, frame: &Frame) {
+        self.pushes.answered(link.id, frame);
     }
 
     fn up(&self, up: bool) {
@@ -221,8 +239,12 @@ impl Service for Broker {
         for held in due {
             held.answer(&self.set, self.member().id);
         }
+        let next = earlier(next, self.pushes.fail_due(now));
         // What is due while the master is down is delivered when it is up again.
         let delivers = !self.is_slave() && self.set.has_master();
-        earlier(next, if delivers { self.set.deliver_due(now) } else { None })
+        if !delivers {
+            return next;
+        }
+        earlier(earlier(next, self.set.deliver_due(now)), self.check_transactions(now))
     }
 }

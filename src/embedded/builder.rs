@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::broker::{Broker, BrokerSet, MASTER, Settings};
 use super::clock::Clock;
@@ -11,6 +12,8 @@ use super::name_server::NameServer;
 use super::recorder::Recorder;
 use super::server::{Limits, Server, Service};
 use super::topics::{self, Topic};
+use super::transaction;
+use super::vip::{self, Listening, Vip};
 use crate::error::{Error, Result};
 use crate::protocol::frame::MAX_FRAME;
 use crate::thread::Thread;
@@ -37,6 +40,7 @@ pub struct ClusterBuilder {
     broker_port: u16,
     recorded: usize,
     limits: Limits,
+    vip: bool,
     settings: Settings,
 }
 
@@ -50,6 +54,7 @@ impl Default for ClusterBuilder {
             broker_port: 0,
             recorded: 10_000,
             limits: Limits { frame: MAX_FRAME, connections: 1024 },
+            vip: false,
             settings: Settings {
                 cluster: "DefaultCluster".into(),
                 auto_create: true,
@@ -57,7 +62,9 @@ impl Default for ClusterBuilder {
                 message_limit: 4 << 20,
                 store_limit: 256 << 20,
                 delay_scale: 1.0,
+                transactions: transaction::Settings::default(),
                 slave_read: true,
+                recall: true,
                 credentials: None,
             },
         }
@@ -110,6 +117,15 @@ impl ClusterBuilder {
         self
     }
 
+    /// Makes brokers listen at their port minus two as well, where Apache's serve everything but pulls (Java: the VIP
+    /// channel). Off by default. With [`broker_port`](ClusterBuilder::broker_port) their ports then lie four apart.
+    ///
+    /// Requests that arrive there are recorded under `broker-a/vip`; faults apply to the first port only.
+    pub fn vip_channel(mut self, on: bool) -> ClusterBuilder {
+        self.vip = on;
+        self
+    }
+
     /// Sets whether sending to an unknown topic creates it. True by default.
     pub fn auto_create_topics(mut self, enabled: bool) -> ClusterBuilder {
         self.settings.auto_create = enabled;
@@ -148,9 +164,42 @@ impl ClusterBuilder {
         self
     }
 
+    /// Sets whether half messages are taken (Java: `rejectTransactionMessage` refuses them). True by default.
+    pub fn transactions(mut self, enabled: bool) -> ClusterBuilder {
+        self.settings.transactions.enabled = enabled;
+        self
+    }
+
+    /// Sets how old a half message is before its producer group is asked about it (`transactionTimeOut`). 2 s by default,
+    /// where Apache's brokers wait 6 s.
+    pub fn transaction_timeout(mut self, age: Duration) -> ClusterBuilder {
+        self.settings.transactions.timeout = age;
+        self
+    }
+
+    /// Sets how often half messages are looked through, and so how often a producer group is asked again
+    /// (`transactionCheckInterval`). 1 s by default, where Apache's brokers wait 30 s; at least 10 ms.
+    pub fn transaction_check_interval(mut self, interval: Duration) -> ClusterBuilder {
+        self.settings.transactions.check_interval = interval;
+        self
+    }
+
+    /// Sets how often a producer group is asked about one half message before the message is given up and kept under
+    /// `TRANS_CHECK_MAX_TIME_TOPIC` (`transactionCheckMax`). 15 by default, as Apache's brokers have it.
+    pub fn transaction_check_max(mut self, checks: u32) -> ClusterBuilder {
+        self.settings.transactions.check_max = checks;
+        self
+    }
+
     /// Sets whether slaves answer pulls (`slaveReadEnable`). True by default, unlike Apache's.
     pub fn slave_read(mut self, enabled: bool) -> ClusterBuilder {
         self.settings.slave_read = enabled;
+        self
+    }
+
+    /// Sets whether timer messages can be recalled (`recallMessageEnable`). True by default, unlike Apache's.
+    pub fn recall(mut self, enabled: bool) -> ClusterBuilder {
+        self.settings.recall = enabled;
         self
     }
 
@@ -194,12 +243,19 @@ impl ClusterBuilder {
         for (number, listeners) in listeners.into_iter().enumerate() {
             let name = broker_name(number);
             let members: Vec<(i64, SocketAddr)> =
-                (MASTER..).zip(listeners.iter()).map(|(id, (_, addr))| (id, *addr)).collect();
+                (MASTER..).zip(listeners.iter()).map(|(id, one)| (id, one.addr)).collect();
             let set = BrokerSet::new(name.as_str().into(), settings.clone(), members, clock.clone());
-            for (at, (listener, addr)) in listeners.into_iter().enumerate() {
+            for (at, Listening { listener, addr, second }) in listeners.into_iter().enumerate() {
                 let label = if at == 0 { name.clone() } else { format!("{name}/{at}") };
                 let broker = Arc::new(Broker::new(set.clone(), at));
+                let second = second.map(|(listener, addr)| {
+                    (server(format!("{label}/vip"), addr, Arc::new(Vip(broker.clone()))), listener)
+                });
                 let server = server(label, addr, broker.clone());
+                if let Some((second, listener)) = second {
+                    server.joins(&second);
+                    listening.push((second, listener));
+                }
                 brokers.push((broker, server.clone()));
                 listening.push((server, listener));
             }
@@ -233,6 +289,9 @@ impl ClusterBuilder {
         if !self.settings.delay_scale.is_finite() || !(0.0..=1e6).contains(&self.settings.delay_scale) {
             return Err(Error::invalid("delay_level_scale: a number from 0 to 1000000 is possible"));
         }
+        if self.settings.transactions.check_interval < Duration::from_millis(10) {
+            return Err(Error::invalid("transaction_check_interval: at least 10 ms are possible"));
+        }
         for topic in &self.settings.topics {
             topics::check_topic(&topic.name).map_err(Error::invalid)?;
         }
@@ -246,26 +305,22 @@ impl ClusterBuilder {
         let listen = |addr: &String| {
             let wrong = || Error::invalid(format!("name server address {addr:?}: ip:port is expected"));
             let addr: SocketAddr = addr.parse().map_err(|_| wrong())?;
-            with_addr(listen::first(addr.ip(), addr.port())?)
+            let listener = listen::first(addr.ip(), addr.port())?;
+            let addr = listen::address(&listener)?;
+            Ok((listener, addr))
         };
         self.name_servers.iter().map(listen).collect()
     }
 
-    fn broker_listeners(&self) -> Result<Vec<Vec<(TcpListener, SocketAddr)>>> {
+    fn broker_listeners(&self) -> Result<Vec<Vec<Listening>>> {
         let mut next = self.broker_port;
         let mut listen = || {
-            let listener = listen::first(self.broker_ip, next)?;
-            next = if next == 0 { 0 } else { next.saturating_add(1) };
-            with_addr(listener)
+            let listening = vip::listen(self.broker_ip, next, self.vip)?;
+            next = if next == 0 { 0 } else { next.saturating_add(if self.vip { 4 } else { 1 }) };
+            Ok(listening)
         };
         (0..self.brokers).map(|_| (0..=self.slaves).map(|_| listen()).collect()).collect()
     }
-}
-
-fn with_addr(listener: TcpListener) -> Result<(TcpListener, SocketAddr)> {
-    let addr =
-        listener.local_addr().map_err(|error| Error::invalid(format!("a listener without an address: {error}")))?;
-    Ok((listener, addr))
 }
 
 fn broker_name(number: usize) -> String {

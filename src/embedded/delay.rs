@@ -6,16 +6,17 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::broker::BrokerSet;
-use super::records::{Known, NewRecord, now_millis};
+use super::records::{self, Known, NewRecord, now_millis};
 use super::send::Refusal;
 use super::topics::{SCHEDULE, TIMER};
 use crate::code::ResponseCode;
 use crate::message::{find_in_wire, key, write_property};
+use crate::protocol::recall::RecallHandle;
 
 /// Java's default delay levels in seconds, from level 1.
 const LEVELS: [u64; 18] = [1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200];
 /// Java's `timerMaxDelaySec`: three days.
-const MAX_TIMER_MILLIS: i64 = 3 * 24 * 3600 * 1000;
+pub(super) const MAX_TIMER_MILLIS: i64 = 3 * 24 * 3600 * 1000;
 /// Java's `timerPrecisionMs`.
 const PRECISION_MILLIS: i64 = 1000;
 /// A heap this long is a mistake in a test; what is beyond is delivered at once.
@@ -74,6 +75,11 @@ pub(super) fn requested(known: &Known<'_>) -> Result<Delay, Refusal> {
     Ok(if at > now { Delay::At(at) } else { Delay::None })
 }
 
+/// The time at which Java's timer delivers, which has a precision.
+fn slot(at: i64) -> i64 {
+    (at - 1) / PRECISION_MILLIS * PRECISION_MILLIS
+}
+
 impl Delay {
     /// Moves a message to the internal topic and returns when it is due, in milliseconds since 1970 for timers and from
     /// now for levels; `None` for a message without delay.
@@ -82,8 +88,7 @@ impl Delay {
             Delay::None => return None,
             Delay::Level(level) => (SCHEDULE, *level as i32 - 1, LEVELS[*level - 1] as i64 * 1000),
             Delay::At(at) => {
-                let slot = (*at - 1) / PRECISION_MILLIS * PRECISION_MILLIS;
-                write_property(properties, timer_key::OUT, &slot.to_string());
+                write_property(properties, timer_key::OUT, &slot(*at).to_string());
                 (TIMER, 0, *at)
             }
         };
@@ -92,6 +97,19 @@ impl Delay {
         new.topic = topic.into();
         new.queue_id = queue_id;
         Some(when)
+    }
+
+    /// The handle by which a timer message can be recalled, if the broker allows that.
+    pub(super) fn recall_handle(&self, set: &BrokerSet, topic: &str, unique_id: &str) -> Option<String> {
+        let Delay::At(at) = self else { return None };
+        let handle = RecallHandle {
+            topic: topic.to_owned(),
+            broker_name: set.name.to_string(),
+            // Java rounds the time down and adds one to make up for it.
+            deliver_millis: slot(*at) + 1,
+            message_id: unique_id.to_owned(),
+        };
+        set.settings.recall.then(|| handle.encode())
     }
 }
 
@@ -133,6 +151,23 @@ impl BrokerSet {
             self.deliver(sequence);
         }
         next
+    }
+
+    /// Forgets a timer message of a topic that is still to be delivered. Java finds out when the time comes.
+    pub(super) fn recall(&self, topic: &str, unique_id: &str) {
+        let is_it = |sequence: u64| {
+            let Some(record) = self.store().entry(sequence).map(|entry| entry.record.clone()) else { return false };
+            let properties = records::properties(&record).unwrap_or_default();
+            let has = |name, value| find_in_wire(properties, name) == Some(value);
+            has(key::UNIQUE_ID, unique_id)
+                && has(key::REAL_TOPIC, topic)
+                && find_in_wire(properties, timer_key::OUT).is_some()
+        };
+        let parked = |delayed: &Delayed| delayed.due.iter().map(|Reverse((_, sequence))| *sequence).collect::<Vec<_>>();
+        let all = parked(&self.delayed.lock().unwrap_or_else(PoisonError::into_inner));
+        let recalled: Vec<u64> = all.into_iter().filter(|sequence| is_it(*sequence)).collect();
+        let mut delayed = self.delayed.lock().unwrap_or_else(PoisonError::into_inner);
+        delayed.due.retain(|Reverse((_, sequence))| !recalled.contains(sequence));
     }
 
     fn deliver(&self, sequence: u64) {

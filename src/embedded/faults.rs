@@ -34,6 +34,9 @@ pub struct Fault {
     times: Option<usize>,
 }
 
+/// What Apache's servers say with it.
+pub(super) const GO_AWAY_REMARK: &str = "please go away";
+
 /// What happens to a picked request.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Kind {
@@ -71,7 +74,7 @@ impl Fault {
 
     /// Answers `GO_AWAY`, as a server does that is being shut down; the request is not carried out.
     pub fn go_away() -> Fault {
-        Fault::error(ResponseCode::GO_AWAY, "please go away")
+        Fault::error(ResponseCode::GO_AWAY, GO_AWAY_REMARK)
     }
 
     /// Carries the request out at once and answers so much later. Other requests on the connection are not delayed.

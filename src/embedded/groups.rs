@@ -37,6 +37,11 @@ pub(super) struct Groups {
 struct Table {
     consumers: HashMap<Arc<str>, Group>,
     producers: HashMap<Arc<str>, Vec<Client>>,
+    /// Where the round over the clients of producer groups stands.
+    round: usize,
+    /// The connection of each client with producers, where replies go. As in Java it is set when a group first comes over a
+    /// connection, and goes with the first group of the client that leaves.
+    clients: HashMap<Arc<str>, Arc<Link>>,
 }
 
 #[derive(Debug, Default)]
@@ -150,6 +155,7 @@ impl Groups {
         let clients = table.producers.entry(group.clone()).or_default();
         if !clients.iter().any(|client| client.link.id == link.id) {
             clients.push(Client { id: id.clone(), link: link.clone() });
+            table.clients.insert(id.clone(), link.clone());
         }
     }
 
@@ -167,6 +173,15 @@ impl Groups {
         clients.iter().map(|client| client.id.to_string()).collect()
     }
 
+    /// The connection of a client in a producer group, another one each time.
+    pub(super) fn next_producer(&self, group: &str) -> Option<Arc<Link>> {
+        let mut table = self.lock();
+        table.round = table.round.wrapping_add(1);
+        let clients = table.producers.get(group).filter(|clients| !clients.is_empty())?;
+        let in_turn = (0..clients.len()).map(|step| &clients[table.round.wrapping_add(step) % clients.len()].link);
+        in_turn.into_iter().find(|link| link.is_open()).cloned()
+    }
+
     /// Forgets a connection and tells the groups it was in.
     pub(super) fn disconnected(&self, link: u64) {
         {
@@ -175,6 +190,7 @@ impl Groups {
                 clients.retain(|client| client.link.id != link);
             }
             table.producers.retain(|_, clients| !clients.is_empty());
+            table.clients.retain(|_, client| client.id != link);
         }
         for (group, audience) in self.remove(link, None) {
             notify(&group, &audience);
@@ -198,10 +214,16 @@ impl Groups {
         changed
     }
 
-    fn stop_producing(&self, group: &str, link: u64) {
-        if let Some(clients) = self.lock().producers.get_mut(group) {
-            clients.retain(|client| client.link.id != link);
-        }
+    fn stop_producing(&self, group: &str, id: &str, link: u64) {
+        let mut table = self.lock();
+        let Some(clients) = table.producers.get_mut(group).filter(|clients| !clients.is_empty()) else { return };
+        clients.retain(|client| client.link.id != link);
+        table.clients.remove(id);
+    }
+
+    /// The connection by which a client with producers gets its replies.
+    pub(super) fn producer_link(&self, client_id: &str) -> Option<Arc<Link>> {
+        self.lock().clients.get(client_id).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -258,7 +280,7 @@ impl Broker {
             Err(error) => return call.unreadable(&error),
         };
         if let Some(group) = &asked.producer_group {
-            self.groups.stop_producing(group, call.link.id);
+            self.groups.stop_producing(group, &asked.client_id, call.link.id);
         }
         if let Some(group) = &asked.consumer_group {
             for (group, audience) in self.groups.remove(call.link.id, Some(group)) {

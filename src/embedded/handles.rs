@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use super::broker::Broker as Service;
 use super::faults::{Fault, Injected};
@@ -50,6 +50,12 @@ macro_rules! server_methods {
         /// Closes all connections; new ones are accepted.
         pub fn disconnect(&self) {
             self.server.disconnect();
+        }
+
+        /// Answers every request that still arrives over a connection of now with `GO_AWAY`, as a server does that is being
+        /// shut down; oneway requests are dropped. New connections are accepted and served.
+        pub fn go_away(&self) {
+            self.server.go_away();
         }
 
         /// Returns how many connections are open.
@@ -189,6 +195,11 @@ impl Broker {
     /// Returns the ids of the clients in a producer group that are connected to this server.
     pub fn producers(&self, group: &str) -> Vec<String> {
         self.broker.groups.producers(group)
+    }
+
+    /// Returns how many half messages wait for the end of their transaction.
+    pub fn half_messages(&self) -> usize {
+        self.broker.set.half_messages.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Returns how many pulls are held, waiting for messages.

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::thread::Thread;
@@ -19,6 +20,8 @@ const KEEP_BELOW: usize = 1 << 20;
 pub(super) struct Link {
     pub(super) id: u64,
     pub(super) peer: SocketAddr,
+    /// Its requests are answered with `GO_AWAY`.
+    pub(super) leaving: AtomicBool,
     label: Arc<str>,
     stream: TcpStream,
     outbox: Mutex<Outbox>,
@@ -39,7 +42,8 @@ struct Outbox {
 
 impl Link {
     pub(super) fn new(id: u64, label: Arc<str>, stream: TcpStream, peer: SocketAddr) -> Link {
-        Link { id, peer, label, stream, outbox: Mutex::default(), changed: Condvar::new() }
+        let (leaving, outbox, changed) = (AtomicBool::new(false), Mutex::default(), Condvar::new());
+        Link { id, peer, leaving, label, stream, outbox, changed }
     }
 
     /// The socket, for the thread that reads.

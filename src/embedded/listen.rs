@@ -49,6 +49,16 @@ pub(super) fn first(ip: IpAddr, port: u16) -> Result<TcpListener> {
     Err(failed(SocketAddr::new(ip, 0), &last.unwrap_or_else(|| io::ErrorKind::AddrInUse.into())))
 }
 
+/// The address a listener has.
+pub(super) fn address(listener: &TcpListener) -> Result<SocketAddr> {
+    listener.local_addr().map_err(|error| Error::invalid(format!("a listener without an address: {error}")))
+}
+
+/// Whether a cluster of this process has a port, even if nobody listens on it at the moment.
+pub(super) fn is_taken(port: u16) -> bool {
+    taken(|ports| ports.contains(&port))
+}
+
 /// Gives a port back for other clusters to choose.
 pub(super) fn release(port: u16) {
     taken(|ports| ports.remove(&port));

@@ -13,6 +13,9 @@
 //! # Ok::<(), rocketmq_blocking::Error>(())
 //! ```
 //!
+//! Brokers take [transactional messages](crate::TransactionProducer) and ask about those that were not ended, sooner than
+//! Apache's do ([`ClusterBuilder::transaction_timeout`], [`ClusterBuilder::transaction_check_interval`]).
+//!
 //! A test can make each server fail in many ways ([`Fault`], [`Broker`], [`NameServer`]), see what was asked
 //! ([`Cluster::requests`]) and what has been stored ([`Cluster::stored`]).
 //!
@@ -20,6 +23,7 @@
 //! memory of their master. It is bounded: in connections, in frames, in the bytes of messages it keeps (the oldest are
 //! dropped first), in recorded requests; see [`ClusterBuilder`].
 
+mod attributes;
 #[cfg(feature = "acl")]
 mod auth;
 mod broker;
@@ -34,16 +38,20 @@ mod groups;
 mod handles;
 mod hold;
 mod index;
+mod inner_batch;
 mod late;
 mod link;
 mod listen;
 mod misbehave;
 mod name_server;
 mod offsets;
+mod priority;
 mod pull;
 mod queries;
+mod recall;
 mod recorder;
 mod records;
+mod reply;
 mod send;
 mod send_back;
 mod server;
@@ -51,6 +59,8 @@ mod sql;
 mod store;
 mod topic_requests;
 mod topics;
+mod transaction;
+mod vip;
 
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,10 @@ use super::broker::Broker;
 use super::call::{Call, Handled};
 use super::delay::{self, Delay};
 use super::name_server::FAQ;
+use super::priority;
 use super::records::{Known, NewRecord, plain};
 use super::topics::{self, DEAD_LETTER_PREFIX, RETRY_PREFIX, Topic};
+use super::transaction;
 use crate::code::{RequestCode, ResponseCode};
 use crate::error::{Error, Result};
 use crate::message::{find_in_wire, key, write_property};
@@ -28,23 +30,23 @@ const MAX_RECONSUME_TIMES: i32 = 16;
 
 /// The fields of a send, from the long names (code 10) or the short ones.
 #[derive(Debug, Default)]
-struct Fields<'a> {
-    topic: Cow<'a, str>,
-    default_topic: Cow<'a, str>,
-    default_queues: i32,
-    queue_id: i32,
-    sys_flag: i32,
-    born_timestamp: i64,
-    flag: i32,
-    properties: Cow<'a, str>,
-    reconsume_times: i32,
-    max_reconsume_times: Option<i32>,
-    batch: bool,
+pub(super) struct Fields<'a> {
+    pub(super) topic: Cow<'a, str>,
+    pub(super) default_topic: Cow<'a, str>,
+    pub(super) default_queues: i32,
+    pub(super) queue_id: i32,
+    pub(super) sys_flag: i32,
+    pub(super) born_timestamp: i64,
+    pub(super) flag: i32,
+    pub(super) properties: Cow<'a, str>,
+    pub(super) reconsume_times: i32,
+    pub(super) max_reconsume_times: Option<i32>,
+    pub(super) batch: bool,
 }
 
 impl<'a> Fields<'a> {
-    fn read(frame: &'a Frame) -> Result<Fields<'a>> {
-        let long = frame.request_code() == RequestCode::SEND_MESSAGE;
+    pub(super) fn read(frame: &'a Frame) -> Result<Fields<'a>> {
+        let long = matches!(frame.request_code(), RequestCode::SEND_MESSAGE | RequestCode::SEND_REPLY_MESSAGE);
         let mut fields = Fields::default();
         // One bit for each field that must be there.
         let mut seen = 0u16;
@@ -138,7 +140,7 @@ fn refuse<T>(code: ResponseCode, remark: impl Into<String>) -> Result<T, Refusal
 impl Broker {
     pub(super) fn send(&self, call: &mut Call<'_>) -> Handled {
         let frame = call.frame;
-        let fields = match Fields::read(frame) {
+        let mut fields = match Fields::read(frame) {
             Ok(fields) => fields,
             Err(error) => return call.unreadable(&error),
         };
@@ -153,6 +155,7 @@ impl Broker {
             if fields.batch {
                 self.store_batch(&fields, call, &topic, queue_id)
             } else {
+                let queue_id = priority::settle(&mut fields.properties, &topic, queue_id);
                 self.store_one(&fields, call, &topic, queue_id)
             }
         });
@@ -167,7 +170,7 @@ impl Broker {
         }
     }
 
-    fn admit_send(&self, fields: &Fields<'_>, call: &Call<'_>) -> Result<Arc<Topic>, Refusal> {
+    pub(super) fn admit_send(&self, fields: &Fields<'_>, call: &Call<'_>) -> Result<Arc<Topic>, Refusal> {
         let name = fields.topic.as_ref();
         let known = self.set.topics.get(name);
         let writable = self.set.perm.load(Ordering::SeqCst) & perm::WRITE != 0;
@@ -212,7 +215,10 @@ impl Broker {
             write_property(&mut properties, key::UNIQUE_ID, &id);
             id
         });
-        if known.prepared.is_some_and(|flag| flag.eq_ignore_ascii_case("true")) {
+        // Retries by old clients still carry the mark.
+        let retried = fields.reconsume_times > 0 && known.delay.is_some();
+        let half = !retried && known.prepared.is_some_and(|flag| flag.eq_ignore_ascii_case("true"));
+        if half && !self.set.settings.transactions.enabled {
             let ip = self.member().addr.ip();
             let remark = format!("the broker[{ip}] sending transaction message is forbidden");
             return refuse(ResponseCode::NO_PERMISSION, remark);
@@ -225,8 +231,13 @@ impl Broker {
             properties: Bytes::new(),
             ..self.blank(fields, call)
         };
-        let delay = if dead { Delay::None } else { delay::requested(&known)? };
+        // That of a half message counts from its commit.
+        let delay = if dead || half { Delay::None } else { delay::requested(&known)? };
         let parked = delay.park(&mut new, &mut properties);
+        if half {
+            transaction::park(&mut new, &mut properties, &unique_id);
+        }
+        let recall_handle = delay.recall_handle(&self.set, &topic.name, &unique_id);
         if new.body.len() > self.set.settings.message_limit || properties.len() > MAX_PROPERTIES {
             return Err(self.too_large());
         }
@@ -235,8 +246,11 @@ impl Broker {
         if let Some(deliver_at) = parked {
             self.set.deliver_later(&delay, deliver_at, place.sequence);
         }
+        if half {
+            self.set.half_stored(&place);
+        }
         let msg_id = self.set.message_id(place.commit_log_offset);
-        Ok(reply(msg_id, target_queue, place.queue_offset, Some(unique_id)))
+        Ok(SendReply { recall_handle, ..reply(msg_id, target_queue, place.queue_offset, Some(unique_id)) })
     }
 
     /// Where a message goes: to its topic, or from a retry topic that was retried too often to the dead letters.
@@ -282,6 +296,11 @@ impl Broker {
         };
         // Since 5.4 the members keep their own properties and get none of the batch's.
         let blank = NewRecord { topic: topic.name.clone(), queue_id, ..self.blank(fields, call) };
+        let unique_id = find_in_wire(&fields.properties, key::UNIQUE_ID).map(str::to_owned);
+        if unique_id.is_some() && topic.stores_inner_batches() {
+            let reply = reply(String::new(), queue_id, 0, unique_id);
+            return Ok(self.store_inner_batch(NewRecord { body, ..blank }, &fields.properties, items.len(), reply));
+        }
         let mut ids = Vec::with_capacity(items.len());
         let mut first = None;
         for item in items {
@@ -293,11 +312,10 @@ impl Broker {
             first.get_or_insert(place.queue_offset);
             ids.push(self.set.message_id(place.commit_log_offset));
         }
-        let unique_id = find_in_wire(&fields.properties, key::UNIQUE_ID).map(str::to_owned);
         Ok(reply(ids.join(","), queue_id, first.unwrap_or(0), unique_id))
     }
 
-    fn blank(&self, fields: &Fields<'_>, call: &Call<'_>) -> NewRecord {
+    pub(super) fn blank(&self, fields: &Fields<'_>, call: &Call<'_>) -> NewRecord {
         NewRecord {
             topic: "".into(),
             queue_id: 0,
@@ -333,7 +351,7 @@ impl Broker {
     }
 }
 
-fn pick_queue(fields: &Fields<'_>, topic: &Topic) -> Result<i32, Refusal> {
+pub(super) fn pick_queue(fields: &Fields<'_>, topic: &Topic) -> Result<i32, Refusal> {
     match (fields.queue_id, topic.write_queues) {
         (id, _) if id >= 0 => Ok(id),
         (_, 1..) => Ok(fastrand::i32(0..topic.write_queues)),
@@ -354,7 +372,7 @@ fn complete(sent: &str, cluster: &str) -> String {
     properties
 }
 
-fn reply(msg_id: String, queue_id: i32, queue_offset: i64, unique_id: Option<String>) -> SendReply {
+pub(super) fn reply(msg_id: String, queue_id: i32, queue_offset: i64, unique_id: Option<String>) -> SendReply {
     SendReply {
         msg_id,
         queue_id,

@@ -94,7 +94,7 @@ impl Broker {
 }
 
 /// Copies properties but for some.
-fn without(properties: &str, names: &[&str]) -> String {
+pub(super) fn without(properties: &str, names: &[&str]) -> String {
     let mut left = String::with_capacity(properties.len() + 128);
     for segment in properties.split_inclusive('\u{2}') {
         if !segment.split_once('\u{1}').is_some_and(|(name, _)| names.contains(&name)) {

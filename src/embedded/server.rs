@@ -4,16 +4,17 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::call::{Call, Handled};
 use super::clock::{Clock, earlier};
-use super::faults::Faults;
+use super::faults::{Faults, GO_AWAY_REMARK, Kind};
 use super::late::LateAnswers;
 use super::link::Link;
 use super::listen;
 use super::recorder::Recorder;
+use crate::code::ResponseCode;
 use crate::error::{Error, Outcome, Result};
 use crate::protocol::frame::{Frame, FrameReader};
 use crate::thread::Thread;
@@ -28,6 +29,9 @@ const WAKE_WITHIN: Duration = Duration::from_secs(1);
 /// What a server answers.
 pub(super) trait Service: Send + Sync {
     fn serve(&self, call: &mut Call<'_>) -> Handled;
+
+    /// A client answered what this server had asked it.
+    fn answered(&self, _link: &Arc<Link>, _frame: &Frame) {}
 
     /// A connection has ended.
     fn left(&self, link: &Arc<Link>);
@@ -59,6 +63,8 @@ pub(super) struct Server {
     paused: Mutex<bool>,
     resumed: Condvar,
     pub(super) late: LateAnswers,
+    /// Goes up and down with this one.
+    companion: OnceLock<Arc<Server>>,
 }
 
 #[derive(Default)]
@@ -94,7 +100,15 @@ impl Server {
             paused: Mutex::default(),
             resumed: Condvar::new(),
             late: LateAnswers::default(),
+            companion: OnceLock::new(),
         })
+    }
+
+    /// Makes `second` go up and down with this server.
+    pub(super) fn joins(&self, second: &Arc<Server>) {
+        // Its connections are told from this one's, whose service is the same.
+        second.state().next_id = 1 << 32;
+        let _ = self.companion.set(second.clone());
     }
 
     /// Starts to accept on a listener; those of earlier connections that still live go on.
@@ -109,6 +123,9 @@ impl Server {
 
     /// Binds the address again and accepts; nothing to do when it accepts already.
     pub(super) fn start(self: &Arc<Server>) -> Result<()> {
+        if let Some(second) = self.companion.get() {
+            second.start()?;
+        }
         let mut state = self.state();
         if state.closed {
             return Err(Error::Closed { outcome: Outcome::NotSent });
@@ -162,6 +179,9 @@ impl Server {
 
     /// Goes down: no listener, no connection, no thread. A server that is down stays so until [`start`](Server::start).
     pub(super) fn stop(&self) {
+        if let Some(second) = self.companion.get() {
+            second.stop();
+        }
         self.refuse();
         self.service.up(false);
         self.disconnect();
@@ -185,8 +205,19 @@ impl Server {
         self.state().ended.clear();
     }
 
+    /// Answers what still arrives over the connections of now with `GO_AWAY`.
+    pub(super) fn go_away(&self) {
+        for (link, _) in self.state().links.values() {
+            link.leaving.store(true, Ordering::SeqCst);
+        }
+    }
+
     /// Goes down for ever.
     pub(super) fn close(&self) {
+        if let Some(second) = self.companion.get() {
+            second.close();
+            listen::release(second.addr.port());
+        }
         self.state().closed = true;
         self.stop();
     }
@@ -322,10 +353,16 @@ impl Server {
     }
 
     fn serve(&self, link: &Arc<Link>, frame: &Frame, out: &mut Vec<u8>) {
-        if frame.is_response() || !link.is_open() {
+        if frame.is_response() {
+            return self.service.answered(link, frame);
+        }
+        if !link.is_open() {
             return;
         }
         self.recorder.add(&self.label, link.peer, frame);
+        if link.leaving.load(Ordering::Relaxed) {
+            return self.fail(Kind::Error(ResponseCode::GO_AWAY, GO_AWAY_REMARK.into()), link, frame, out);
+        }
         let fault = self.faults.pick(frame.request_code(), |name, value| frame.field(name).is_some_and(|f| f == value));
         let start = out.len();
         match fault {

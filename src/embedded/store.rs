@@ -35,6 +35,8 @@ pub(super) struct Entry {
     pub(super) stored_at: i64,
     pub(super) commit_log_offset: i64,
     slot: usize,
+    /// How many messages are in the record.
+    count: usize,
 }
 
 /// Where a message was put.
@@ -126,11 +128,12 @@ impl Store {
         *self = Store::new(self.limit);
     }
 
-    /// Stores a record and writes its offsets and time into it; `keys` are what it can be found by.
+    /// Stores a record and writes its offsets and time into it; `keys` are what it can be found by. It takes `count` places
+    /// in its queue, one for each message in it.
     pub(super) fn append<'a>(
         &mut self,
-        topic: &Arc<str>,
-        queue_id: i32,
+        (topic, queue_id): (&Arc<str>, i32),
+        count: usize,
         mut record: Arc<[u8]>,
         tag_code: i32,
         now: i64,
@@ -144,14 +147,14 @@ impl Store {
         if let Some(record) = Arc::get_mut(&mut record) {
             stamp(record, &place, now);
         }
-        queue.entries.push_back(sequence);
+        queue.entries.extend(std::iter::repeat_n(sequence, count));
         self.next_commit_log_offset += record.len() as i64;
         self.bytes += record.len();
         for key in keys {
             self.index.add(topic, key, sequence);
         }
         let commit_log_offset = place.commit_log_offset;
-        self.log.push_back(Entry { record, tag_code, stored_at: now, commit_log_offset, slot });
+        self.log.push_back(Entry { record, tag_code, stored_at: now, commit_log_offset, slot, count });
         self.trim();
         place
     }
@@ -173,7 +176,7 @@ impl Store {
             self.bytes -= entry.record.len();
             let queue = &mut self.slots[entry.slot];
             // A deleted topic's queues are empty already.
-            if queue.entries.front() == Some(&self.first) {
+            while queue.entries.front() == Some(&self.first) {
                 queue.entries.pop_front();
                 queue.first += 1;
             }
@@ -232,16 +235,23 @@ impl Store {
         }
         let limit = max_bytes.clamp(100, MAX_BYTES);
         let count = max_messages.min(MAX_COUNT);
-        let (mut next, mut bytes, mut records) = (offset, 0, Vec::new());
+        let (mut next, mut taken, mut bytes, mut records) = (offset, 0, 0, Vec::new());
         let skipped = usize::try_from(offset - min).unwrap_or(usize::MAX);
+        let mut last = None;
         for sequence in queue.entries.iter().skip(skipped).take(MAX_EXAMINED.max(max_messages.min(100_000))) {
+            if last == Some(*sequence) {
+                next += 1;
+                continue;
+            }
+            last = Some(*sequence);
             let Some(entry) = self.entry(*sequence) else { break };
             // The first message is always sent, however large it is.
-            if !records.is_empty() && (records.len() >= count || bytes + entry.record.len() > limit) {
+            if !records.is_empty() && (taken + entry.count > count || bytes + entry.record.len() > limit) {
                 break;
             }
             next += 1;
             if matches(entry) {
+                taken += entry.count;
                 bytes += entry.record.len();
                 records.push(entry.record.clone());
             }
@@ -299,8 +309,9 @@ impl Store {
     /// All messages of a topic that are there, queue by queue.
     pub(super) fn all(&self, topic: &str) -> Vec<Arc<[u8]>> {
         let queues = self.topics.get(topic).into_iter().flatten().map(|(_, slot)| &self.slots[*slot]);
-        let sequences = queues.flat_map(|queue| queue.entries.iter());
-        sequences.filter_map(|sequence| self.entry(*sequence)).map(|entry| entry.record.clone()).collect()
+        let mut sequences: Vec<u64> = queues.flat_map(|queue| queue.entries.iter().copied()).collect();
+        sequences.dedup();
+        sequences.into_iter().filter_map(|sequence| self.entry(sequence)).map(|entry| entry.record.clone()).collect()
     }
 
     pub(super) fn count(&self, topic: &str) -> usize {

@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::attributes::{Attributes, QUEUE_TYPE};
 use crate::protocol::rpc::topic::perm;
 
 pub(super) const TEMPLATE: &str = "TBW102";
 pub(super) const SCHEDULE: &str = "SCHEDULE_TOPIC_XXXX";
 pub(super) const TIMER: &str = "rmq_sys_wheel_timer";
+pub(super) const HALF: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
+pub(super) const ENDED_HALF: &str = "RMQ_SYS_TRANS_OP_HALF_TOPIC";
+pub(super) const CHECKED_TOO_OFTEN: &str = "TRANS_CHECK_MAX_TIME_TOPIC";
 pub(super) const RETRY_PREFIX: &str = "%RETRY%";
 pub(super) const DEAD_LETTER_PREFIX: &str = "%DLQ%";
 
@@ -17,14 +21,7 @@ const MAX_LENGTH: usize = 127;
 const MAX_PREFIXED_LENGTH: usize = 255;
 
 /// Topics nobody may send to.
-const FORBIDDEN: &[&str] = &[
-    SCHEDULE,
-    "RMQ_SYS_TRANS_HALF_TOPIC",
-    "RMQ_SYS_TRANS_OP_HALF_TOPIC",
-    "TRANS_CHECK_MAX_TIME_TOPIC",
-    "SELF_TEST_TOPIC",
-    "OFFSET_MOVED_EVENT",
-];
+const FORBIDDEN: &[&str] = &[SCHEDULE, HALF, ENDED_HALF, CHECKED_TOO_OFTEN, "SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT"];
 
 /// Topics nobody may create or delete, beside those a broker makes for itself.
 const SYSTEM: &[&str] = &[TEMPLATE, "BenchmarkTest", "RMQ_SYS_TRACE_TOPIC", "CHECKPOINT_TOPIC"];
@@ -38,6 +35,7 @@ pub(super) struct Topic {
     pub(super) perm: i32,
     pub(super) sys_flag: i32,
     pub(super) order: bool,
+    pub(super) attributes: Attributes,
 }
 
 impl Topic {
@@ -49,7 +47,13 @@ impl Topic {
             perm: READ_WRITE,
             sys_flag: 0,
             order: false,
+            attributes: Attributes::new(),
         }
+    }
+
+    /// Whether batches with a unique id of their own are stored as one record.
+    pub(super) fn stores_inner_batches(&self) -> bool {
+        self.attributes.get(QUEUE_TYPE).is_some_and(|kind| kind == "BatchCQ")
     }
 
     pub(super) fn is_readable(&self) -> bool {
@@ -58,10 +62,11 @@ impl Topic {
 
     /// As Java writes it into the remark about an illegal queue.
     pub(super) fn java_text(&self) -> String {
+        let attributes: Vec<String> = self.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let flag = |bit, letter| if self.perm & bit != 0 { letter } else { '-' };
         format!(
             "TopicConfig [topicName={}, readQueueNums={}, writeQueueNums={}, perm={}{}{}, topicFilterType=SINGLE_TAG, \
-             topicSysFlag={}, order={}, attributes={{}}]",
+             topicSysFlag={}, order={}, attributes={{{}}}]",
             self.name,
             self.read_queues,
             self.write_queues,
@@ -69,7 +74,8 @@ impl Topic {
             flag(perm::WRITE, 'W'),
             flag(perm::INHERIT, 'X'),
             self.sys_flag,
-            self.order
+            self.order,
+            attributes.join(", ")
         )
     }
 }
@@ -147,6 +153,8 @@ fn system_topics(cluster: &str, broker: &str) -> Vec<Topic> {
     vec![
         Topic::new("SELF_TEST_TOPIC", 1),
         Topic::new("BenchmarkTest", 1024),
+        // Apache's brokers have it when they are told so (`traceTopicEnable`).
+        Topic::new("RMQ_SYS_TRACE_TOPIC", 1),
         Topic { perm: inherited, ..Topic::new(cluster, 16) },
         Topic { perm: inherited, ..Topic::new(broker, 1) },
         Topic::new("OFFSET_MOVED_EVENT", 1),
@@ -154,8 +162,8 @@ fn system_topics(cluster: &str, broker: &str) -> Vec<Topic> {
         Topic::new(format!("{cluster}_REPLY_TOPIC"), 1),
         Topic::new(format!("rmq_sys_REVIVE_LOG_{cluster}"), 8),
         Topic { perm: perm::INHERIT, ..Topic::new(format!("rmq_sys_SYNC_BROKER_MEMBER_{broker}"), 1) },
-        Topic::new("RMQ_SYS_TRANS_HALF_TOPIC", 1),
-        Topic::new("RMQ_SYS_TRANS_OP_HALF_TOPIC", 1),
+        Topic::new(HALF, 1),
+        Topic::new(ENDED_HALF, 1),
         Topic::new(TIMER, 1),
     ]
 }

@@ -1,6 +1,8 @@
+use std::cell::RefCell;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -41,20 +43,26 @@ impl UniqueIds {
         UniqueIds { prefix }
     }
 
-    pub(crate) fn next(&self) -> String {
+    pub(crate) fn next(&self) -> Arc<str> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         self.at(now, COUNTER.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(crate) fn at(&self, unix_millis: u64, counter: u16) -> String {
+    pub(crate) fn at(&self, unix_millis: u64, counter: u16) -> Arc<str> {
+        thread_local! {
+            /// Where ids are put together, so that each is allocated once.
+            static SCRATCH: RefCell<String> = const { RefCell::new(String::new()) };
+        }
         let mut tail = [0; 6];
         // A month has at most 2 678 400 000 ms, which an unsigned 32-bit number holds.
         BigEndian::write_u32(&mut tail, millis_of_month(unix_millis) as u32);
         BigEndian::write_u16(&mut tail[4..], counter);
-        let mut id = String::with_capacity(self.prefix.len() + 12);
-        id.push_str(&self.prefix);
-        push_hex(&mut id, &tail);
-        id
+        SCRATCH.with_borrow_mut(|id| {
+            id.clear();
+            id.push_str(&self.prefix);
+            push_hex(id, &tail);
+            id.as_str().into()
+        })
     }
 }
 

@@ -4,15 +4,17 @@ mod id;
 mod outgoing;
 mod properties;
 mod queue;
+mod reply;
+mod topic_type;
 mod view;
 
 pub use id::OffsetMessageId;
 pub(crate) use id::UniqueIds;
 pub use outgoing::{Message, MessageBuilder};
 pub use properties::Properties;
-#[cfg(feature = "embedded")]
-pub(crate) use properties::{find_in_wire, wire_pairs};
-pub(crate) use properties::{key, write_property};
+pub(crate) use properties::{append_property, find_in_wire, key, wire_pairs, write_property};
 pub use queue::MessageQueue;
+pub(crate) use reply::{REPLY_TOPIC_SUFFIX, is_reply_type};
+pub use topic_type::TopicType;
 pub use view::MessageView;
 pub(crate) use view::{Stored, sys_flag};

@@ -111,6 +111,32 @@ impl Message {
         self.delay_level() > 0 || timer.iter().any(|name| self.properties.get(name).is_some())
     }
 
+    /// Returns the priority, `None` without one.
+    pub fn priority(&self) -> Option<i32> {
+        self.properties.get(key::PRIORITY)?.parse().ok()
+    }
+
+    /// Returns the half message by which a transaction of a producer group begins: a copy that says so.
+    pub(crate) fn half(&self, group: &str, first_check_seconds: Option<u64>) -> Message {
+        let mut half = self.clone();
+        half.properties.set(key::TRANSACTION_PREPARED, "true");
+        half.properties.set(key::PRODUCER_GROUP, group);
+        if let Some(seconds) = first_check_seconds {
+            half.properties.set(key::CHECK_IMMUNITY_SECONDS, seconds.to_string());
+        }
+        half
+    }
+
+    /// Returns whether it is the half message of a transaction.
+    pub(crate) fn is_half(&self) -> bool {
+        self.properties.get(key::TRANSACTION_PREPARED) == Some("true")
+    }
+
+    /// Sets a property that users may not set themselves.
+    pub(crate) fn set_system_property(&mut self, name: &'static str, value: impl Into<String>) {
+        self.properties.set(name, value);
+    }
+
     pub(crate) fn shared_topic(&self) -> &Arc<str> {
         &self.topic
     }
@@ -216,6 +242,21 @@ impl MessageBuilder {
         self
     }
 
+    /// Gives the message a priority of 0 or more, more being more urgent (brokers 5.4 and later).
+    ///
+    /// The broker puts the message into the queue of that number, or into its last one, whatever queue it was sent to; so a
+    /// topic has as many priorities as it has queues on a broker. Pop consumers of a topic of type
+    /// [`Priority`](crate::TopicType::Priority) are given the higher queues first; whoever pulls chooses the order himself.
+    /// A message that is delayed or has a sharding key loses its priority at the broker, a batch is not given any. An older
+    /// broker carries it along and does nothing with it.
+    pub fn priority(mut self, priority: i32) -> Self {
+        match priority {
+            ..0 => self.defect(format!("the priority {priority} is negative")),
+            _ => self.message.properties.set(key::PRIORITY, priority.to_string()),
+        }
+        self
+    }
+
     /// Sets the flag, a number the application gives a meaning to. 0 by default.
     pub fn flag(mut self, flag: i32) -> Self {
         if flag != self.message.flag() {
@@ -280,6 +321,8 @@ mod tests {
         assert!(defect(start().tag("a||b")).unwrap().contains("||"));
         assert!(defect(start().key("a b")).unwrap().contains("space"));
         assert!(defect(start().delay_level(-1)).unwrap().contains("negative"));
+        assert!(defect(start().priority(-1)).unwrap().contains("negative"));
+        assert!(defect(start().property("_SYS_MSG_PRIORITY_", "1")).unwrap().contains("used by RocketMQ"));
     }
 
     #[test]
@@ -291,5 +334,6 @@ mod tests {
         assert_eq!((message.flag(), message.wait_store(), message.is_delayed()), (7, true, false));
         assert_eq!(message.body_text(), Some("正文"));
         assert_eq!(message.rebuild().delay_level(4).build().delay_level(), 4);
+        assert_eq!((message.priority(), message.rebuild().priority(0).build().priority()), (None, Some(0)));
     }
 }

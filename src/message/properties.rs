@@ -13,6 +13,12 @@ pub(crate) mod key {
     pub(crate) const REAL_QUEUE_ID: &str = "REAL_QID";
     pub(crate) const INSTANCE_ID: &str = "INSTANCE_ID";
     pub(crate) const CLUSTER: &str = "CLUSTER";
+    pub(crate) const CORRELATION_ID: &str = "CORRELATION_ID";
+    pub(crate) const REPLY_TO_CLIENT: &str = "REPLY_TO_CLIENT";
+    pub(crate) const TTL: &str = "TTL";
+    pub(crate) const MESSAGE_TYPE: &str = "MSG_TYPE";
+    pub(crate) const ARRIVE_TIME: &str = "ARRIVE_TIME";
+    pub(crate) const PUSH_REPLY_TIME: &str = "PUSH_REPLY_TIME";
     pub(crate) const REGION: &str = "MSG_REGION";
     pub(crate) const TRACE_ON: &str = "TRACE_ON";
     pub(crate) const SHARDING_KEY: &str = "__SHARDINGKEY";
@@ -20,7 +26,13 @@ pub(crate) mod key {
     pub(crate) const TIMER_DELAY_MILLIS: &str = "TIMER_DELAY_MS";
     pub(crate) const TIMER_DELIVER_MILLIS: &str = "TIMER_DELIVER_MS";
     pub(crate) const TRANSACTION_PREPARED: &str = "TRAN_MSG";
+    pub(crate) const PRIORITY: &str = "_SYS_MSG_PRIORITY_";
     pub(crate) const INNER_COUNT: &str = "INNER_NUM";
+    pub(crate) const PRODUCER_GROUP: &str = "PGROUP";
+    pub(crate) const CHECK_IMMUNITY_SECONDS: &str = "CHECK_IMMUNITY_TIME_IN_SECONDS";
+    pub(crate) const TRANSACTION_CHECKS: &str = "TRANSACTION_CHECK_TIMES";
+    /// Brokers 5.0 and later put it on half messages, and it stays on those that are committed.
+    pub(crate) const TRANSACTION_ID: &str = "__transactionId__";
 
     /// Names that users may not set themselves: the protocol gives them a meaning. `__SHARDINGKEY` is not among them.
     pub(super) const RESERVED: &[&str] = &[
@@ -32,7 +44,7 @@ pub(crate) mod key {
         REAL_TOPIC,
         REAL_QUEUE_ID,
         TRANSACTION_PREPARED,
-        "PGROUP",
+        PRODUCER_GROUP,
         "MIN_OFFSET",
         "MAX_OFFSET",
         "BUYER_ID",
@@ -48,19 +60,22 @@ pub(crate) mod key {
         "MAX_RECONSUME_TIMES",
         "CONSUME_START_TIME",
         "TRAN_PREPARED_QUEUE_OFFSET",
-        "TRANSACTION_CHECK_TIMES",
-        "CHECK_IMMUNITY_TIME_IN_SECONDS",
+        TRANSACTION_CHECKS,
+        CHECK_IMMUNITY_SECONDS,
+        TRANSACTION_ID,
         INSTANCE_ID,
-        "CORRELATION_ID",
-        "REPLY_TO_CLIENT",
-        "TTL",
-        "ARRIVE_TIME",
-        "PUSH_REPLY_TIME",
+        CORRELATION_ID,
+        REPLY_TO_CLIENT,
+        TTL,
+        ARRIVE_TIME,
+        PUSH_REPLY_TIME,
         CLUSTER,
-        "MSG_TYPE",
+        MESSAGE_TYPE,
         "POP_CK",
         "POP_CK_OFFSET",
         "1ST_POP_TIME",
+        PRIORITY,
+        "__LITE_TOPIC",
         INNER_COUNT,
         "INNER_BASE",
         "DUP_INFO",
@@ -160,6 +175,13 @@ impl Properties {
         }
     }
 
+    /// As [`write_wire`](Properties::write_wire), into bytes.
+    pub(crate) fn append_wire(&self, out: &mut Vec<u8>) {
+        for (key, value) in &self.entries {
+            append_property(out, key, value);
+        }
+    }
+
     /// Reads the wire text with all the leniency of Java's reader, see [`wire_pairs`].
     pub(crate) fn from_wire(text: &str) -> Properties {
         let mut properties = Properties::default();
@@ -182,6 +204,14 @@ pub(crate) fn write_property(out: &mut String, key: &str, value: &str) {
     out.push(AFTER_KEY);
     out.push_str(value);
     out.push(AFTER_VALUE);
+}
+
+/// As [`write_property`], into bytes.
+pub(crate) fn append_property(out: &mut Vec<u8>, key: &str, value: &str) {
+    out.extend_from_slice(key.as_bytes());
+    out.push(AFTER_KEY as u8);
+    out.extend_from_slice(value.as_bytes());
+    out.push(AFTER_VALUE as u8);
 }
 
 /// Iterates over the pairs of a wire text as Java's reader does: a last segment without its U+0002 counts, further

@@ -13,11 +13,15 @@ use crate::error::{Error, Result};
 /// Bits of a message's system flag.
 pub(crate) mod sys_flag {
     pub(crate) const COMPRESSED: i32 = 0x1;
+    /// A half message; the bits are cleared when it is stored.
+    pub(crate) const PREPARED: i32 = 0x4;
     pub(crate) const BORN_HOST_V6: i32 = 0x10;
     pub(crate) const STORE_HOST_V6: i32 = 0x20;
     pub(crate) const NEED_UNWRAP: i32 = 0x40;
     pub(crate) const INNER_BATCH: i32 = 0x80;
     pub(crate) const COMPRESSION_MASK: i32 = 0x700;
+    pub(crate) const LZ4: i32 = 0x100;
+    pub(crate) const ZSTD: i32 = 0x200;
     pub(crate) const ZLIB: i32 = 0x300;
 }
 
@@ -130,6 +134,13 @@ impl MessageView {
         }
     }
 
+    /// Returns the id of the transaction the message was sent in, `None` for a message sent without one.
+    pub fn transaction_id(&self) -> Option<&str> {
+        // Brokers of the 4.x line do not write it; it is the unique id there as well.
+        let in_transaction = || self.property(key::PRODUCER_GROUP).and_then(|_| self.property(key::UNIQUE_ID));
+        self.property(key::TRANSACTION_ID).or_else(in_transaction)
+    }
+
     /// Returns where the message is stored, which also is an id that [`view_message`] takes.
     ///
     /// [`view_message`]: crate::Client::view_message
@@ -167,6 +178,11 @@ impl MessageView {
         self.property(key::DELAY).and_then(|level| level.parse().ok()).unwrap_or(0)
     }
 
+    /// Returns the priority the message was given, `None` without one or where the broker took it away.
+    pub fn priority(&self) -> Option<i32> {
+        self.property(key::PRIORITY)?.parse().ok()
+    }
+
     /// Returns the application's own flag.
     pub fn flag(&self) -> i32 {
         self.stored.flag
@@ -196,6 +212,16 @@ impl MessageView {
     pub(crate) fn read_from(&mut self, queue: &MessageQueue, delta: i64) {
         self.queue = queue.clone();
         self.stored.queue_offset = self.stored.queue_offset.saturating_add(delta);
+    }
+
+    pub(crate) fn shared_topic(&self) -> &Arc<str> {
+        &self.stored.topic
+    }
+
+    /// Names the topic as users know it, where the wire knows it by another name.
+    pub(crate) fn rename(&mut self, topic: Arc<str>) {
+        self.queue = MessageQueue::new(topic.clone(), self.queue.shared_broker_name().clone(), self.queue.queue_id());
+        self.stored.topic = topic;
     }
 
     pub(crate) fn stored(&self) -> &Stored {

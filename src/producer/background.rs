@@ -10,8 +10,8 @@ use super::call::{Course, Target};
 use super::retry::{Next, Rules};
 use super::shared::Shared;
 use super::window::Permit;
-use crate::client::Route;
 use crate::client::send::{Prepared, SendResult};
+use crate::client::{Route, SendStatus};
 use crate::error::{Error, Exhaustion, Outcome, Result, Stage};
 use crate::protocol::request::Answer;
 use crate::protocol::rpc::send::SendMessage;
@@ -26,6 +26,14 @@ pub(super) enum Delivery {
     Callback(Done),
     /// Only forwards, so it may run anywhere.
     Forward(Done),
+    /// As `Forward`, to one who [notes](note_end) what became of the messages.
+    Uncounted(Done),
+}
+
+impl Delivery {
+    fn is_counted(&self) -> bool {
+        !matches!(self, Delivery::Uncounted(_))
+    }
 }
 
 /// One asynchronous send.
@@ -41,9 +49,11 @@ struct State {
     route: Option<Arc<Route>>,
     /// Attempts whose end has not come.
     under_way: usize,
+    /// A success with a status that is not OK, kept while better is tried.
+    degraded: Option<SendResult>,
     /// No further attempt is made, for this reason.
     stopped: Option<Option<Exhaustion>>,
-    end: Option<(Delivery, Permit)>,
+    end: Option<(Delivery, Option<Permit>)>,
 }
 
 /// What is to be done once the state is unlocked.
@@ -63,26 +73,64 @@ pub(super) fn start(
     delivery: Delivery,
     permit: Permit,
 ) {
-    let topic = prepared.topic.clone();
-    let wanted = target.clone();
+    prepare(shared, prepared, target, rules, deadline, delivery, Some(permit)).start();
+}
+
+/// Makes a send ready to be [started](Background::start). Without a permit the caller bounds it.
+pub(super) fn prepare(
+    shared: &Arc<Shared>,
+    prepared: Prepared,
+    target: Target,
+    rules: Rules,
+    deadline: Deadline,
+    delivery: Delivery,
+    permit: Option<Permit>,
+) -> Arc<Background> {
     let state = State {
         course: Course::new(rules, target, deadline),
         route: None,
         under_way: 0,
+        degraded: None,
         stopped: None,
         end: Some((delivery, permit)),
     };
-    let send = Arc::new(Background { shared: shared.clone(), prepared, deadline, state: Mutex::new(state) });
-    let (template, queues) = (&shared.settings.send.template_topic, shared.settings.send.default_queues);
-    let with_route = send.clone();
-    shared.core.routes().publish_async(&shared.core, &topic, template, queues, deadline, move |route| match route {
-        Ok(route) if wanted.is_missing_in(&route) => with_route.look_again(route),
-        Ok(route) => with_route.go(route),
-        Err(error) => with_route.end(Err(error)),
-    });
+    Arc::new(Background { shared: shared.clone(), prepared, deadline, state: Mutex::new(state) })
+}
+
+/// Traces and counts what became of a message, or of a batch.
+pub(super) fn note_end(shared: &Shared, prepared: &Prepared, started: Instant, result: &Result<SendResult>) {
+    if let Some(trace) = &shared.trace {
+        trace.sent(prepared, started, result.as_ref());
+    }
+    shared.stats.ended(prepared, started, result);
 }
 
 impl Background {
+    /// Begins. Never blocks; the end may be delivered within the call.
+    pub(super) fn start(self: &Arc<Self>) {
+        let (shared, with_route) = (&self.shared, self.clone());
+        let (template, queues) = (&shared.settings.send.template_topic, shared.settings.send.default_queues);
+        let (core, topic) = (&shared.core, &self.prepared.topic);
+        core.routes().publish_async(core, topic, template, queues, self.deadline, move |route| match route {
+            Ok(route) if with_route.is_missing_in(&route) => with_route.look_again(route),
+            Ok(route) => with_route.go(route),
+            Err(error) => with_route.end(Err(error)),
+        });
+    }
+
+    /// Makes no further attempt, and delivers no end: nobody waits for it. What is under way may still be stored.
+    pub(super) fn give_up(&self) {
+        // Dropped outside the lock: it owns the caller's closure.
+        let end = self.lock().end.take();
+        if end.is_some() {
+            self.shared.stats.failed(1, &self.deadline.missed(Stage::Reply, None, Outcome::Unknown));
+        }
+    }
+
+    fn is_missing_in(&self, route: &Route) -> bool {
+        self.lock().course.target.is_missing_in(route)
+    }
+
     fn go(self: &Arc<Self>, route: Arc<Route>) {
         self.lock().route = Some(route);
         self.begin();
@@ -139,6 +187,7 @@ impl Background {
             return;
         }
         let result = answer.and_then(|answer| self.read(&mut state, index, &answer));
+        let result = result.and_then(|sent| self.accept(&mut state, index, sent));
         let step = match result {
             Ok(sent) => Step::End(Ok(sent)),
             Err(error) => {
@@ -158,6 +207,16 @@ impl Background {
         let made = &course.made[index];
         let result = self.prepared.result(answer, &made.queue, attempts, duplicated);
         result.map_err(|error| error.with_addr(&made.addr))
+    }
+
+    /// A message that was stored less durably than asked for is tried elsewhere, when that is wanted.
+    fn accept(&self, state: &mut State, index: usize, sent: SendResult) -> Result<SendResult> {
+        if sent.status() == SendStatus::Ok || !self.shared.settings.retry_when_not_ok {
+            return Ok(sent);
+        }
+        let (addr, status) = (state.course.made[index].addr.clone(), sent.status().to_string().into());
+        state.degraded = Some(sent);
+        Err(Error::NotDurable { addr, status })
     }
 
     /// An attempt has used its share of the time: another may begin beside it.
@@ -184,8 +243,11 @@ impl Background {
 
     fn end(&self, result: Result<SendResult>) {
         let Some((delivery, permit)) = self.lock().end.take() else { return };
+        if delivery.is_counted() {
+            note_end(&self.shared, &self.prepared, self.deadline.started(), &result);
+        }
         match delivery {
-            Delivery::Forward(done) => {
+            Delivery::Forward(done) | Delivery::Uncounted(done) => {
                 drop(permit);
                 done(result);
             }
@@ -218,10 +280,12 @@ impl State {
         }
     }
 
-    /// Ends the send with an error once no attempt is under way and none will be begun.
-    fn conclude(&self) -> Step {
+    /// Ends the send once no attempt is under way and none will be begun: with what was kept, else with an error.
+    fn conclude(&mut self) -> Step {
         match self.stopped {
-            Some(because) if self.under_way == 0 => Step::End(Err(self.course.error(because))),
+            Some(because) if self.under_way == 0 => {
+                Step::End(self.degraded.take().ok_or_else(|| self.course.error(because)))
+            }
             _ => Step::Wait,
         }
     }
@@ -238,9 +302,13 @@ impl Drop for Background {
             };
             let error =
                 if self.shared.core.check_open().is_err() { Error::Closed { outcome: error.outcome() } } else { error };
+            let result = state.degraded.take().ok_or(error);
+            if delivery.is_counted() {
+                self.shared.stats.ended(&self.prepared, self.deadline.started(), &result);
+            }
             drop(permit);
-            let (Delivery::Callback(done) | Delivery::Forward(done)) = delivery;
-            done(Err(error));
+            let (Delivery::Callback(done) | Delivery::Forward(done) | Delivery::Uncounted(done)) = delivery;
+            done(result);
         }
     }
 }

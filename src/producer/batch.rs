@@ -1,3 +1,4 @@
+use super::PreparedSend;
 use crate::message::Message;
 use crate::protocol::batch::FIXED;
 
@@ -34,6 +35,20 @@ pub fn split_batch(messages: impl IntoIterator<Item = Message>, max_size: usize)
         }
     }
     batches
+}
+
+impl PreparedSend<'_, Vec<Message>> {
+    /// Asks the broker to store the batch as one record with all messages inside (brokers 5.0 and later). Off by default.
+    ///
+    /// Topics made with the [attribute](crate::PreparedTopic::attribute) `queue.type=BatchCQ` do so, which is cheaper for the
+    /// broker; consumers still get the messages one by one. Filters by tag see the whole batch: its tag is the one that all
+    /// its messages have, else it has none and no filter takes it. Its messages are found by their keys, not by their ids.
+    /// Leave it off for other topics: a broker of the 4.x line would give all messages the same id. Java asks for it with
+    /// every batch.
+    pub fn inner_batch(mut self, inner: bool) -> Self {
+        self.inner_batch = inner;
+        self
+    }
 }
 
 #[cfg(test)]

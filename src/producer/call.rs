@@ -57,11 +57,25 @@ impl Course {
     /// Chooses where the next attempt goes and takes note of it; returns its number, from 0.
     pub(super) fn begin(&mut self, shared: &Shared, route: &Route) -> Result<usize> {
         let now = Instant::now();
+        let beside = self.made.last().map(|last| last.error.is_none());
+        let index = self.begin_at(route, now, |tried| shared.choose_queue(route, tried, now))?;
+        if let Some(beside) = beside {
+            shared.stats.retried(beside);
+        }
+        Ok(index)
+    }
+
+    fn begin_at(
+        &mut self,
+        route: &Route,
+        now: Instant,
+        choose: impl FnOnce(&[Arc<str>]) -> Result<MessageQueue>,
+    ) -> Result<usize> {
         let last = self.made.last().map(|made| made.queue.clone());
         let queue = match (&self.target, last) {
             (_, Some(last)) if self.here => last,
             (Target::Queue { queue, .. }, None) | (Target::Queue { queue, elsewhere: false }, _) => queue.clone(),
-            _ => shared.choose_queue(route, &self.tried(), now)?,
+            _ => choose(&self.tried())?,
         };
         self.here = false;
         let addr = route.master(queue.broker_name()).cloned().ok_or_else(|| Error::NoBroker {
@@ -87,39 +101,55 @@ impl Course {
 
     /// Returns when the attempt that was just begun has used its share of the time.
     pub(super) fn share(&self, route: &Route) -> Instant {
+        self.share_at(route, Instant::now())
+    }
+
+    fn share_at(&self, route: &Route, now: Instant) -> Instant {
         let made = u32::try_from(self.made.len()).unwrap_or(u32::MAX);
-        self.rules.share(made, self.others(route), self.deadline, Instant::now())
+        self.rules.share(made, self.others(route), self.deadline, now)
     }
 
     /// Takes note of how an attempt failed.
     pub(super) fn failed(&mut self, shared: &Shared, index: usize, error: Error) {
-        let Some(made) = self.made.get_mut(index) else { return };
+        let Some(made) = self.made.get(index) else { return };
         shared.note(made.queue.shared_broker_name(), made.started, Some(&error));
+        self.failed_at(index, error, Instant::now());
+    }
+
+    fn failed_at(&mut self, index: usize, error: Error, now: Instant) {
+        let Some(made) = self.made.get_mut(index) else { return };
         if error.code() == Some(ResponseCode::GO_AWAY) {
             self.gone_away += 1;
         }
-        made.error = Some((error, Instant::now()));
+        made.error = Some((error, now));
     }
 
     /// Takes note of a success; says whether an earlier attempt may have been stored too.
     pub(super) fn succeeded(&mut self, shared: &Shared, index: usize) -> bool {
         let Some(made) = self.made.get(index) else { return false };
         shared.note(made.queue.shared_broker_name(), made.started, None);
+        if index + 1 < self.made.len() {
+            shared.stats.late_success();
+        }
         let unknown = |made: &Made| made.error.as_ref().is_none_or(|(error, _)| error.outcome() == Outcome::Unknown);
         self.made.iter().enumerate().any(|(other, made)| other != index && unknown(made))
     }
 
     /// Decides what follows the attempt that was begun last: it failed, or has used its share of the time.
     pub(super) fn next(&mut self, route: &Route) -> Next {
+        self.next_at(route, Instant::now(), fastrand::f64())
+    }
+
+    fn next_at(&mut self, route: &Route, now: Instant, random: f64) -> Next {
         let error = self.made.last().and_then(|made| made.error.as_ref()).map(|(error, _)| error);
         let situation = Situation {
             made: u32::try_from(self.made.len()).unwrap_or(u32::MAX),
             gone_away: self.gone_away,
             error,
             others: self.others(route),
-            random: fastrand::f64(),
+            random,
         };
-        let next = self.rules.next(situation, self.deadline, Instant::now());
+        let next = self.rules.next(situation, self.deadline, now);
         if let Next::Again { here, .. } = next {
             self.here = here;
         }
@@ -150,3 +180,6 @@ impl Course {
         }
     }
 }
+
+#[cfg(test)]
+mod properties;

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::stats::{BrokerState, BrokerStats};
+
 /// From which latency on a broker is avoided, and for how long (Java 5.3's `latencyMax` and `notAvailableDuration`).
 pub(super) const LATENCY_TABLE: [(Duration, Duration); 5] = [
     (Duration::from_millis(550), Duration::from_secs(2)),
@@ -79,6 +81,20 @@ impl Faults {
         due
     }
 
+    /// Returns what is known of the brokers that are not simply well.
+    pub(super) fn states(&self, now: Instant) -> impl Iterator<Item = BrokerStats> {
+        self.brokers.iter().map(move |(name, fault)| {
+            let left = fault.until.saturating_duration_since(now);
+            let state = match fault {
+                Fault { probing: true, .. } => BrokerState::Probing,
+                _ if !left.is_zero() => BrokerState::Avoided(left),
+                Fault { needs_probe: true, .. } => BrokerState::ProbeDue,
+                _ => BrokerState::Available,
+            };
+            BrokerStats { name: name.clone(), state, failures: fault.failures }
+        })
+    }
+
     /// Returns when a broker last failed; `None` for one that is well.
     pub(super) fn last_failed(&self, broker_name: &str) -> Option<Instant> {
         self.brokers.get(broker_name).map(|fault| fault.last)
@@ -86,7 +102,7 @@ impl Faults {
 }
 
 /// Chooses the next queue: round robin from `start`, first among the brokers that are neither avoided nor in `tried`, then
-/// among those not in `tried`, then that of the broker that failed longest ago.
+/// among those not in `tried`, then that of the broker that failed longest ago. The one tried last is the last resort.
 pub(super) fn choose<T>(
     queues: &[T],
     broker_of: impl Fn(&T) -> &str,
@@ -97,11 +113,13 @@ pub(super) fn choose<T>(
 ) -> Option<usize> {
     let round = || (0..queues.len()).map(|step| (start.wrapping_add(step)) % queues.len());
     let was_tried = |index: usize| tried.iter().any(|name| **name == *broker_of(&queues[index]));
+    let was_last = |index: usize| tried.last().is_some_and(|name| **name == *broker_of(&queues[index]));
     let avoided = |index: usize| faults.avoids(broker_of(&queues[index]), now);
     round()
         .find(|index| !was_tried(*index) && !avoided(*index))
         .or_else(|| least_recently_failed(round().filter(|index| !was_tried(*index)), queues, &broker_of, faults))
-        .or_else(|| least_recently_failed(round(), queues, &broker_of, faults))
+        .or_else(|| least_recently_failed(round().filter(|index| !was_last(*index)), queues, &broker_of, faults))
+        .or_else(|| round().next())
 }
 
 fn least_recently_failed<T>(
@@ -112,6 +130,9 @@ fn least_recently_failed<T>(
 ) -> Option<usize> {
     candidates.min_by_key(|index| faults.last_failed(broker_of(&queues[*index])))
 }
+
+#[cfg(test)]
+mod properties;
 
 #[cfg(test)]
 mod tests {

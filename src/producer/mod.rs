@@ -1,27 +1,43 @@
 //! Sending: a blocking producer with synchronous, asynchronous and oneway sends.
 
+mod accumulator;
 mod background;
 mod batch;
 mod builder;
 mod call;
+mod given_queue;
+mod histogram;
 mod latency;
 mod pending;
 mod prepare;
 mod prepared_send;
+mod recall;
+mod request;
 mod retry;
 pub mod select;
+mod sendable;
 mod shared;
+mod stats;
 mod sync;
+mod transaction;
 mod window;
 
 use std::ops::RangeBounds;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+pub use accumulator::AutoBatch;
 pub use batch::split_batch;
 pub use builder::ProducerBuilder;
 pub use pending::{PendingError, PendingSend};
-pub use prepared_send::{PreparedSend, Sendable};
+pub use prepared_send::PreparedSend;
+pub use sendable::Sendable;
+pub use stats::{
+    BatchingStats, BrokerState, BrokerStats, Latency, ProducerStats, RequestStats, Stored, TraceStats, TransactionStats,
+};
+pub use transaction::{
+    Transaction, TransactionProducer, TransactionProducerBuilder, TransactionResolution, TransactionSendResult,
+};
 
 use self::shared::Shared;
 use crate::client::{Client, CloseReport, QueryResult, SendResult};

@@ -1,14 +1,16 @@
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accumulator::Joined;
 use super::background::{self, Delivery};
 use super::call::Target;
+use super::given_queue::{Selector, check_queue, choose};
 use super::pending::PendingSend;
 use super::retry::Rules;
+use super::sendable::Sendable;
 use super::shared::Shared;
 use super::window::Permit;
-use super::{SendError, prepare, sync};
+use super::{SendError, accumulator, prepare, sync};
 use crate::client::Route;
 use crate::client::hooks::{SendContext, SendMode};
 use crate::client::send::{Prepared, SendResult};
@@ -16,52 +18,13 @@ use crate::error::{Error, Result};
 use crate::message::{Message, MessageQueue};
 use crate::remoting::Deadline;
 
-/// Chooses a queue; see [`PreparedSend::select`].
-type Selector<'a> = Box<dyn FnOnce(&[MessageQueue], &Message) -> usize + Send + 'a>;
-
-/// What can be sent as one unit: a message, or several as a batch.
-pub trait Sendable: sealed::Sealed + Send + 'static {}
-
-mod sealed {
-    use crate::message::Message;
-
-    pub trait Sealed {
-        /// The messages, at least one unless a batch is empty.
-        fn messages(&self) -> &[Message];
-        fn is_batch(&self) -> bool;
-    }
-
-    impl Sealed for Message {
-        fn messages(&self) -> &[Message] {
-            std::slice::from_ref(self)
-        }
-
-        fn is_batch(&self) -> bool {
-            false
-        }
-    }
-
-    impl Sealed for Vec<Message> {
-        fn messages(&self) -> &[Message] {
-            self
-        }
-
-        fn is_batch(&self) -> bool {
-            true
-        }
-    }
-}
-
-impl Sendable for Message {}
-impl Sendable for Vec<Message> {}
-
 /// A send with options, made by [`Producer::prepare`](crate::Producer::prepare). It ends in a verb: `send`, `send_async`,
 /// `submit` or `send_oneway`.
 #[must_use = "a prepared send does nothing until its verb is called"]
 pub struct PreparedSend<'a, M = Message> {
-    shared: &'a Arc<Shared>,
-    message: M,
-    timeout: Duration,
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) message: M,
+    pub(super) timeout: Duration,
     queue: Option<MessageQueue>,
     selector: Option<Selector<'a>>,
     retries: Option<u32>,
@@ -69,6 +32,10 @@ pub struct PreparedSend<'a, M = Message> {
     retry_unknown: bool,
     attempt_timeout: Option<Duration>,
     buffered: bool,
+    pub(super) inner_batch: bool,
+    auto_batch: bool,
+    /// A time or retries of its own keep it out of every batch.
+    has_own_rules: bool,
 }
 
 impl<M> std::fmt::Debug for PreparedSend<'_, M> {
@@ -92,6 +59,9 @@ impl<'a, M> PreparedSend<'a, M> {
             retry_unknown: shared.settings.retry_unknown,
             attempt_timeout: shared.settings.attempt_timeout,
             buffered: false,
+            inner_batch: false,
+            auto_batch: shared.accumulator.on,
+            has_own_rules: false,
             shared,
         }
     }
@@ -99,6 +69,7 @@ impl<'a, M> PreparedSend<'a, M> {
     /// Sets the time for everything together: route, connection, all attempts, waiting. The producer's (3 s) by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self.has_own_rules = true;
         self
     }
 
@@ -123,6 +94,7 @@ impl<'a, M> PreparedSend<'a, M> {
     /// queue, for which the same queue is tried again, so that order is kept (`autoRetryTimes` of `SendMessageOrderly`).
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = Some(retries);
+        self.has_own_rules = true;
         self
     }
 
@@ -137,6 +109,7 @@ impl<'a, M> PreparedSend<'a, M> {
     /// setting by default, which is on, as in Java.
     pub fn retry_unknown(mut self, retry: bool) -> Self {
         self.retry_unknown = retry;
+        self.has_own_rules = true;
         self
     }
 
@@ -144,6 +117,15 @@ impl<'a, M> PreparedSend<'a, M> {
     /// broker can be tried.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = Some(timeout);
+        self.has_own_rules = true;
+        self
+    }
+
+    /// Sets whether the message may be gathered into a batch, see [`AutoBatch`](crate::AutoBatch); what is sent by itself in
+    /// any case stays so. As the producer is set by default; with `true` and a producer without automatic batching its
+    /// default settings hold.
+    pub fn auto_batch(mut self, batch: bool) -> Self {
+        self.auto_batch = batch;
         self
     }
 
@@ -156,12 +138,12 @@ impl<'a, M> PreparedSend<'a, M> {
 }
 
 /// What is known once a send has passed its checks.
-struct Ready {
-    prepared: Prepared,
-    target: Target,
-    rules: Rules,
-    deadline: Deadline,
-    route: Option<Arc<Route>>,
+pub(super) struct Ready {
+    pub(super) prepared: Prepared,
+    pub(super) target: Target,
+    pub(super) rules: Rules,
+    pub(super) deadline: Deadline,
+    pub(super) route: Option<Arc<Route>>,
 }
 
 impl<M: Sendable> PreparedSend<'_, M> {
@@ -170,9 +152,14 @@ impl<M: Sendable> PreparedSend<'_, M> {
     /// # Errors
     /// [`SendError`] with what was to be sent and the reason.
     pub fn send(mut self) -> Result<SendResult, SendError<M>> {
+        let joined = self.gathered().map(|message| accumulator::send(self.shared, message));
+        let _alone = match joined {
+            Some(Joined::Ended(result)) => return result.map_err(|error| SendError { error, message: self.message }),
+            Some(Joined::Alone(alone)) => Some(alone),
+            None => None,
+        };
         let retries = self.shared.settings.retries;
-        let result = self.ready(SendMode::Sync, retries).and_then(|ready| {
-            let route = self.route(&ready)?;
+        let result = self.routed(SendMode::Sync, retries).and_then(|(ready, route)| {
             let Ready { prepared, target, rules, deadline, .. } = ready;
             let result = sync::send(self.shared, &prepared, &route, target, rules, deadline);
             self.after(SendMode::Sync, result.as_ref().map(Some));
@@ -186,9 +173,12 @@ impl<M: Sendable> PreparedSend<'_, M> {
     /// # Errors
     /// [`SendError`] with what was to be sent and the reason.
     pub fn send_oneway(mut self) -> Result<(), SendError<M>> {
-        let result = self.ready(SendMode::Oneway, 0).and_then(|ready| {
-            let route = self.route(&ready)?;
+        let result = self.routed(SendMode::Oneway, 0).and_then(|(ready, route)| {
             let result = self.oneway(&ready, &route);
+            match &result {
+                Ok(()) => self.shared.stats.handed_over(&ready.prepared),
+                Err(error) => self.refused(error),
+            }
             self.after(SendMode::Oneway, result.as_ref().map(|()| None));
             result
         });
@@ -260,6 +250,18 @@ impl<M: Sendable> PreparedSend<'_, M> {
         delivery: impl FnOnce(background::Done) -> Delivery,
         callback: impl FnOnce(Result<SendResult, SendError<M>>) + Send + 'static,
     ) -> Result<(), SendError<M>> {
+        if let Some(message) = self.gathered() {
+            let admitted = match accumulator::admit(self.shared, message, patient) {
+                Ok(admitted) => admitted,
+                Err(error) => {
+                    self.refused(&error);
+                    return Err(SendError { error, message: self.message });
+                }
+            };
+            let shared = self.shared.clone();
+            admitted.join(&shared, delivery(self.done(callback)));
+            return Ok(());
+        }
         let retries = self.shared.settings.async_retries;
         let admitted = self.ready(SendMode::Async, retries).and_then(|ready| {
             // Its threads are started now, so that their failing is an error here.
@@ -269,36 +271,68 @@ impl<M: Sendable> PreparedSend<'_, M> {
         });
         let (ready, permit) = match admitted {
             Ok(admitted) => admitted,
-            Err(error) => return Err(SendError { error, message: self.message }),
+            Err(error) => {
+                self.refused(&error);
+                return Err(SendError { error, message: self.message });
+            }
         };
         let Ready { prepared, target, rules, deadline, .. } = ready;
-        let (shared, queue, message) = (self.shared.clone(), self.queue.take(), self.message);
-        let done: background::Done = Box::new(move |result| {
+        let shared = self.shared;
+        background::start(shared, prepared, target, rules, deadline, delivery(self.done(callback)), permit);
+        Ok(())
+    }
+
+    /// What is done at the end of a send whose sender does not wait.
+    fn done(self, callback: impl FnOnce(Result<SendResult, SendError<M>>) + Send + 'static) -> background::Done {
+        let (shared, queue, message) = (self.shared.clone(), self.queue, self.message);
+        Box::new(move |result| {
             if !shared.hooks.is_empty() {
                 let context = context_of(&shared, SendMode::Async, message.messages(), queue.as_ref());
                 shared.hooks.after(&context, result.as_ref().map(Some));
             }
             callback(result.map_err(|error| SendError { error, message }));
-        });
-        background::start(self.shared, prepared, target, rules, deadline, delivery(done), permit);
-        Ok(())
+        })
     }
 
-    fn enter(&self, ready: &Ready, patient: bool) -> Result<Permit> {
+    /// Returns the message if it is one that may travel with others.
+    fn gathered(&self) -> Option<&Message> {
+        if !self.auto_batch || self.has_own_rules || self.queue.is_some() || self.selector.is_some() {
+            return None;
+        }
+        match self.message.messages() {
+            [message] if !self.message.is_batch() => Some(message),
+            _ => None,
+        }
+        .filter(|message| accumulator::takes(self.shared, message))
+    }
+
+    pub(super) fn enter(&self, ready: &Ready, patient: bool) -> Result<Permit> {
         // A callback that sends must not wait for a window that only callbacks free.
         let may_wait = patient && !self.shared.core.callbacks()?.is_callback_thread();
         self.shared.window.enter(ready.prepared.body.len(), may_wait.then_some(ready.deadline))
     }
 
+    /// Runs all checks and finds the route; one that fails has ended the send.
+    fn routed(&mut self, mode: SendMode, default_retries: u32) -> Result<(Ready, Arc<Route>)> {
+        let ready = self.ready(mode, default_retries);
+        let routed = ready.and_then(|ready| self.route(&ready).map(|route| (ready, route)));
+        routed.inspect_err(|error| self.refused(error))
+    }
+
+    /// Counts a send that was not begun.
+    pub(super) fn refused(&self, error: &Error) {
+        self.shared.stats.failed(self.message.messages().len() as u64, error);
+    }
+
     /// Runs all checks, resolves the selector, and tells the hooks.
-    fn ready(&mut self, mode: SendMode, default_retries: u32) -> Result<Ready> {
+    pub(super) fn ready(&mut self, mode: SendMode, default_retries: u32) -> Result<Ready> {
         let deadline = Deadline::after(self.timeout);
         self.shared.check_open()?;
         let messages = self.message.messages();
         let (ids, limits) = (self.shared.core.unique_ids(), &self.shared.settings.limits);
         let prepared = match messages {
             [message] if !self.message.is_batch() => prepare::message(message, ids, limits)?,
-            messages => prepare::batch(messages, ids, limits)?,
+            messages => prepare::batch(messages, ids, limits, self.inner_batch)?,
         };
         let mut route = None;
         if let Some(selector) = self.selector.take() {
@@ -348,32 +382,11 @@ impl<M: Sendable> PreparedSend<'_, M> {
     }
 }
 
-fn context_of<'c>(
+pub(super) fn context_of<'c>(
     shared: &'c Shared,
     mode: SendMode,
     messages: &'c [Message],
     queue: Option<&'c MessageQueue>,
 ) -> SendContext<'c> {
     SendContext { group: shared.group(), mode, messages, queue }
-}
-
-fn choose(selector: Selector<'_>, queues: &[MessageQueue], message: &Message) -> Result<MessageQueue> {
-    if queues.is_empty() {
-        let reason = "no queue can be written to".into();
-        return Err(Error::NoBroker { what: message.shared_topic().clone(), reason });
-    }
-    let index = catch_unwind(AssertUnwindSafe(|| selector(queues, message)))
-        .map_err(|_| Error::invalid("the queue selector panicked; nothing was sent"))?;
-    queues.get(index).cloned().ok_or_else(|| {
-        let last = queues.len() - 1;
-        Error::invalid(format!("the selector returned queue index {index}; 0 to {last} are there"))
-    })
-}
-
-fn check_queue(queue: &MessageQueue, prepared: &Prepared) -> Result<()> {
-    if queue.topic() != &*prepared.topic {
-        let (topic, other) = (&prepared.topic, queue.topic());
-        return Err(Error::invalid(format!("the message's topic is {topic}, the queue's is {other}")));
-    }
-    Ok(())
 }

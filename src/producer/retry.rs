@@ -5,6 +5,7 @@
 //! | no connection, or a deadline before any byte left | not sent | another broker; the same one after a pause |
 //! | a lost connection, no answer, an unreadable answer | unknown | the same, unless `retry_unknown(false)` |
 //! | 1 `SYSTEM_ERROR` without a remark that is a known refusal | unknown | the same, unless `retry_unknown(false)` |
+//! | 1 to a reply, because the broker does not know the requester | rejected | another broker only |
 //! | 1 with `AclException` or another known refusal, 16 `NO_PERMISSION` | rejected | never |
 //! | 2 `SYSTEM_BUSY`, 14 `SERVICE_NOT_AVAILABLE`, 215 `FLOW_CONTROL` | rejected | another broker after a little jitter; the same one after a pause |
 //! | 17 `TOPIC_NOT_EXIST`, 204, 205, 501 `NOT_LEADER_FOR_QUEUE` | rejected | another broker only |
@@ -17,7 +18,7 @@
 use std::time::{Duration, Instant};
 
 use crate::code::ResponseCode;
-use crate::error::{Error, Exhaustion, Outcome, is_access_refusal};
+use crate::error::{Error, Exhaustion, Outcome, is_access_refusal, is_unknown_requester};
 use crate::remoting::Deadline;
 
 /// An attempt is not worth starting with less time than this.
@@ -56,6 +57,7 @@ fn place(error: &Error) -> Where {
         }
         Error::NoBroker { .. } | Error::NotDurable { .. } => Where::OtherBroker,
         Error::Rejected { code, remark, .. } if is_access_refusal(*code, remark) => Where::Nowhere,
+        Error::Rejected { code, remark, .. } if is_unknown_requester(*code, remark) => Where::OtherBroker,
         Error::Rejected { code, .. } => match *code {
             ResponseCode::SYSTEM_ERROR if error.outcome() == Outcome::Unknown => Where::Anywhere,
             ResponseCode::SYSTEM_BUSY | ResponseCode::SERVICE_NOT_AVAILABLE | ResponseCode::FLOW_CONTROL => {
@@ -185,6 +187,7 @@ mod tests {
         for (code, remark, elsewhere, here) in [
             (ResponseCode::SYSTEM_ERROR, "disk error", true, true),
             (ResponseCode::SYSTEM_ERROR, "AclException: no", false, false),
+            (ResponseCode::SYSTEM_ERROR, "push reply message fail, channel of <x> not found.", true, false),
             (ResponseCode::NO_PERMISSION, "", false, false),
             (ResponseCode::SYSTEM_BUSY, "", true, true),
             (ResponseCode::SERVICE_NOT_AVAILABLE, "", true, true),

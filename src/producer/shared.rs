@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
+use super::accumulator::{Accumulator, AutoBatch};
 use super::latency::{Faults, choose};
 use super::prepare::Limits;
 use super::retry::blames_broker;
+use super::stats::Counters;
 use super::window::Window;
 use crate::client::CloseReport;
 use crate::client::hooks::Hooks;
@@ -18,6 +20,7 @@ use crate::message::MessageQueue;
 use crate::protocol::rpc::offset::MaxOffset;
 use crate::remoting::Deadline;
 use crate::thread;
+use crate::trace::Tracer;
 
 /// The settings of a producer.
 #[derive(Debug, Clone)]
@@ -32,6 +35,7 @@ pub(super) struct Settings {
     pub(super) avoid_faulty: bool,
     pub(super) avoid_slow: bool,
     pub(super) retry_when_not_ok: bool,
+    pub(super) auto_batch: Option<AutoBatch>,
 }
 
 /// How long a broker that failed may take to answer a probe.
@@ -45,21 +49,37 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) hooks: Hooks,
     pub(super) window: Arc<Window>,
+    pub(super) accumulator: Accumulator,
+    pub(super) trace: Option<Tracer>,
+    pub(super) stats: Counters,
     membership: OnceLock<Membership>,
     closed: AtomicBool,
-    faults: Mutex<Faults>,
+    pub(super) faults: Mutex<Faults>,
     /// Where each topic's round robin stands.
-    rounds: RwLock<HashMap<Arc<str>, AtomicUsize>>,
+    pub(super) rounds: RwLock<HashMap<Arc<str>, AtomicUsize>>,
 }
 
 impl Shared {
-    pub(super) fn new(core: Arc<Core>, settings: Settings, hooks: Hooks, window: Window) -> Arc<Shared> {
+    pub(super) fn new(
+        core: Arc<Core>,
+        settings: Settings,
+        hooks: Hooks,
+        window: Window,
+        trace: Option<Tracer>,
+    ) -> Arc<Shared> {
+        let mut stats = Counters::default();
+        if let Some(trace) = &trace {
+            stats.trace = trace.counters().clone();
+        }
         Arc::new_cyclic(|me| Shared {
             me: me.clone(),
+            accumulator: Accumulator::new(settings.auto_batch.as_ref(), settings.timeout),
             core,
             settings,
             hooks,
             window: Arc::new(window),
+            trace,
+            stats,
             membership: OnceLock::new(),
             closed: AtomicBool::new(false),
             faults: Mutex::default(),
@@ -90,6 +110,20 @@ impl Shared {
     pub(super) fn route(&self, topic: &Arc<str>, deadline: Deadline) -> Result<Arc<Route>> {
         let SendSettings { template_topic, default_queues, .. } = &self.settings.send;
         self.core.routes().publish(&self.core, topic, template_topic, *default_queues, deadline)
+    }
+
+    /// Learns the brokers of these topics, and those that create topics, at once and for good.
+    pub(super) fn watch(&self, topics: &[Arc<str>]) {
+        let template = &self.settings.send.template_topic;
+        for topic in topics.iter().chain([template]) {
+            self.core.routes().watch(topic);
+        }
+        let (named, deadline) = (template.clone(), Deadline::after(self.core.options().request_timeout));
+        self.core.routes().get_async(&self.core, template, deadline, move |found| {
+            if let Err(error) = found {
+                log::debug!("the route of {named}: {error}");
+            }
+        });
     }
 
     /// Chooses the queue of an attempt, by the round robin of its topic.
@@ -129,7 +163,10 @@ impl Shared {
         }
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         match error {
-            Some(error) if blames_broker(error) => faults.failed(broker_name, Instant::now()),
+            Some(error) if blames_broker(error) => {
+                faults.failed(broker_name, Instant::now());
+                self.stats.broker_failed();
+            }
             Some(_) => {}
             None => {
                 if !faults.is_empty() {
@@ -165,20 +202,37 @@ impl Shared {
 
     /// As [`close`](Shared::close), as part of closing the client, which has a grace period of its own and happens on a
     /// thread that may wait.
-    pub(super) fn close_with_client(&self) {
-        self.close_by(self.core.close_deadline().unwrap_or_else(|| Deadline::after(self.default_grace())), true);
+    pub(super) fn close_with_client(&self) -> CloseReport {
+        self.close_by(self.close_deadline(), true)
+    }
+
+    /// When the closing of the client that is under way wants this to be closed.
+    pub(super) fn close_deadline(&self) -> Deadline {
+        self.core.close_deadline().unwrap_or_else(|| Deadline::after(self.default_grace()))
     }
 
     fn close_by(&self, deadline: Deadline, waits: bool) -> CloseReport {
         let first = !self.closed.swap(true, Ordering::AcqRel);
         self.window.close();
+        if let Some(me) = self.me.upgrade() {
+            Accumulator::close(&me);
+        }
         let before = self.window.in_flight();
         let left = if waits { self.window.drain(deadline.at()) } else { before };
+        if waits {
+            self.accumulator.drain(deadline.at());
+        }
+        if waits && left > 0 {
+            // Requests would wait for replies that nobody is there to take.
+            self.core.replies().end_all_of(self.group(), &Error::Closed { outcome: Outcome::Unknown });
+        }
+        // Behind the sends, whose records it sends; a second closing may have more time.
+        let traced = self.trace.as_ref().is_none_or(|trace| trace.close(waits.then_some(deadline)));
         if let Some(membership) = self.membership.get().filter(|_| first) {
             // From a callback only the announcement is sent; nobody waits for the brokers to take note.
             membership.leave(Deadline::after(if waits { LEAVE } else { Duration::ZERO }));
         }
-        CloseReport::of_calls(before.saturating_sub(left), left, waits && left == 0)
+        CloseReport::of_calls(before.saturating_sub(left), left, waits && left == 0 && traced)
     }
 }
 

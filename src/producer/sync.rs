@@ -23,7 +23,13 @@ pub(super) fn send(
     deadline: Deadline,
 ) -> Result<SendResult> {
     let course = Course::new(rules, target, deadline);
-    Send { shared, prepared, route, course, slot: Slot::mine(), tickets: Vec::new(), degraded: None }.run()
+    let send = Send { shared, prepared, route, course, slot: Slot::mine(), tickets: Vec::new(), degraded: None };
+    let result = send.run();
+    if let Some(trace) = &shared.trace {
+        trace.sent(prepared, deadline.started(), result.as_ref());
+    }
+    shared.stats.ended(prepared, deadline.started(), &result);
+    result
 }
 
 struct Send<'a> {

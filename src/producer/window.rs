@@ -23,14 +23,30 @@ struct State {
     count: usize,
     bytes: usize,
     waiting: usize,
+    /// Those of them that smaller ones let pass first.
+    large_waiting: usize,
     closed: bool,
 }
 
-/// A place in the window, given back on drop.
+/// A place in the window, or several, given back on drop.
 #[derive(Debug)]
 pub(super) struct Permit {
     window: Arc<Window>,
+    count: usize,
     bytes: usize,
+}
+
+impl Permit {
+    /// Makes one for what is not bounded by the window.
+    pub(super) fn none(window: &Arc<Window>) -> Permit {
+        Permit { window: window.clone(), count: 0, bytes: 0 }
+    }
+
+    /// Takes over another's places, to be given back together.
+    pub(super) fn absorb(&mut self, mut other: Permit) {
+        self.count += std::mem::take(&mut other.count);
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
 }
 
 impl Window {
@@ -40,18 +56,22 @@ impl Window {
 
     /// Takes a place for `bytes`. A full window makes it wait until `deadline`, or is an error at once without one.
     ///
-    /// A body larger than the whole window gets in when it is alone, for else it never could.
+    /// A body larger than the whole window gets in when it is alone, for else it never could. Small ones give way to a large
+    /// one that waits: there is always room for a small one, so it would wait for ever.
     pub(super) fn enter(self: &Arc<Self>, bytes: usize, deadline: Option<Deadline>) -> Result<Permit> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let large = bytes > self.max_bytes / 4;
+        let mut in_the_way = InTheWay { window: self, was: false };
         loop {
             if state.closed {
                 return Err(Error::Closed { outcome: Outcome::NotSent });
             }
+            let gives_way = !large && state.large_waiting > 0;
             let fits = state.count < self.max_count && state.bytes.saturating_add(bytes) <= self.max_bytes;
-            if fits || state.count == 0 {
+            if (fits || state.count == 0) && !gives_way {
                 state.count += 1;
                 state.bytes += bytes;
-                return Ok(Permit { window: self.clone(), bytes });
+                return Ok(Permit { window: self.clone(), count: 1, bytes });
             }
             let Some(deadline) = deadline else {
                 let what = format!("{} asynchronous sends of {} bytes are in flight", state.count, state.bytes);
@@ -61,8 +81,11 @@ impl Window {
             if left.is_zero() {
                 return Err(deadline.missed(Stage::Admission, None, Outcome::NotSent));
             }
+            in_the_way.was |= large;
             state.waiting += 1;
+            state.large_waiting += usize::from(large);
             state = self.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.large_waiting -= usize::from(large);
             state.waiting -= 1;
         }
     }
@@ -87,14 +110,37 @@ impl Window {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).count
+        self.occupancy().0
+    }
+
+    /// Returns how many sends are in flight, and the bytes of their bodies.
+    pub(super) fn occupancy(&self) -> (usize, usize) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.count, state.bytes)
+    }
+}
+
+/// A large body for which others had to wait; they look again when it has gone in, or given up.
+struct InTheWay<'a> {
+    window: &'a Window,
+    was: bool,
+}
+
+impl Drop for InTheWay<'_> {
+    fn drop(&mut self) {
+        if self.was {
+            self.window.freed.notify_all();
+        }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        if self.count == 0 {
+            return;
+        }
         let mut state = self.window.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.count -= 1;
+        state.count -= self.count;
         state.bytes -= self.bytes;
         let empty = state.count == 0;
         // Only who closes waits for that.
@@ -141,6 +187,44 @@ mod tests {
         let _small = window.enter(60, None).unwrap();
         assert!(window.enter(60, None).is_err());
         assert_eq!(window.in_flight(), 1);
+    }
+
+    /// Each of many small ones would find room for itself, and the large one never.
+    #[test]
+    fn small_ones_let_a_large_body_that_waits_go_first() {
+        for large in [90, 500] {
+            let window = Arc::new(Window::new(1000, 100));
+            let held = window.enter(20, None).unwrap();
+            std::thread::scope(|scope| {
+                let patient = Some(Deadline::after(Duration::from_secs(20)));
+                let entering = window.clone();
+                let waiting = scope.spawn(move || entering.enter(large, patient).map(drop));
+                while window.state.lock().unwrap().large_waiting == 0 {
+                    std::thread::yield_now();
+                }
+                assert!(matches!(window.enter(5, None), Err(Error::Busy { .. })), "there is room, but not its turn");
+                drop(held);
+                assert!(waiting.join().unwrap().is_ok());
+                assert!(window.enter(5, None).is_ok());
+            });
+        }
+    }
+
+    #[test]
+    fn who_gave_way_goes_on_when_the_large_one_gives_up() {
+        let window = Arc::new(Window::new(10, 100));
+        let held = window.enter(60, None).unwrap();
+        std::thread::scope(|scope| {
+            let large = scope.spawn(|| window.enter(90, Some(Deadline::after(Duration::from_millis(50)))).map(drop));
+            while window.state.lock().unwrap().large_waiting == 0 && !large.is_finished() {
+                std::thread::yield_now();
+            }
+            let started = Instant::now();
+            assert!(window.enter(5, Some(Deadline::after(Duration::from_secs(20)))).is_ok());
+            assert!(started.elapsed() < Duration::from_secs(10));
+            assert!(large.join().unwrap().is_err());
+        });
+        drop(held);
     }
 
     #[test]

@@ -11,16 +11,24 @@ use crate::error::{Error, Result};
 /// Everything but body and properties.
 pub(crate) const FIXED: usize = 22;
 
-/// Appends one message; `properties` is their wire text of at most 32 767 bytes, which the caller has checked.
+/// Appends one message; `properties` are their wire text of at most 32 767 bytes, which the caller has checked.
 pub(crate) fn encode(out: &mut Vec<u8>, flag: i32, body: &[u8], properties: &str) {
-    let size = FIXED + body.len() + properties.len();
-    out.extend_from_slice(&(size as u32).to_be_bytes());
-    out.extend_from_slice(&[0; 8]);
+    encode_with(out, flag, body, |out| out.extend_from_slice(properties.as_bytes()));
+}
+
+/// As [`encode`], for properties that `properties` appends.
+pub(crate) fn encode_with(out: &mut Vec<u8>, flag: i32, body: &[u8], properties: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 12]);
     out.extend_from_slice(&flag.to_be_bytes());
     out.extend_from_slice(&(body.len() as u32).to_be_bytes());
     out.extend_from_slice(body);
-    out.extend_from_slice(&(properties.len() as u16).to_be_bytes());
-    out.extend_from_slice(properties.as_bytes());
+    out.extend_from_slice(&[0; 2]);
+    let text = out.len();
+    properties(out);
+    let (size, properties_len) = (out.len() - start, out.len() - text);
+    BigEndian::write_u16(&mut out[text - 2..], properties_len as u16);
+    BigEndian::write_u32(&mut out[start..], size as u32);
 }
 
 /// One message of a batch.
@@ -29,6 +37,17 @@ pub(crate) struct Item {
     pub(crate) flag: i32,
     pub(crate) body: Bytes,
     pub(crate) properties: Bytes,
+}
+
+/// Cuts a batch body into its messages, which stay encoded.
+pub(crate) fn encoded(data: &Bytes) -> Result<Vec<Bytes>> {
+    let mut at = 0;
+    let cut = |item: Item| {
+        let start = at;
+        at += FIXED + item.body.len() + item.properties.len();
+        data.slice(start..at)
+    };
+    Ok(decode(data)?.into_iter().map(cut).collect())
 }
 
 /// Reads all messages of a batch body.

@@ -12,6 +12,8 @@ pub(crate) mod frame;
 pub(crate) mod json;
 pub(crate) mod json_header;
 mod members;
+pub(crate) mod namespace;
+pub(crate) mod recall;
 pub(crate) mod record;
 pub(crate) mod request;
 pub(crate) mod rpc;

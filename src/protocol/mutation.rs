@@ -159,12 +159,18 @@ fn bodies() {
 #[test]
 fn compressed_bodies() {
     let plain: Vec<u8> = (0..2000u32).flat_map(|number| (number % 100).to_be_bytes()).collect();
-    let seeds = [compress::zlib(&plain, 5).unwrap(), compress::zlib(&[0; 5000], 9).unwrap()];
     let mut random = Rng::with_seed(6);
-    for _ in 0..2_000 {
-        let bytes = damage(&mut random, &seeds);
-        if let Ok(body) = compress::inflate(random.i32(..0x800), &bytes, 6_000) {
-            assert!(body.len() <= 6_000);
+    for kind in compress::tests::KINDS {
+        let deflated = |body: &[u8]| kind.deflate(body, None).unwrap();
+        let (first, flag) = deflated(&plain);
+        let mut seeds = vec![first.to_vec(), deflated(&[0; 5000]).0.to_vec()];
+        seeds.extend(compress::tests::other_seeds(*kind));
+        for _ in 0..2_000 {
+            let bytes = damage(&mut random, &seeds);
+            let flag = if random.u8(..4) == 0 { random.i32(..0x800) } else { flag };
+            if let Ok(body) = compress::inflate(flag, &bytes, 6_000) {
+                assert!(body.len() <= 6_000);
+            }
         }
     }
 }

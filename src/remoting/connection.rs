@@ -10,6 +10,7 @@ use super::liveness::{Signs, is_doubtful};
 use super::outbox::Outbox;
 use super::pending::Pending;
 use super::reader::Reading;
+use super::stats::Counters;
 use super::transport::Transport;
 use super::{Owner, RemotingOptions, Resolve};
 use crate::error::{Error, Outcome};
@@ -40,15 +41,6 @@ pub(super) struct Out {
     pub(super) stalled_since: Option<Instant>,
 }
 
-/// Counts kept for statistics and for measuring.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) requests: AtomicU64,
-    pub(crate) writes: AtomicU64,
-    /// Answers nobody waited for: late, duplicate or foreign.
-    pub(crate) unmatched: AtomicU64,
-}
-
 /// One connection to one address.
 ///
 /// Frames are submitted at any time: those submitted before it is open wait. It is gone for good once it is lost; the
@@ -70,7 +62,7 @@ pub(crate) struct Connection {
     pub(super) gone: OnceLock<Loss>,
     pub(super) lost_at: OnceLock<Instant>,
     opaque: AtomicI32,
-    created: Instant,
+    pub(super) created: Instant,
     /// Milliseconds from `created` to the last byte received; 0 when there was none.
     received: AtomicU64,
     /// A call timed out since the last byte was received.
@@ -138,6 +130,12 @@ impl Connection {
 
     pub(super) fn next_opaque(&self) -> i32 {
         self.opaque.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether a call was given this number; they are counted up from 0, and wrap around after four thousand million.
+    pub(super) fn has_issued(&self, opaque: i32) -> bool {
+        let next = self.opaque.load(Ordering::Relaxed);
+        (0..next).contains(&opaque) || next < 0 && !(next..0).contains(&opaque)
     }
 
     pub(super) fn is_gone(&self) -> bool {

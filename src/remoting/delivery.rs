@@ -30,16 +30,14 @@ impl Connection {
         for (waiting, frame) in received.matched.drain(..) {
             if frame.code == ResponseCode::GO_AWAY.0 {
                 self.leaving.store(true, Ordering::Relaxed);
+                self.counters.received.go_aways.one();
             }
             match waiting {
                 Some(waiting) => {
                     blocked += usize::from(!waiting.held && matches!(waiting.waiter, Waiter::Slot(..)));
                     waiting.waiter.complete(Ok(frame));
                 }
-                None => {
-                    self.counters.unmatched.fetch_add(1, Ordering::Relaxed);
-                    log::debug!("{} answered {} which nobody waits for", self.addr, frame.opaque);
-                }
+                None => self.note_unmatched(frame.opaque),
             }
         }
         blocked
@@ -47,12 +45,14 @@ impl Connection {
 
     fn serve(self: &Arc<Self>, requests: Vec<Frame>) {
         for frame in requests {
+            self.counters.received.server_requests.one();
             let request = ServerRequest { addr: self.addr.clone(), frame, connection: self.clone() };
             let refused = match self.owner.upgrade() {
                 Some(owner) => owner.request(request),
                 None => Err(request),
             };
             if let Err(request) = refused {
+                self.counters.received.refused_requests.one();
                 request.refuse();
             }
         }

@@ -31,6 +31,7 @@ impl Connection {
     /// Ends the calls whose time is over and that do not time themselves; says when the next one's is.
     pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
         let (expired, next) = self.pending.expire(now);
+        self.counters.received.timeouts.add(expired.len() as u64);
         for (opaque, waiting) in expired {
             let (stage, outcome) = self.withdraw(opaque);
             let deadline = Deadline::from(waiting.started, waiting.until - waiting.started);

@@ -21,11 +21,14 @@ pub(super) fn is_doubtful(signs: Signs, silence: Duration, now: Instant) -> bool
     overdue || signs.suspect
 }
 
-/// How long to wait before connecting again after so many failures in a row: doubling from 50 ms to 5 s, with a quarter of
+/// How long to wait before connecting again after so many failures in a row: doubling from 50 ms to 1 s, with a quarter of
 /// jitter either way (`random` is 0 to 1), so that many clients do not come back at the same instant.
+///
+/// No longer, because calls have 3 s by default: one that cannot wait for the next attempt fails with the last refusal, and
+/// that may be of a server that is back.
 pub(super) fn back_off(failures: u32, random: f64) -> Duration {
     const FIRST: Duration = Duration::from_millis(50);
-    const LAST: Duration = Duration::from_secs(5);
+    const LAST: Duration = Duration::from_secs(1);
     if failures == 0 {
         return Duration::ZERO;
     }
@@ -55,11 +58,11 @@ mod tests {
     }
 
     #[test]
-    fn the_pause_doubles_up_to_five_seconds() {
+    fn the_pause_doubles_up_to_a_second() {
         assert_eq!(back_off(0, 0.5), Duration::ZERO);
         assert_eq!(back_off(1, 0.5), Duration::from_millis(50));
         assert_eq!(back_off(3, 0.5), Duration::from_millis(200));
         assert_eq!(back_off(3, 0.0), Duration::from_millis(150));
-        assert_eq!(back_off(u32::MAX, 1.0), Duration::from_secs(5));
+        assert_eq!(back_off(u32::MAX, 1.0), Duration::from_secs(1));
     }
 }

@@ -4,8 +4,10 @@
 //! Callers write themselves when they are alone and leave it to the writer when they are many.
 
 mod connection;
+mod counter;
 mod deadline;
 mod delivery;
+mod dress;
 mod ending;
 mod liveness;
 mod outbox;
@@ -15,6 +17,7 @@ mod reader;
 #[cfg(feature = "acl")]
 mod signer;
 mod slot;
+mod stats;
 mod submit;
 mod transport;
 mod writer;
@@ -31,10 +34,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+pub(crate) use counter::Counter;
 pub(crate) use deadline::Deadline;
 #[cfg(feature = "acl")]
 pub(crate) use signer::Signer;
 pub(crate) use slot::Slot;
+pub(crate) use stats::Counters;
+pub use stats::{ConnectionState, ConnectionStats};
 
 use self::connection::Connection;
 use self::pending::Waiter;
@@ -44,6 +50,7 @@ use crate::code::ResponseCode;
 use crate::error::{Error, Outcome, Result, Stage};
 use crate::protocol::fields::{Header, NoFields};
 use crate::protocol::frame::{self, Frame, Head, HeaderKind};
+use crate::protocol::namespace::Namespace;
 use crate::protocol::request::{Answer, Request};
 use crate::protocol::rpc::route::GetRoute;
 
@@ -109,6 +116,10 @@ pub(crate) struct RemotingOptions {
     pub(crate) silence_limit: Duration,
     /// How long a probe may take.
     pub(crate) probe_timeout: Duration,
+    /// Where the names in requests are; see [`namespace`](crate::protocol::namespace).
+    pub(crate) namespace: Option<Namespace>,
+    /// Fields that every request gets.
+    pub(crate) fields: Vec<(&'static str, Arc<str>)>,
     #[cfg(feature = "acl")]
     pub(crate) signer: Option<Signer>,
 }
@@ -123,6 +134,8 @@ impl Default for RemotingOptions {
             stall_limit: Duration::from_secs(10),
             silence_limit: Duration::from_secs(5),
             probe_timeout: Duration::from_secs(3),
+            namespace: None,
+            fields: Vec::new(),
             #[cfg(feature = "acl")]
             signer: None,
         }
@@ -315,24 +328,12 @@ impl Remoting {
     ) -> Result<i32, (Waiter, Error)> {
         let opaque = connection.next_opaque();
         with_scratch(|head| {
-            if let Err(error) = self.encode(head, request, body, opaque, false) {
+            if let Err(error) = dress::encode(self.pool.options(), head, request, body, opaque, false) {
                 return Err((waiter, error));
             }
             let waiting = Connection::waiting(waiter, deadline, hold);
             connection.start(&Outgoing { opaque, head, body }, waiting, patient).map(|()| opaque)
         })
-    }
-
-    fn encode<R: Request>(&self, out: &mut Vec<u8>, request: &R, body: &[u8], opaque: i32, oneway: bool) -> Result<()> {
-        let head = Head::request(self.pool.options().header_kind, request.code(), opaque);
-        let head = Head { version: R::VERSION, ..if oneway { head.oneway() } else { head } };
-        #[cfg(feature = "acl")]
-        if let Some(signer) = &self.pool.options().signer {
-            let extra = signer.sign(request, body);
-            let extra: Vec<(&str, &str)> = extra.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            return frame::encode(out, &head, request, &extra, body.len());
-        }
-        frame::encode(out, &head, request, &[], body.len())
     }
 
     /// Sends without an answer: returns once the kernel took the whole frame, or with an error by the deadline. A
@@ -348,7 +349,7 @@ impl Remoting {
         let connection = self.pool.connection(addr, deadline)?;
         let opaque = connection.next_opaque();
         with_scratch(|head| {
-            self.encode(head, request, body, opaque, true)?;
+            dress::encode(self.pool.options(), head, request, body, opaque, true)?;
             connection.send_oneway(&Outgoing { opaque, head, body }, deadline, buffered)
         })
     }
@@ -411,12 +412,16 @@ impl Remoting {
         self.pool.all().iter().map(|connection| connection.pending.len()).sum()
     }
 
-    /// Returns requests handed over, writes to sockets, and answers nobody waited for.
-    #[cfg(any(test, feature = "bench"))]
-    pub(crate) fn counts(&self) -> (u64, u64, u64) {
-        let counters = &self.pool.counters;
-        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        (count(&counters.requests), count(&counters.writes), count(&counters.unmatched))
+    /// What was counted over all connections.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.pool.counters
+    }
+
+    /// How each connection is: those in use, and those that still finish something.
+    pub(crate) fn stats(&self) -> Vec<ConnectionStats> {
+        let mut all: Vec<_> = self.pool.all().iter().map(|connection| connection.stats()).collect();
+        all.sort_by(|one, other| one.addr.cmp(&other.addr).then(other.age.cmp(&one.age)));
+        all
     }
 
     /// Closes connections to addresses that are not wanted any more, once nothing is in flight on them.

@@ -1,6 +1,6 @@
 //! The response-correlation map of one connection: which call each opaque belongs to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -70,7 +70,27 @@ impl Hasher for OpaqueHasher {
     }
 }
 
-type Table = HashMap<i32, Waiting, BuildHasherDefault<OpaqueHasher>>;
+/// So many calls that were given up are remembered, to tell a late answer from one that nobody asked for.
+const REMEMBERED: usize = 1024;
+
+#[derive(Debug, Default)]
+struct Table {
+    calls: HashMap<i32, Waiting, BuildHasherDefault<OpaqueHasher>>,
+    /// Calls that were given up last, the oldest first.
+    given_up: VecDeque<i32>,
+}
+
+impl Table {
+    /// Takes out a call whose answer nobody waits for any more.
+    fn give_up(&mut self, opaque: i32) -> Option<Waiting> {
+        let waiting = self.calls.remove(&opaque)?;
+        if self.given_up.len() == REMEMBERED {
+            self.given_up.pop_front();
+        }
+        self.given_up.push_back(opaque);
+        Some(waiting)
+    }
+}
 
 /// The map itself. Once the connection is gone it takes no more, under the same lock that emptied it.
 #[derive(Debug)]
@@ -94,7 +114,7 @@ impl Pending {
     pub(crate) fn insert(&self, opaque: i32, waiting: Waiting) -> Result<(), Waiting> {
         let held = waiting.held;
         match &mut *self.lock() {
-            Some(table) => table.insert(opaque, waiting),
+            Some(table) => table.calls.insert(opaque, waiting),
             None => return Err(waiting),
         };
         if !held {
@@ -105,16 +125,31 @@ impl Pending {
     }
 
     pub(crate) fn remove(&self, opaque: i32) -> Option<Waiting> {
-        let found = self.lock().as_mut()?.remove(&opaque);
+        let found = self.lock().as_mut()?.calls.remove(&opaque);
         self.forget(&found);
         found
+    }
+
+    /// Takes out a call whose answer may still come, but late.
+    pub(crate) fn give_up(&self, opaque: i32) -> Option<Waiting> {
+        let found = self.lock().as_mut()?.give_up(opaque);
+        self.forget(&found);
+        found
+    }
+
+    /// Returns whether a call was given up not long ago, and forgets that.
+    pub(crate) fn forgive(&self, opaque: i32) -> bool {
+        let mut guard = self.lock();
+        let Some(given_up) = guard.as_mut().map(|table| &mut table.given_up) else { return false };
+        let found = given_up.iter().position(|other| *other == opaque);
+        found.and_then(|at| given_up.remove(at)).is_some()
     }
 
     /// Takes the calls that `frames` answer out together; `None` stands for an answer nobody waits for.
     pub(crate) fn match_all(&self, frames: impl Iterator<Item = Frame>, into: &mut Vec<(Option<Waiting>, Frame)>) {
         let mut guard = self.lock();
         for frame in frames {
-            let found = guard.as_mut().and_then(|table| table.remove(&frame.opaque));
+            let found = guard.as_mut().and_then(|table| table.calls.remove(&frame.opaque));
             self.forget(&found);
             into.push((found, frame));
         }
@@ -131,14 +166,15 @@ impl Pending {
         let mut guard = self.lock();
         let Some(table) = guard.as_mut() else { return (Vec::new(), None) };
         let (mut due, mut next) = (Vec::new(), None::<Instant>);
-        for (opaque, waiting) in table.iter().filter(|(_, waiting)| matches!(waiting.waiter, Waiter::Callback(_))) {
+        for (opaque, waiting) in table.calls.iter().filter(|(_, waiting)| matches!(waiting.waiter, Waiter::Callback(_)))
+        {
             if waiting.until <= now {
                 due.push(*opaque);
             } else {
                 next = Some(next.map_or(waiting.until, |next| next.min(waiting.until)));
             }
         }
-        let expired: Vec<_> = due.into_iter().filter_map(|opaque| Some((opaque, table.remove(&opaque)?))).collect();
+        let expired: Vec<_> = due.into_iter().filter_map(|opaque| Some((opaque, table.give_up(opaque)?))).collect();
         let counted = expired.iter().filter(|(_, waiting)| !waiting.held).count();
         self.in_flight.fetch_sub(counted, Ordering::SeqCst);
         (expired, next)
@@ -148,7 +184,7 @@ impl Pending {
     pub(crate) fn close(&self) -> Vec<(i32, Waiting)> {
         let table = self.lock().take().unwrap_or_default();
         self.in_flight.store(0, Ordering::SeqCst);
-        table.into_iter().collect()
+        table.calls.into_iter().collect()
     }
 
     /// Returns how many requests wait that are not held by the server.
@@ -158,11 +194,56 @@ impl Pending {
 
     /// Returns how many calls are registered, held ones included.
     pub(crate) fn len(&self) -> usize {
-        self.lock().as_ref().map_or(0, Table::len)
+        self.lock().as_ref().map_or(0, |table| table.calls.len())
+    }
+
+    /// Returns how many calls wait that the server is to answer at once, and how many it may hold.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let guard = self.lock();
+        let Some(table) = guard.as_ref() else { return (0, 0) };
+        let held = table.calls.values().filter(|waiting| waiting.held).count();
+        (table.calls.len() - held, held)
     }
 
     /// Returns when the first answer was to be expected of those that have not come.
     pub(crate) fn earliest_expected(&self) -> Option<Instant> {
-        self.lock().as_ref()?.values().map(|waiting| waiting.expected).min()
+        self.lock().as_ref()?.calls.values().map(|waiting| waiting.expected).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn register(pending: &Pending, opaque: i32) {
+        let (waiter, now) = (Waiter::Callback(Box::new(|_| ())), Instant::now());
+        pending
+            .insert(opaque, Waiting { waiter, started: now, until: now, expected: now, held: opaque % 2 == 1 })
+            .unwrap();
+    }
+
+    #[test]
+    fn a_call_that_was_given_up_is_remembered_until_its_answer_or_a_thousand_others_come() {
+        let (pending, count) = (Pending::default(), REMEMBERED as i32 + 2);
+        (0..count).for_each(|opaque| register(&pending, opaque));
+        assert_eq!(pending.counts(), (count as usize / 2, count as usize / 2));
+        assert!(!pending.forgive(0), "it is not given up yet");
+        assert!(pending.give_up(0).is_some() && pending.give_up(0).is_none());
+        assert!(pending.forgive(0));
+        assert!(!pending.forgive(0), "a second answer is not late");
+        let (expired, next) = pending.expire(Instant::now());
+        assert_eq!((expired.len(), next, pending.in_flight()), (REMEMBERED + 1, None, 0));
+        let forgiven = (1..count).filter(|opaque| pending.forgive(*opaque)).count();
+        assert_eq!(forgiven, REMEMBERED, "the oldest is forgotten");
+        assert_eq!(pending.counts(), (0, 0));
+    }
+
+    #[test]
+    fn a_closed_map_remembers_nothing() {
+        let pending = Pending::default();
+        register(&pending, 2);
+        assert_eq!(pending.close().len(), 1);
+        assert!(pending.give_up(2).is_none() && !pending.forgive(2));
+        assert_eq!(pending.counts(), (0, 0));
     }
 }

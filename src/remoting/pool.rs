@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use super::connection::{Connection, Counters};
+use super::connection::Connection;
 use super::ending::Loss;
 use super::liveness::back_off;
+use super::stats::Counters;
 use super::{Deadline, Owner, RemotingOptions, Resolve};
 use crate::error::{Error, Outcome, Result};
 use crate::thread::Thread;
@@ -99,6 +100,7 @@ impl Pool {
         };
         if let Some(former) = entries.current.insert(addr.clone(), entry) {
             entries.former.push(former);
+            self.counters.received.replaced.one();
         }
         Ok(connection)
     }

@@ -210,6 +210,7 @@ impl Connection {
             Ok(count) => {
                 half.frames.filled(count);
                 self.note_received();
+                self.counters.received.bytes.add(count as u64);
                 self.deliver(half)
             }
             Err(error) if is_timeout(&error) => Some(false),
@@ -251,6 +252,7 @@ impl Connection {
         }
         out.phase = Phase::Open;
         drop(out);
+        self.counters.received.connected.one();
         // Frames whose time is over are dropped by the writer before it writes.
         self.work.notify_all();
         log::debug!("connected to {}", self.addr);

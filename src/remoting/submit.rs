@@ -69,7 +69,7 @@ impl Connection {
         let urgent = urgent && (written.is_some() || self.lone.load(Ordering::Relaxed));
         let mut out = self.room_for(len, deadline, patient)?;
         out.outbox.push(outgoing.opaque, deadline.at(), written, outgoing.head, outgoing.body);
-        self.counters.requests.fetch_add(1, Ordering::Relaxed);
+        self.counters.requests.one();
         if out.busy || out.phase != Phase::Open {
             return Ok(());
         }
@@ -117,12 +117,13 @@ impl Connection {
             Some(transport) => transport.write(batch.bytes()),
             None => Ok(0),
         };
-        self.counters.writes.fetch_add(1, Ordering::Relaxed);
         let (count, failure) = match result {
             Ok(count) => (count, None),
             Err(error) if is_timeout(&error) => (0, None),
             Err(error) => (0, Some(error)),
         };
+        self.counters.writes.one();
+        self.counters.bytes_written.add(count as u64);
         let mut out = self.out();
         out.outbox.put_back(batch, count);
         if out.phase == Phase::Gone {
@@ -173,12 +174,17 @@ impl Connection {
         if slot.is_written() {
             return Ok(());
         }
+        self.counters.received.timeouts.one();
         Err(deadline.missed(stage_of(phase, outcome), Some(&self.addr), outcome))
     }
 
     /// Gives a call up; `None` when it ended in the same moment, and the slot has its end.
     pub(super) fn abandon(&self, opaque: i32) -> Option<(Stage, Outcome)> {
-        self.pending.remove(opaque)?;
+        let waiting = self.pending.give_up(opaque)?;
+        // A caller that needs the answer no more has time left.
+        if waiting.until <= Instant::now() {
+            self.counters.received.timeouts.one();
+        }
         let end = self.withdraw(opaque);
         self.wake_if_drained();
         Some(end)

@@ -2,6 +2,9 @@
 //! `ROCKETMQ_LIVE_NAME_SERVER`.
 
 mod program;
+mod replies;
+mod sending;
+mod transactions;
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
@@ -91,6 +94,16 @@ fn the_body_is_read_from_standard_input() {
         assert_eq!(received["bodySize"], body.len());
         assert_eq!(received.get("body").is_some(), is_text, "a body that is no text is not shown");
     }
+}
+
+#[test]
+fn both_forms_of_headers_are_understood() {
+    let cluster = Cluster::start();
+    let topic = cluster.topic("Header", "1");
+    for header in ["json", "binary"] {
+        cluster.succeed(&["send", "--topic", &topic, "--body", header, "--header", header]);
+    }
+    assert_eq!(cluster.objects(&["pull", "--topic", &topic, "--header", "binary"]).len(), 2);
 }
 
 #[test]
@@ -218,7 +231,7 @@ fn a_refused_send_is_told_for_each_message() {
 #[test]
 fn wrong_usage_exits_with_2() {
     let cluster = Cluster::at("127.0.0.1:1");
-    let wrong: [&[&str]; 14] = [
+    let wrong: &[&[&str]] = &[
         &[],
         &["sned"],
         &["send", "--body", "x"],
@@ -229,12 +242,26 @@ fn wrong_usage_exits_with_2() {
         &["send", "--topic", "T", "--body", "x", "--property", "no-sign"],
         &["send", "--topic", "T", "--body", "x", "--batch", "2", "--delay-level", "3"],
         &["send", "--topic", "T", "--body", "x", "--access-key", "only-one"],
+        &["send", "--topic", "T", "--body", "x", "--deliver-at", "tomorrow"],
+        &["send", "--topic", "T", "--body", "x", "--deliver-at", "+1s", "--deliver-after", "1s"],
+        &["send", "--topic", "T", "--body", "x", "--transaction", "perhaps"],
+        &["send", "--topic", "T", "--body", "x", "--transaction", "commit", "--batch", "2"],
+        &["send", "--topic", "T", "--body", "x", "--transaction", "commit", "--deliver-at", "+1s"],
+        &["request", "--topic", "T", "--body", "x", "--timeout", "0s"],
+        &["reply", "--topic", "T", "--from", "middle"],
+        &["recall", "--topic", "T"],
+        &["send", "--topic", "T", "--body", "x", "--compress", "gzip"],
+        &["send", "--topic", "T", "--body", "x", "--auto-batch", "--batch", "3"],
+        &["send", "--topic", "T", "--body", "x", "--priority", "-1"],
+        &["topic", "create", "T", "--type", "odd"],
+        &["topic", "create", "T", "--attribute", "name"],
+        &["topic", "route", "T", "--header", "xml"],
         &["pull", "--topic", "T", "--from", "middle"],
         &["pull", "--topic", "T", "--expression", "a", "--sql", "b > 1"],
         &["bench", "pull", "--topic", "T", "--mode", "oneway"],
         &["broker", "--listen", "127.0.0.1:x"],
     ];
-    for arguments in wrong {
+    for &arguments in wrong {
         assert!(!cluster.fail(arguments, 2).is_empty(), "{arguments:?}");
     }
     assert!(cluster.succeed(&["--help"]).contains("Exit status"));
@@ -264,6 +291,8 @@ fn a_benchmark_has_all_its_figures() {
             assert!(figures[positive].as_f64() > Some(0.0), "{op} {mode}: {positive} in {figures}");
         }
     }
+    let gathered = ["bench", "send", "--mode", "async", "--auto-batch", "--compress", "lz4", "--size", "5000"];
+    assert!(cluster.objects(&[&gathered[..], &load].concat())[0]["count"].as_u64() >= Some(300));
     let filled = unique("BenchFill");
     let pull = ["bench", "pull", "--topic", &filled, "--size", "32", "--count", "200"];
     assert_eq!(cluster.objects(&pull).remove(0)["size"], 32);

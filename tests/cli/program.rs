@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -46,6 +46,11 @@ impl Running {
         Lines::of(self.child.stdout.take().expect("standard output is piped"))
     }
 
+    /// Takes standard error, to read it while the program runs.
+    pub(crate) fn error_lines(&mut self) -> Lines {
+        Lines::of(self.child.stderr.take().expect("standard error is piped"))
+    }
+
     pub(crate) fn interrupt(&self) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill runs").success());
@@ -87,7 +92,7 @@ fn whole(mut from: impl Read + Send + 'static) -> Receiver<String> {
 pub(crate) struct Lines(Receiver<String>);
 
 impl Lines {
-    fn of(output: ChildStdout) -> Lines {
+    fn of(output: impl Read + Send + 'static) -> Lines {
         let (sender, lines) = channel();
         thread::spawn(move || {
             // It reads on when nobody listens, so that the program is never stopped by a full pipe.
@@ -119,7 +124,16 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn start() -> Cluster {
-        match std::env::var("ROCKETMQ_LIVE_NAME_SERVER") {
+        Cluster::named_in("ROCKETMQ_LIVE_NAME_SERVER")
+    }
+
+    /// As [`start`](Cluster::start); one that asks for the ends of transactions soon.
+    pub(crate) fn for_transactions() -> Cluster {
+        Cluster::named_in("ROCKETMQ_LIVE_TX_NAME_SERVER")
+    }
+
+    fn named_in(variable: &str) -> Cluster {
+        match std::env::var(variable) {
             Ok(addr) => Cluster { _broker: None, addr },
             Err(_) => Cluster::embedded(&[]),
         }
@@ -191,6 +205,11 @@ pub(crate) fn names(object: &Value) -> HashSet<&str> {
 
 pub(crate) fn run(arguments: &[&str]) -> Ended {
     Running::start(rmq(arguments)).end()
+}
+
+/// Whether the cluster is Apache's and of the 4.x line, which lacks timers, recall and attributes of topics.
+pub(crate) fn is_old_server() -> bool {
+    std::env::var("ROCKETMQ_LIVE_VERSION").is_ok_and(|version| version.starts_with("4."))
 }
 
 /// Waits for a condition, asking again and again; each question takes its time.

@@ -10,13 +10,17 @@ mod proxy;
 mod rig;
 mod wire;
 
+mod auto_batch;
 mod busy;
 mod closing;
 mod connecting;
 mod late;
 mod replies;
+mod reply;
 mod restart;
 mod stalled;
+mod trace;
+mod transactions;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -47,6 +51,12 @@ const TESTS: &[(&str, fn())] = tests! {
         answers_for_others_do_not_prolong_a_call
         garbage_and_impossible_lengths
         a_server_that_goes_away;
+    reply:
+        a_reply_after_the_timeout
+        a_connection_that_is_cut_before_the_reply
+        a_requester_that_was_cut_off_is_known_again
+        a_broker_that_is_silent_on_the_request
+        a_broker_that_takes_no_heartbeats;
     busy:
         one_of_two_brokers_is_busy
         the_only_broker_is_busy;
@@ -57,14 +67,32 @@ const TESTS: &[(&str, fn())] = tests! {
     stalled:
         a_peer_that_stops_reading_and_resumes
         a_broker_that_never_reads;
+    trace:
+        a_stalled_trace_broker;
     restart:
         kill_and_restart_under_sixteen_threads;
+    transactions:
+        an_end_that_is_lost
+        an_end_that_cannot_be_sent
+        a_broker_killed_between_half_and_commit
+        a_restart_between_half_and_check
+        a_storm_of_ten_thousand_checks
+        checks_that_panic
+        a_check_that_never_returns;
     closing:
         closing_while_sends_run
         dropping_without_closing
         a_callback_that_panics
         a_callback_that_closes
         a_full_window;
+    auto_batch:
+        a_broker_dies_and_returns_under_sixteen_threads
+        a_refused_batch_is_sent_message_by_message
+        a_refusal_that_concerns_all_is_everybodys
+        one_message_too_large_for_the_broker_fails_alone
+        closing_sends_what_is_gathered_at_once
+        a_broker_that_never_answers
+        no_more_is_held_than_allowed;
 };
 
 /// Prints what the client logs, when `FAULTS_LOG` is set.

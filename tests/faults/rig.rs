@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::embedded::Cluster;
+use rocketmq_blocking::embedded::{Cluster, ClusterBuilder};
 use rocketmq_blocking::{
     Client, ClientBuilder, Error, Message, MessageQueue, Outcome, Producer, PullConsumer, Result, SendResult,
 };
@@ -30,8 +30,12 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new(brokers: usize) -> Rig {
-        let builder = Cluster::builder().brokers(brokers).topic(TOPIC, 4).recorded_requests(100_000);
-        let cluster = builder.start().expect("a cluster");
+        Rig::of(Cluster::builder().brokers(brokers))
+    }
+
+    /// A rig around a cluster with settings of the test's own.
+    pub(crate) fn of(builder: ClusterBuilder) -> Rig {
+        let cluster = builder.topic(TOPIC, 4).recorded_requests(100_000).start().expect("a cluster");
         let name_server = Proxy::to(cluster.name_server().parse().expect("one address"));
         let proxies = cluster.broker_names().iter().map(|name| Proxy::to(cluster.broker(name).addr())).collect();
         Rig { cluster, name_server, brokers: proxies, clients: Vec::new() }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 pub(crate) const SEND: i64 = 310;
+pub(crate) const END_TRANSACTION: i64 = 37;
 
 /// A frame as it passes by.
 #[derive(Debug, Clone)]

@@ -99,6 +99,28 @@ fn signed_requests_are_accepted_for_everything() {
 }
 
 #[test]
+fn namespaces_and_the_zone_are_part_of_what_is_signed() {
+    let guarded = guarded();
+    let space = unique("ns");
+    let builder = || Client::builder().name_servers(&guarded.name_server).credentials(guarded.known());
+    for builder in [
+        builder().namespace(&*space),
+        builder().namespace_v2("two"),
+        builder().zone("zone-1", "only"),
+        builder().namespace(&*space).namespace_v2("two").zone("zone-1", "only").binary_headers(true),
+    ] {
+        let client = builder.build().unwrap();
+        let producer = client.producer(unique("acl")).timeout(PATIENCE).start().unwrap();
+        let sent = producer.send(Message::new(unique("topic"), "x")).unwrap();
+        let consumer = client.pull_consumer(unique("acl")).start().unwrap();
+        // Name servers learn of a topic that a send has created a moment later.
+        eventually(PATIENCE, || consumer.fetch_queues(sent.queue().topic()));
+        consumer.commit_offset(sent.queue(), 1).unwrap();
+        assert_eq!(consumer.committed_offset(sent.queue()).unwrap(), Some(1));
+    }
+}
+
+#[test]
 fn binary_headers_are_signed_too() {
     let guarded = guarded();
     let client = Client::builder()

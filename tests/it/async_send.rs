@@ -229,6 +229,22 @@ fn a_full_window_is_busy_at_once_for_those_who_try_and_a_wait_for_others() {
 }
 
 #[test]
+fn a_body_larger_than_the_byte_window_is_sent_when_nothing_else_is_under_way() {
+    let scene = Scene::with_queues(1);
+    let producer = scene.client.producer(&*scene.group).timeout(PATIENCE).async_window(100, 1000).start().unwrap();
+    let (done, called_back) = mpsc::channel();
+    for size in [10, 5000, 10, 5000, 10] {
+        let done = done.clone();
+        let callback = move |result: Result| done.send(result.map(drop)).unwrap();
+        producer.send_async(scene.message("x".repeat(size)), callback).unwrap();
+    }
+    for _ in 0..5 {
+        called_back.recv_timeout(PATIENCE).unwrap().unwrap();
+    }
+    scene.arrived(5);
+}
+
+#[test]
 fn a_callback_that_sends_into_a_full_window_is_told_so_and_not_blocked() {
     let silent = SilentServer::start();
     let client = rocketmq_blocking::Client::builder().name_servers(silent.addr()).callback_threads(1).build().unwrap();

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{Error, MessageQueue};
+use rocketmq_blocking::{Error, Message, MessageQueue, Outcome, TopicType};
 
-use crate::support::{PATIENCE, Scene, eventually, scene};
+use crate::support::{Feature, PATIENCE, Scene, eventually, scene, supports};
 
 #[test]
 fn a_topic_is_created_with_so_many_queues_on_each_broker() {
@@ -103,6 +103,91 @@ fn an_unknown_key_topic_is_an_error() {
     let error = scene.client.create_topic(&format!("{}_key", scene.topic), &scene.topic, 4).unwrap_err();
     assert!(matches!(error, Error::NoRoute { .. }), "{error}");
     assert!(matches!(scene.client.publish_queues(&scene.topic), Err(Error::NoRoute { .. })));
+}
+
+/// The attributes, once the route is known; on a server without them that there are none.
+fn attributes(scene: &Scene, topic: &str) -> Option<std::collections::BTreeMap<String, String>> {
+    eventually(PATIENCE, || scene.client.publish_queues(topic));
+    let found = scene.client.topic_attributes(topic);
+    if supports(Feature::TopicAttributes) {
+        return Some(found.unwrap());
+    }
+    assert!(matches!(found, Err(Error::Unsupported { .. })), "{found:?}");
+    None
+}
+
+#[test]
+fn a_topic_of_every_kind_is_created_and_says_what_it_is() {
+    let scene = scene();
+    let kinds = [
+        TopicType::Normal,
+        TopicType::Fifo,
+        TopicType::Delay,
+        TopicType::Transaction,
+        TopicType::Priority,
+        TopicType::Lite,
+    ];
+    for kind in kinds {
+        let topic = format!("{}_{kind}", scene.topic);
+        scene.client.prepare_topic(&*topic).queues(2).kind(kind).create().unwrap();
+        if let Some(attributes) = attributes(&scene, &topic) {
+            assert_eq!(attributes["message.type"].parse::<TopicType>().unwrap(), kind);
+        }
+        assert_eq!(scene.client.publish_queues(&topic).unwrap().len(), 4, "{kind}");
+    }
+    scene.client.create_topic("TBW102", &scene.topic, 1).unwrap();
+    assert!(attributes(&scene, &scene.topic).is_none_or(|attributes| attributes.is_empty()));
+}
+
+#[test]
+fn attributes_are_kept_changed_and_taken_away() {
+    let scene = scene();
+    let topic = || scene.client.prepare_topic(&*scene.topic).queues(1);
+    topic().kind(TopicType::Delay).attribute("queue.type", "SimpleCQ").create().unwrap();
+    let Some(made) = attributes(&scene, &scene.topic) else { return };
+    assert_eq!((&*made["message.type"], &*made["queue.type"], made.len()), ("DELAY", "SimpleCQ", 2));
+    topic().kind(TopicType::Fifo).create().unwrap();
+    let changed = attributes(&scene, &scene.topic).unwrap();
+    assert_eq!((&*changed["message.type"], changed.len()), ("FIFO", 2));
+    topic().attribute("-message.type", "").create().unwrap();
+    assert_eq!(attributes(&scene, &scene.topic).unwrap().len(), 1);
+}
+
+#[test]
+fn attributes_that_the_broker_does_not_take_are_refused_by_each_broker() {
+    let scene = scene();
+    if !supports(Feature::TopicAttributes) {
+        scene.client.prepare_topic(&*scene.topic).attribute("no.such", "x").create().unwrap();
+        return;
+    }
+    for (name, value) in [("no.such", "x"), ("message.type", "OTHER"), ("-message.type", ""), ("message.type", "MIXED")]
+    {
+        let refused = scene.client.prepare_topic(&*scene.topic).attribute(name, value).create();
+        let Err(Error::Exhausted { attempts, .. }) = &refused else { panic!("{name}={value}: {refused:?}") };
+        assert_eq!(attempts.len(), 2, "{name}={value}");
+        assert!(matches!(attempts[0].error, Error::Rejected { .. }), "{name}={value}: {refused:?}");
+        assert!(matches!(scene.client.publish_queues(&scene.topic), Err(Error::NoRoute { .. })), "{name}={value}");
+    }
+    scene.client.prepare_topic(&*scene.topic).attribute("queue.type", "SimpleCQ").create().unwrap();
+    let refused = scene.client.prepare_topic(&*scene.topic).attribute("queue.type", "BatchCQ").create();
+    assert!(refused.unwrap_err().to_string().contains("unchangeable"));
+}
+
+#[test]
+fn a_topic_that_may_not_be_written_takes_nothing_and_can_still_be_read() {
+    let scene = Scene::with_queues(1);
+    scene.producer().send(scene.message("before")).unwrap();
+    let read_only = || scene.client.prepare_topic(&*scene.topic).queues(1).permissions(true, false).create().unwrap();
+    eventually(PATIENCE, || {
+        read_only();
+        match scene.client.publish_queues(&scene.topic) {
+            Err(Error::NoBroker { .. }) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    let refused = scene.producer().send(Message::new(&*scene.topic, "after")).unwrap_err();
+    assert_eq!(refused.error.outcome(), Outcome::NotSent, "{refused}");
+    assert_eq!(scene.arrived(1)[0].body_text(), Some("before"));
 }
 
 #[test]

@@ -1,19 +1,22 @@
 # shellcheck shell=bash
 # Fetches, configures, starts and stops Apache's own server. Sourced by `run` and `mqadmin`.
 #
-# One *site* is a name server with its brokers; a version of the server gets up to three of them:
+# One *site* is a name server with its brokers:
 #   main   two masters, broker-a and broker-b
 #   acl    one master that checks signatures and rights
 #   slave  one master and its slave, where the master advises to read older messages from the slave
+#   tx     one master, broker-tx, for transactions and for being restarted
 #
-# Everything lies in $live/<version>: lib (the jars, kept), data (stores and settings, removed at the
-# end), logs (kept until the next start).
+# The jars lie in $live/<version>/lib and are kept. The sites that are started together have a folder beside it,
+# such as main-acl-slave: data (stores and settings, removed at the end), logs (kept until the next start).
+
+all_sites=(main acl slave tx)
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 live=${ROCKETMQ_LIVE_FOLDER:-$root/target/live}
 
-ready_within=90 # seconds
+ready_within=180 # seconds; ten or twenty are enough when nothing else runs
 stop_within=3   # seconds, then kill -9: some take more than ten, to save data that nobody wants
 
 acl_access_key='live-tests'
@@ -21,6 +24,9 @@ acl_secret_key='live-tests-secret'
 denied_access_key='live-denied'
 denied_secret_key='live-denied-secret'
 slave_topic=SlaveRead
+
+# shellcheck source=tests/live/settings.sh
+source "$here/settings.sh"
 
 say() { printf 'live: %s\n' "$*" >&2; }
 die() {
@@ -43,6 +49,11 @@ fetch() {
   [[ -d $folder/lib ]] && return
   command -v mvn >/dev/null || die "no 'mvn' found: Maven fetches Apache's server (Debian: apt-get install maven)"
   mkdir -p "$folder"
+  if command -v flock >/dev/null; then
+    exec 8>"$folder/fetch.lock"
+    flock 8
+    [[ -d $folder/lib ]] && return
+  fi
   local log=$folder/fetch.log began=$SECONDS attempt
   for attempt in 1 2 3; do
     say "fetching the server $version from Maven Central (once; up to 100 MB) …"
@@ -93,115 +104,12 @@ free_port() {
   die 'no free loopback ports between 20000 and 30000'
 }
 
-# --- settings ---------------------------------------------------------------------------------
-
-# A setting that a version does not know is ignored by it, so both versions get the same ones.
-
-# write_homes: the folders that ROCKETMQ_HOME names, one for each site. 4.9.7 wants its log settings
-# and the rules of the acl site there, Apache's tools the credentials.
-write_homes() {
-  local site file
-  for site in main acl slave; do
-    mkdir -p "$data/home-$site/conf"
-    for file in namesrv broker; do
-      cat >"$data/home-$site/conf/logback_$file.xml" <<'END'
-<configuration>
-  <appender name="file" class="ch.qos.logback.core.FileAppender">
-    <file>${user.home}/server.log</file>
-    <encoder><pattern>%d{HH:mm:ss.SSS} %-5p %t - %m%n</pattern></encoder>
-  </appender>
-  <root level="INFO"><appender-ref ref="file"/></root>
-</configuration>
-END
-    done
-  done
-  cat >"$data/home-acl/conf/plain_acl.yml" <<END
-accounts:
-  - accessKey: $acl_access_key
-    secretKey: $acl_secret_key
-    admin: true
-    defaultTopicPerm: PUB|SUB
-    defaultGroupPerm: PUB|SUB
-  - accessKey: $denied_access_key
-    secretKey: $denied_secret_key
-    admin: false
-    defaultTopicPerm: DENY
-    defaultGroupPerm: DENY
-END
-  cat >"$data/home-acl/conf/tools.yml" <<END
-accessKey: $acl_access_key
-secretKey: $acl_secret_key
-END
-}
-
-# broker_conf CLUSTER NAME ID PORT NAME_SERVER FOLDER: the settings of one broker; a caller adds its own.
-# The last one keeps 5.5.0 from comparing a file of 37 MB with memory every second, byte by byte: that
-# costs each idle broker a tenth to a quarter of a core.
-broker_conf() {
-  cat <<END
-brokerClusterName=$1
-brokerName=$2
-brokerId=$3
-listenPort=$4
-bindAddress=127.0.0.1
-brokerIP1=127.0.0.1
-brokerIP2=127.0.0.1
-namesrvAddr=$5
-storePathRootDir=$6
-storePathCommitLog=$6/commitlog
-autoCreateTopicEnable=true
-enablePropertyFilter=true
-recallMessageEnable=true
-traceTopicEnable=true
-waitTimeMillsInSendQueue=5000
-osPageCacheBusyTimeOutMills=5000
-transactionTimeOut=2000
-transactionCheckInterval=2000
-mappedFileSizeCommitLog=67108864
-mappedFileSizeConsumeQueue=600000
-maxHashSlotNum=500000
-maxIndexNum=2000000
-diskMaxUsedSpaceRatio=98
-flushDiskType=ASYNC_FLUSH
-timerFlushIntervalMs=60000
-END
-}
-
-# What 5.x needs to check signatures and rights, and what 4.x does. 4.x reads the accounts from
-# plain_acl.yml; 5.x starts with one that may do everything and takes the other one over from that file.
-acl_conf() {
-  local auth=org.apache.rocketmq.auth
-  cat <<END
-authenticationEnabled=true
-authenticationProvider=$auth.authentication.provider.DefaultAuthenticationProvider
-authenticationMetadataProvider=$auth.authentication.provider.LocalAuthenticationMetadataProvider
-initAuthenticationUser={"username":"$acl_access_key","password":"$acl_secret_key"}
-innerClientAuthenticationCredentials={"accessKey":"$acl_access_key","secretKey":"$acl_secret_key"}
-authorizationEnabled=true
-authorizationProvider=$auth.authorization.provider.DefaultAuthorizationProvider
-authorizationMetadataProvider=$auth.authorization.provider.LocalAuthorizationMetadataProvider
-migrateAuthFromV1Enabled=true
-aclEnable=true
-END
-}
-
-# The master advises the slave for every message it hands out.
-slave_read_conf() { printf 'slaveReadEnable=true\naccessMessageInMemoryMaxRatio=0\n'; }
-
-# slave_topic FOLDER: gives a broker a topic of four queues from the start. A slave learns of a new one
-# from its master only after up to 63 s (5.5.0), and until then answers that there is none.
-slave_topic() {
-  mkdir -p "$1/config"
-  cat >"$1/config/topics.json" <<END
-{"dataVersion":{"counter":1,"timestamp":1},"topicConfigTable":{"$slave_topic":{"topicName":"$slave_topic",
-"order":false,"perm":6,"readQueueNums":4,"writeQueueNums":4,"topicFilterType":"SINGLE_TAG","topicSysFlag":0}}}
-END
-}
-
 # --- processes --------------------------------------------------------------------------------
 
-names=() # of the running servers
-pids=()  # theirs, in the same order
+names=()             # of the running servers
+pids=()              # theirs, in the same order
+declare -A launched  # how they were launched, by name
+declare -A at        # where they listen, by the name of the site or broker
 
 # Servers shall not outlive this script, not even when it is killed with SIGKILL.
 tether=()
@@ -222,33 +130,111 @@ light=(-XX:TieredStopAtLevel=1 -XX:+UseSerialGC)
 
 # launch NAME SITE CLASS CONF JAVA_OPTION…
 launch() {
+  launched[$1]=$(printf '%q ' "$@")
+  spawn "$@"
+  names+=("$1")
+  pids+=("$pid")
+}
+
+# spawn: as launch, of which it is a part; sets `pid`.
+spawn() {
   local name=$1 site=$2 class=$3 conf=$4
   shift 4
   mkdir -p "$logs/$name" "$data/tmp"
+  : >"$logs/$name.out" # here, so that nobody takes what an earlier process said for this one's word
   ROCKETMQ_HOME=$data/home-$site "${tether[@]}" java "$@" "${java_options[@]}" \
     -Duser.home="$logs/$name" -Djava.io.tmpdir="$data/tmp" -cp "$folder/lib/*" \
-    "$class" -c "$conf" >"$logs/$name.out" 2>&1 </dev/null &
-  names+=("$name")
-  pids+=($!)
+    "$class" -c "$conf" >>"$logs/$name.out" 2>&1 </dev/null &
+  pid=$!
+  echo "$pid" >"$data/$name.pid"
 }
 
-# launch_name_server SITE: sets `port`.
+# restart_asked: kills the servers that `restart` has named, and starts them again.
+restart_asked() {
+  local request name i
+  for request in "$data"/restart/*; do
+    [[ -e $request ]] || continue
+    name=${request##*/}
+    for ((i = 0; i < ${#names[@]}; i++)); do
+      [[ ${names[i]} == "$name" ]] || continue
+      kill -KILL "${pids[i]}" 2>/dev/null || true
+      wait "${pids[i]}" 2>/dev/null || true
+      eval "spawn ${launched[$name]}"
+      pids[i]=$pid
+    done
+    rm "$request"
+  done
+}
+
+# launch_name_server SITE
 launch_name_server() {
   free_port
   local conf=$data/name-server-$1.conf
   printf 'listenPort=%s\nbindAddress=127.0.0.1\n' "$port" >"$conf"
   launch "name-server-$1" "$1" org.apache.rocketmq.namesrv.NamesrvStartup "$conf" -Xms64m -Xmx128m "${light[@]}"
+  at[$1]=127.0.0.1:$port
 }
 
-# launch_broker SITE CLUSTER NAME ID NAME_SERVER [MORE_SETTINGS]: sets `port`.
+# launch_broker SITE CLUSTER NAME ID [MORE_SETTINGS]: a broker whose id is not 0 is called NAME-slave here.
 launch_broker() {
   free_port
   local name=$3 options=()
   [[ $4 == 0 ]] || name=$3-slave
   [[ $1 == main ]] || options=("${light[@]}")
-  { broker_conf "$2" "$3" "$4" "$port" "$5" "$data/$name" && printf '%s\n' "${6-}"; } >"$data/$name.conf"
+  { broker_conf "$2" "$3" "$4" "$port" "${at[$1]}" "$data/$name" && printf '%s\n' "${5-}"; } >"$data/$name.conf"
   launch "$name" "$1" org.apache.rocketmq.broker.BrokerStartup "$data/$name.conf" \
     -Xms128m -Xmx512m -XX:MaxDirectMemorySize=512m "${options[@]}"
+  at[$name]=127.0.0.1:$port
+  printf '%s %s\n' "${at[$1]}" "${at[$name]}" >"$data/$name.at"
+}
+
+# launch_site SITE
+launch_site() {
+  # A broker takes longer than its name server, so it finds that one; else it registers 30 s later.
+  launch_name_server "$1"
+  case $1 in
+    main)
+      launch_broker main DefaultCluster broker-a 0
+      launch_broker main DefaultCluster broker-b 0
+      ;;
+    acl) launch_broker acl AclCluster broker-acl 0 "$(acl_conf)" ;;
+    slave)
+      slave_topic "$data/broker-pair"
+      slave_topic "$data/broker-pair-slave"
+      launch_broker slave SlaveCluster broker-pair 0 "$(slave_read_conf && echo brokerRole=ASYNC_MASTER)"
+      launch_broker slave SlaveCluster broker-pair 1 "$(slave_read_conf && echo brokerRole=SLAVE)"
+      ;;
+    tx) launch_broker tx TxCluster broker-tx 0 "$(tx_conf)" ;;
+  esac
+}
+
+# export_site SITE: waits until its brokers can be used, and exports what tests need to know of them.
+export_site() {
+  local name_server=${at[$1]}
+  case $1 in
+    main)
+      wait_for_brokers "$name_server" "${at[broker-a]}" "${at[broker-b]}"
+      export ROCKETMQ_LIVE_NAME_SERVER=$name_server
+      ROCKETMQ_LIVE_BROKER_A_PID=$(<"$data/broker-a.pid") && export ROCKETMQ_LIVE_BROKER_A_PID
+      ;;
+    acl)
+      wait_for_brokers "$name_server" "${at[broker-acl]}"
+      export ROCKETMQ_LIVE_ACL_NAME_SERVER=$name_server
+      export ROCKETMQ_LIVE_ACL_ACCESS_KEY=$acl_access_key ROCKETMQ_LIVE_ACL_SECRET_KEY=$acl_secret_key
+      export ROCKETMQ_LIVE_ACL_DENIED_ACCESS_KEY=$denied_access_key ROCKETMQ_LIVE_ACL_DENIED_SECRET_KEY=$denied_secret_key
+      ;;
+    slave)
+      wait_for_brokers "$name_server" "${at[broker-pair]}" "${at[broker-pair-slave]}"
+      export ROCKETMQ_LIVE_SLAVE_NAME_SERVER=$name_server ROCKETMQ_LIVE_SLAVE_TOPIC=$slave_topic
+      ;;
+    tx)
+      wait_for_brokers "$name_server" "${at[broker-tx]}"
+      export ROCKETMQ_LIVE_TX_NAME_SERVER=$name_server
+      ROCKETMQ_LIVE_TX_BROKER_PID=$(<"$data/broker-tx.pid") && export ROCKETMQ_LIVE_TX_BROKER_PID
+      # Alone it is also where a test goes that wants any cluster.
+      [[ -n ${at[main]-} ]] || export ROCKETMQ_LIVE_NAME_SERVER=$name_server
+      ;;
+  esac
 }
 
 # failed_start INDEX WHY
@@ -308,60 +294,35 @@ admin() {
     -Drmq.logback.configurationFile="$home/conf/logback_tools.xml" -cp "$lib/*" org.apache.rocketmq.tools.command.MQAdminStartup "$@"
 }
 
-# start_servers VERSION all|main: starts the sites and exports what tests need.
+# start_servers VERSION SITE…: starts the sites and exports what tests need.
 start_servers() {
-  version=$1
-  folder=$live/$version data=$live/$version/data logs=$live/$version/logs
-  mkdir -p "$folder"
+  local site began=$SECONDS
+  version=$1 folder=$live/$1
+  shift
+  local sites=("$@") own
+  own=$folder/$(IFS=- && echo "${sites[*]}")
+  data=$own/data logs=$own/logs
+  mkdir -p "$own"
   if command -v flock >/dev/null; then
-    exec 9>"$folder/lock"
-    flock -n 9 || die "another run uses $folder; end it first, or give this one its own folder with ROCKETMQ_LIVE_FOLDER"
+    exec 9>"$own/lock"
+    flock -n 9 || die "another run uses $own; end it first, or give this one its own folder with ROCKETMQ_LIVE_FOLDER"
   fi
   fetch "$version"
 
   rm -rf "$data" "$logs"
-  mkdir -p "$data" "$logs"
-  local began=$SECONDS
+  mkdir -p "$data/restart" "$logs"
   deadline=$((SECONDS + ready_within))
-  say "starting the server $version …"
+  say "starting the server $version, ${sites[*]} …"
   write_homes
-
-  local sites=(main)
-  [[ $2 == main ]] || sites+=(acl slave)
-  local -A at
-  local site
-  for site in "${sites[@]}"; do
-    launch_name_server "$site"
-    at[$site]=127.0.0.1:$port
-  done
-
-  # A broker takes longer than its name server, so it finds that one; else it registers 30 s later.
-  launch_broker main DefaultCluster broker-a 0 "${at[main]}"
-  at[broker-a]=127.0.0.1:$port
-  export ROCKETMQ_LIVE_BROKER_A_PID=${pids[-1]}
-  launch_broker main DefaultCluster broker-b 0 "${at[main]}"
-  at[broker-b]=127.0.0.1:$port
-  if [[ $2 != main ]]; then
-    launch_broker acl AclCluster broker-acl 0 "${at[acl]}" "$(acl_conf)"
-    at[broker-acl]=127.0.0.1:$port
-    slave_topic "$data/broker-pair"
-    slave_topic "$data/broker-pair-slave"
-    launch_broker slave SlaveCluster broker-pair 0 "${at[slave]}" "$(slave_read_conf && echo brokerRole=ASYNC_MASTER)"
-    at[broker-pair]=127.0.0.1:$port
-    launch_broker slave SlaveCluster broker-pair 1 "${at[slave]}" "$(slave_read_conf && echo brokerRole=SLAVE)"
-    at[broker-pair-slave]=127.0.0.1:$port
-  fi
+  for site in "${sites[@]}"; do launch_site "$site"; done
   wait_for_boot
 
-  export ROCKETMQ_LIVE_VERSION=$version ROCKETMQ_LIVE_NAME_SERVER=${at[main]}
-  wait_for_brokers "${at[main]}" "${at[broker-a]}" "${at[broker-b]}"
-  if [[ $2 != main ]]; then
-    export ROCKETMQ_LIVE_ACL_NAME_SERVER=${at[acl]} ROCKETMQ_LIVE_SLAVE_NAME_SERVER=${at[slave]} ROCKETMQ_LIVE_SLAVE_TOPIC=$slave_topic
-    export ROCKETMQ_LIVE_ACL_ACCESS_KEY=$acl_access_key ROCKETMQ_LIVE_ACL_SECRET_KEY=$acl_secret_key
-    export ROCKETMQ_LIVE_ACL_DENIED_ACCESS_KEY=$denied_access_key ROCKETMQ_LIVE_ACL_DENIED_SECRET_KEY=$denied_secret_key
-    wait_for_brokers "${at[acl]}" "${at[broker-acl]}"
-    wait_for_brokers "${at[slave]}" "${at[broker-pair]}" "${at[broker-pair-slave]}"
-  fi
+  local name
+  for name in "${!ROCKETMQ_LIVE_@}"; do [[ $name == ROCKETMQ_LIVE_@(FOLDER|LONG) ]] || unset "$name"; done
+  for site in "${sites[@]}"; do export_site "$site"; done
+  export ROCKETMQ_LIVE_VERSION=$version ROCKETMQ_LIVE_LIB=$folder/lib
+  if command -v javac >/dev/null; then export ROCKETMQ_LIVE_JAVAC=1; fi
+  export ROCKETMQ_LIVE_RESTART=$here/restart ROCKETMQ_LIVE_RUN=$$ ROCKETMQ_LIVE_DATA=$data ROCKETMQ_LIVE_LOGS=$logs
   say "ready after $((SECONDS - began)) s: name server $ROCKETMQ_LIVE_NAME_SERVER, logs in $logs"
 }
 
@@ -380,7 +341,7 @@ stop_servers() {
       kill -KILL "$pid" 2>/dev/null || true
       wait "$pid" 2>/dev/null || true
     done
-    names=() pids=() taken=' '
+    names=() pids=() launched=() at=() taken=' '
     rm -rf "$data"
     say "stopped after $((SECONDS - began)) s"
   fi

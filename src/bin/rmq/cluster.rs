@@ -1,4 +1,4 @@
-use clap::Args;
+use clap::{Args, ValueEnum};
 use rocketmq_blocking::{Client, Credentials};
 
 use crate::failure::Failure;
@@ -13,8 +13,22 @@ pub(crate) struct Cluster {
     #[arg(long, short = 'n', value_name = "ADDR", env = "NAMESRV_ADDR")]
     name_server: Option<String>,
 
+    /// Namespace: topics and groups are NS%name to the servers.
+    #[arg(long, value_name = "NS")]
+    namespace: Option<String>,
+
+    /// How the headers of requests are written; servers read both.
+    #[arg(long, value_enum, default_value_t = Header::Json)]
+    header: Header,
+
     #[command(flatten)]
     keys: Keys,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Header {
+    Json,
+    Binary,
 }
 
 /// An access key and its secret key. Neither is ever printed.
@@ -50,6 +64,10 @@ impl Cluster {
     pub(crate) fn connect(&self) -> Result<Client, Failure> {
         let name_server = self.name_server.as_deref().filter(|list| !list.trim().is_empty());
         let mut builder = Client::builder().name_servers(name_server.unwrap_or(DEFAULT_NAME_SERVER));
+        builder = builder.binary_headers(self.header == Header::Binary);
+        if let Some(namespace) = &self.namespace {
+            builder = builder.namespace(namespace.as_str());
+        }
         if let Some((access, secret)) = self.keys.pair()? {
             builder = builder.credentials(Credentials::new(access, secret));
         }

@@ -10,9 +10,14 @@ mod failure;
 mod histogram;
 mod interrupt;
 mod message;
+mod moment;
 mod output;
+mod producing;
 mod progress;
 mod pull;
+mod recall;
+mod reply;
+mod request;
 mod send;
 mod text;
 mod topic;
@@ -53,6 +58,9 @@ enum Command {
     Broker(broker::Broker),
     Send(send::Send),
     Pull(pull::Pull),
+    Request(request::Request),
+    Reply(reply::Reply),
+    Recall(recall::Recall),
     #[command(subcommand)]
     Topic(topic::Topic),
     #[command(subcommand)]
@@ -69,6 +77,9 @@ fn main() -> ExitCode {
         Command::Broker(broker) => broker.run(&mut output),
         Command::Send(send) => send.run(&mut output),
         Command::Pull(pull) => pull.run(&mut output),
+        Command::Request(request) => request.run(&mut output),
+        Command::Reply(reply) => reply.run(&mut output),
+        Command::Recall(recall) => recall.run(&mut output),
         Command::Topic(topic) => topic.run(&mut output),
         Command::Message(message) => message.run(&mut output),
         Command::Bench(bench) => bench.run(&mut output),

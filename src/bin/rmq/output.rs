@@ -55,6 +55,12 @@ pub(crate) struct Sent<'a> {
     pub(crate) queue_id: Option<i32>,
     pub(crate) queue_offset: Option<i64>,
     pub(crate) status: String,
+    /// How its transaction ended, when it had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) transaction: Option<&'static str>,
+    /// By which it can be recalled before it is delivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recall_handle: Option<&'a str>,
 }
 
 impl<'a> Sent<'a> {
@@ -70,6 +76,8 @@ impl<'a> Sent<'a> {
             queue_id: Some(queue.queue_id()),
             queue_offset: Some(result.queue_offset() + place),
             status: result.status().to_string(),
+            transaction: None,
+            recall_handle: result.recall_handle().filter(|handle| !handle.is_empty()),
         })
     }
 
@@ -83,13 +91,16 @@ impl<'a> Sent<'a> {
             queue_id: queue.map(MessageQueue::queue_id),
             queue_offset: None,
             status: "ONEWAY".to_owned(),
+            transaction: None,
+            recall_handle: None,
         }
     }
 
     pub(crate) fn people(&self) -> String {
         match (self.message_id, self.broker_name, self.queue_id, self.queue_offset) {
             (Some(id), Some(broker_name), Some(queue_id), Some(offset)) => {
-                format!("{}  {id}  {broker_name}/{queue_id}  offset {offset}", self.status)
+                let handle = self.recall_handle.map(|handle| format!("  recall {handle}")).unwrap_or_default();
+                format!("{}  {id}  {broker_name}/{queue_id}  offset {offset}{handle}", self.status)
             }
             _ => format!("{}  left for {}, unanswered", self.status, self.topic),
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const DAY: u64 = 86_400;
+pub(crate) const DAY: u64 = 86_400;
 
 /// Milliseconds since 1970; 0 for times before.
 pub(crate) fn millis(time: SystemTime) -> u64 {
@@ -28,6 +28,18 @@ fn date(days: u64) -> (u64, u64, u64) {
     let day = day_of_year - (153 * from_march + 2) / 5 + 1;
     let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+/// Counts the days from 1970-01-01 to a date; `None` before that, and for a date that no month has.
+pub(crate) fn days(year: u64, month: u64, day: u64) -> Option<u64> {
+    let from_march = (month + 9) % 12;
+    let year_from_march = year.checked_sub(u64::from(month < 3))?;
+    let (era, year_of_era) = (year_from_march / 400, year_from_march % 400);
+    let day_of_year = (153 * from_march + 2) / 5 + day.checked_sub(1)?;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = (era * 146_097 + day_of_era).checked_sub(719_468)?;
+    // The 31st of a short month counts into the next one, the 13th month into the next year.
+    (date(days) == (year, month, day)).then_some(days)
 }
 
 /// `1 234 567`: three digits to a group.

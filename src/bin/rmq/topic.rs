@@ -1,10 +1,10 @@
-use clap::{Args, Subcommand};
-use rocketmq_blocking::TopicRoute;
+use clap::{Args, Subcommand, ValueEnum};
+use rocketmq_blocking::{Error, TopicRoute, TopicType};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
-use crate::failure::Failure;
+use crate::failure::{Failure, complain};
 use crate::output::Output;
 
 /// Create topics, and show where they lie.
@@ -14,7 +14,7 @@ pub(crate) enum Topic {
     Route(Route),
 }
 
-/// Create a topic, or change how many queues it has.
+/// Create a topic, or change how many queues and which attributes it has.
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     /// Name of the topic: letters, digits, % | - and _, at most 127.
@@ -30,8 +30,53 @@ pub(crate) struct Create {
     #[arg(long, value_name = "TOPIC", default_value = "TBW102")]
     key_topic: String,
 
+    /// What kind of messages it takes (brokers 5.0 and later). It cannot be changed later. [default: normal]
+    #[arg(long = "type", value_enum, value_name = "TYPE")]
+    kind: Option<Kind>,
+
+    /// Attribute of the topic (brokers 5.0 and later), such as cleanup.policy=COMPACTION; -NAME takes one away. May be
+    /// repeated.
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute, allow_hyphen_values = true)]
+    attributes: Vec<(String, String)>,
+
     #[command(flatten)]
     cluster: Cluster,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Normal,
+    /// In order.
+    Fifo,
+    /// Delivered later.
+    Delay,
+    /// Sent in transactions.
+    Transaction,
+    /// Any of these, if the broker allows it.
+    Mixed,
+    /// With a priority (5.4 and later).
+    Priority,
+}
+
+impl Kind {
+    fn topic_type(self) -> TopicType {
+        match self {
+            Kind::Normal => TopicType::Normal,
+            Kind::Fifo => TopicType::Fifo,
+            Kind::Delay => TopicType::Delay,
+            Kind::Transaction => TopicType::Transaction,
+            Kind::Mixed => TopicType::Mixed,
+            Kind::Priority => TopicType::Priority,
+        }
+    }
+}
+
+fn attribute(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        None if text.len() > 1 && text.starts_with('-') => Ok((text.to_owned(), String::new())),
+        _ => Err("NAME=VALUE or -NAME is expected".to_owned()),
+    }
 }
 
 /// Show the brokers and queues of a topic.
@@ -56,9 +101,27 @@ impl Topic {
 impl Create {
     fn run(&self, output: &mut Output) -> Result<(), Failure> {
         let client = self.cluster.connect()?;
-        client.create_topic(&self.key_topic, &self.name, self.queues)?;
+        let mut topic = client.prepare_topic(self.name.as_str()).key_topic(self.key_topic.as_str()).queues(self.queues);
+        for (name, value) in &self.attributes {
+            topic = topic.attribute(name, value);
+        }
+        if let Some(kind) = self.kind {
+            topic = topic.kind(kind.topic_type());
+        }
+        topic.create()?;
         let route = client.topic_route(&self.name)?;
-        show(output, &route)?;
+        let attributes = if self.kind.is_some() || !self.attributes.is_empty() {
+            match client.topic_attributes(&self.name) {
+                Err(Error::Unsupported { .. }) => {
+                    complain("these brokers know no attributes and no types: the topic was created without them");
+                    None
+                }
+                attributes => Some(attributes?),
+            }
+        } else {
+            None
+        };
+        show(output, &route, attributes)?;
         Ok(client.close()?)
     }
 }
@@ -66,7 +129,7 @@ impl Create {
 impl Route {
     fn run(&self, output: &mut Output) -> Result<(), Failure> {
         let client = self.cluster.connect()?;
-        show(output, &client.topic_route(&self.name)?)?;
+        show(output, &client.topic_route(&self.name)?, None)?;
         Ok(client.close()?)
     }
 }
@@ -75,6 +138,9 @@ impl Route {
 struct Shown<'a> {
     topic: &'a str,
     brokers: Vec<ShownBroker<'a>>,
+    /// Only when some were given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attributes: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -89,7 +155,7 @@ struct ShownBroker<'a> {
     writable: bool,
 }
 
-fn show(output: &mut Output, route: &TopicRoute) -> Result<(), Failure> {
+fn show(output: &mut Output, route: &TopicRoute, attributes: Option<BTreeMap<String, String>>) -> Result<(), Failure> {
     let brokers = route.brokers().iter().map(|broker| ShownBroker {
         broker_name: broker.name(),
         cluster: broker.cluster(),
@@ -99,7 +165,27 @@ fn show(output: &mut Output, route: &TopicRoute) -> Result<(), Failure> {
         readable: broker.is_readable(),
         writable: broker.is_writable(),
     });
-    let shown = Shown { topic: route.topic(), brokers: brokers.collect() };
-    output.line(&shown, || route.to_string())?;
+    let shown = Shown { topic: route.topic(), brokers: brokers.collect(), attributes };
+    output.line(&shown, || {
+        let attributes = shown.attributes.iter().flatten();
+        let attributes: Vec<String> = attributes.map(|(name, value)| format!("\n{name} = {value}")).collect();
+        route.to_string().trim_end().to_owned() + &attributes.concat()
+    })?;
     output.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attribute_is_set_or_taken_away() {
+        let pair = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
+        assert_eq!(attribute("cleanup.policy=DELETE"), pair("cleanup.policy", "DELETE"));
+        assert_eq!(attribute("+a=b"), pair("+a", "b"));
+        assert_eq!(attribute("-cleanup.policy"), pair("-cleanup.policy", ""));
+        for wrong in ["", "-", "=b", "name"] {
+            assert!(attribute(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use super::*;
 use crate::client::peer::{Peer, nobody, refuse, reply};
 use crate::message::{Stored, write_property};
 use crate::protocol::frame::Frame;
+use crate::protocol::record;
 use crate::protocol::rpc::query::QueryReply;
 
 const INDEX: QueryReply = QueryReply { last_update_timestamp: None, last_update_offset: None };

@@ -17,7 +17,8 @@ fn a_group_is_told_to_the_brokers_when_it_joins_and_when_it_leaves() {
         last().is_some_and(|beat| beat.producer_data_set.len() == 1 && beat.consumer_data_set.len() == 1)
     });
     assert_eq!(&*last().unwrap().client_id, client.client_id());
-    assert_eq!(core.broker_version(&server.addr), Some(frame::VERSION));
+    // The answer follows what it answers.
+    eventually("its version is known", || core.broker_version(&server.addr) == Some(frame::VERSION));
     consumer.leave(within(3000));
     consumer.leave(within(3000));
     let left = server.asked(RequestCode::UNREGISTER_CLIENT);

@@ -33,12 +33,16 @@ fn closing_closes_members_tells_the_brokers_and_fails_what_comes_later() {
     let mut memberships = Vec::new();
     for (kind, group) in [(GroupKind::Producer, "p"), (GroupKind::Consumer, "c")] {
         let order = order.clone();
-        let close = Box::new(move || order.send(group).unwrap());
+        let close = Box::new(move || {
+            order.send(group).unwrap();
+            CloseReport { complete: false, finished: 2, abandoned: 1, persisted: 3 }
+        });
         memberships.push(core.groups().join(&core, Member { close, ..member(kind, group) }).unwrap());
     }
     eventually("heartbeats arrive", || !server.asked(RequestCode::HEART_BEAT).is_empty());
     let report = client.close_within(Duration::from_secs(2)).unwrap();
-    assert!(report.complete, "{report}");
+    let sum = CloseReport { complete: true, finished: 4, abandoned: 2, persisted: 6 };
+    assert_eq!(report, sum, "the members' reports together; nothing was left in the end");
     assert_eq!(closed.try_iter().collect::<Vec<_>>(), ["c", "p"], "consumers first");
     assert_eq!(server.asked(RequestCode::UNREGISTER_CLIENT).len(), 2);
     assert!(matches!(core.check_open(), Err(Error::Closed { outcome: Outcome::NotSent })));

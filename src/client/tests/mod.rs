@@ -1,5 +1,6 @@
 //! The client layer against scripted servers on loopback: one plays name server and broker at once.
 
+mod checks;
 mod groups;
 mod lifecycle;
 mod name_servers;
@@ -165,7 +166,7 @@ fn member(kind: GroupKind, group: &str) -> Member {
         subscription_data_set: Vec::new(),
         unit_mode: false,
     });
-    Member { kind, group: group.into(), consumer, mailbox: None, close: Box::new(|| ()) }
+    Member { kind, group: group.into(), consumer, mailbox: None, checks: None, close: Box::new(CloseReport::default) }
 }
 
 fn join(client: &Client, kind: GroupKind, group: &str) -> crate::error::Result<Membership> {

@@ -49,8 +49,9 @@ fn a_silent_name_server_ends_each_call_at_its_deadline_as_not_sent() {
     assert!(matches!(error, Error::Timeout { stage: Stage::Route, outcome: Outcome::NotSent, .. }), "{error:?}");
     let error = result.recv_timeout(Duration::from_secs(5)).unwrap();
     assert!(error.is_timeout() && error.outcome() == Outcome::NotSent, "{error:?}");
+    // How exactly calls end is judged where nothing else runs: in `tests/faults`.
     let elapsed = started.elapsed();
-    assert!((200..320).contains(&elapsed.as_millis()), "{elapsed:?}");
+    assert!((200..2000).contains(&elapsed.as_millis()), "{elapsed:?}");
     client.close().unwrap();
 }
 

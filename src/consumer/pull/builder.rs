@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::PullConsumer;
 use super::prepare::{check_max, check_max_bytes};
 use super::shared::Shared;
-use crate::client::{Client, GroupKind, Member, names};
+use crate::client::{Client, CloseReport, GroupKind, Member, names};
 use crate::error::{Error, Result};
 use crate::protocol::rpc::heartbeat::ConsumerBody;
 use crate::remoting::Deadline;
@@ -119,17 +119,17 @@ impl PullConsumerBuilder {
             unit_mode: core.options().unit_mode,
         };
         let close = Box::new(move || close_with_client(&weak));
-        let member = Member { kind: GroupKind::Consumer, group, consumer: Some(body), mailbox: None, close };
+        let member =
+            Member { kind: GroupKind::Consumer, group, consumer: Some(body), mailbox: None, checks: None, close };
         shared.joined(core.groups().join(core, member)?);
         Ok(PullConsumer::new(client, shared))
     }
 }
 
-fn close_with_client(shared: &Weak<Shared>) {
-    if let Some(shared) = shared.upgrade() {
-        let deadline = shared.core().close_deadline().unwrap_or_else(|| Deadline::after(super::DEFAULT_GRACE));
-        shared.close(deadline);
-    }
+fn close_with_client(shared: &Weak<Shared>) -> CloseReport {
+    let Some(shared) = shared.upgrade() else { return CloseReport::default() };
+    let deadline = shared.core().close_deadline().unwrap_or_else(|| Deadline::after(super::DEFAULT_GRACE));
+    shared.close(deadline)
 }
 
 fn check(options: &PullOptions, callback_queue: usize) -> Result<()> {

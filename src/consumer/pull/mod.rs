@@ -191,8 +191,7 @@ impl PullConsumer {
     /// # Errors
     /// None at present; what was left unfinished stands in the report.
     pub fn close_within(&self, grace: Duration) -> Result<CloseReport> {
-        let (abandoned, left) = self.shared.close(Deadline::after(grace));
-        Ok(CloseReport { complete: left == 0, abandoned, ..CloseReport::default() })
+        Ok(self.shared.close(Deadline::after(grace)))
     }
 }
 

@@ -4,10 +4,12 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::client::namespace::unwrap_messages;
 use crate::code::ResponseCode;
 use crate::consumer::Filter;
 use crate::error::{Error, Result};
 use crate::message::{MessageQueue, MessageView};
+use crate::protocol::namespace::Namespace;
 use crate::protocol::record;
 use crate::protocol::rpc::pull::PullReply;
 
@@ -129,6 +131,12 @@ impl PullResult {
             result.take_messages(body, reply.offset_delta.unwrap_or(0), asked, body_limit)?;
         }
         Ok(result)
+    }
+
+    /// Gives the messages their users' topics.
+    pub(super) fn in_namespace(mut self, namespace: Option<&Namespace>) -> PullResult {
+        unwrap_messages(namespace, &mut self.messages);
+        self
     }
 
     fn take_messages(&mut self, body: Bytes, delta: i64, asked: Asked<'_>, body_limit: usize) -> Result<()> {

@@ -11,7 +11,7 @@ use super::result::{Asked, PullResult};
 use super::source::{Source, Suggestions};
 use super::window::{Callback, Window};
 use super::{PullOptions, PullStatus};
-use crate::client::{Core, Membership, Route};
+use crate::client::{CloseReport, Core, Membership, Route};
 use crate::error::{Error, Outcome, Result, Stage};
 use crate::protocol::json;
 use crate::protocol::request::Answer;
@@ -118,7 +118,9 @@ impl Shared {
         let route = if failed.is_slave() {
             routes.get(&self.core, topic, pull.deadline)
         } else {
-            routes.refresh(&self.core, topic, pull.deadline)
+            // What is known is better than nothing when no name server answers.
+            let fresh = routes.refresh(&self.core, topic, pull.deadline);
+            fresh.or_else(|_| routes.get(&self.core, topic, pull.deadline))
         };
         failed.next(error, &*route.ok()?, pull.queue.broker_name())
     }
@@ -148,7 +150,11 @@ impl Shared {
 
     fn question(&self, pull: &Pull) -> Option<Vec<u8>> {
         let question = self.conditions.question(pull, self.core.client_id(), &self.group);
-        question.map(|body| json::encode(&body))
+        question.map(|mut body| {
+            body.group = self.core.wire_name(&body.group);
+            body.subscription_data.topic = self.core.wire_name(&body.subscription_data.topic);
+            json::encode(&body)
+        })
     }
 
     /// Reads what a source answered, and remembers from where to read next.
@@ -157,6 +163,7 @@ impl Shared {
             let asked = Asked { queue: &pull.queue, offset: pull.offset, filter: &pull.filter };
             let (code, body, limit) = (answer.code(), answer.frame.body_bytes(), self.core.options().body_limit);
             let read = answer.header().and_then(|reply| PullResult::from_reply(code, &reply, body, asked, limit));
+            let read = read.map(|result| result.in_namespace(self.core.namespace()));
             read.map_err(|error| error.with_addr(&source.addr))
         });
         let mut result = result;
@@ -261,11 +268,11 @@ impl Shared {
     }
 
     /// Ends the pulls that wait, gives callbacks until `deadline`, and leaves the group. On a thread of the crate it
-    /// does not wait for callbacks. Returns how many callbacks got `Closed`, and how many had not ended.
-    pub(in crate::consumer) fn close(self: &Arc<Self>, deadline: Deadline) -> (usize, usize) {
+    /// does not wait for callbacks. Callbacks that got `Closed` are reported as abandoned.
+    pub(in crate::consumer) fn close(self: &Arc<Self>, deadline: Deadline) -> CloseReport {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(open);
-        let waiting = self.window.close();
+        let (waiting, busy) = self.window.close();
         let abandoned = waiting.len();
         for callback in waiting {
             self.deliver(callback, |_| Err(Error::Closed { outcome: Outcome::Unknown }));
@@ -276,6 +283,6 @@ impl Shared {
         if let Some(membership) = membership {
             membership.leave(Deadline::after(UNREGISTER_TIMEOUT));
         }
-        (abandoned, left)
+        CloseReport::of_calls(busy.saturating_sub(left), abandoned, left == 0)
     }
 }

@@ -57,12 +57,13 @@ impl Window {
         Some(callback)
     }
 
-    /// Takes all callbacks that still wait, and lets no pull in any more.
-    pub(super) fn close(&self) -> Vec<Callback> {
+    /// Takes all callbacks that still wait, and lets no pull in any more; says how many others are queued or run.
+    pub(super) fn close(&self) -> (Vec<Callback>, usize) {
         let mut state = self.lock();
         state.closed = true;
+        let busy = state.queued + state.running;
         state.queued += state.waiting.len();
-        state.waiting.drain().map(|(_, callback)| callback).collect()
+        (state.waiting.drain().map(|(_, callback)| callback).collect(), busy)
     }
 
     pub(super) fn started(&self) -> Running<'_> {
@@ -138,7 +139,7 @@ mod tests {
         let (first, second) = (window.admit(nothing()).unwrap(), window.admit(nothing()).unwrap());
         assert!(window.take(first).is_some());
         assert!(window.take(first).is_none());
-        assert_eq!(window.close().len(), 1);
+        assert_eq!(window.close().0.len(), 1);
         assert!(window.take(second).is_none());
         assert!(matches!(window.admit(nothing()), Err(Error::Closed { .. })));
     }

@@ -8,7 +8,7 @@ use super::shared::{Settings, Shared};
 use super::start::ConsumeFromWhere;
 use super::subscriptions::Subscriptions;
 use super::{DEFAULT_GRACE, PushConsumer};
-use crate::client::{Client, GroupKind, Member, names};
+use crate::client::{Client, CloseReport, GroupKind, Member, names};
 use crate::consumer::Filter;
 use crate::consumer::allocation::{Allocation, Averagely};
 use crate::consumer::engine::{Engine, EngineOptions, Limits, MessageModel, Order};
@@ -229,12 +229,12 @@ impl PushConsumerBuilder {
             group: self.group.clone(),
             consumer: Some(shared.body()),
             mailbox: Some(mailbox),
+            checks: None,
             close: Box::new(move || {
-                if let Some(shared) = closing.upgrade() {
-                    let grace =
-                        shared.core.close_deadline().map_or(DEFAULT_GRACE, |deadline| deadline.left(Instant::now()));
-                    super::close(&shared, &closed, &Mutex::new(None), grace);
-                }
+                let Some(shared) = closing.upgrade() else { return CloseReport::default() };
+                let deadline = shared.core.close_deadline();
+                let grace = deadline.map_or(DEFAULT_GRACE, |deadline| deadline.left(Instant::now()));
+                super::close(&shared, &closed, &Mutex::new(None), grace)
             }),
         };
         shared.joined(core.groups().join(&core, member)?);

@@ -3,7 +3,7 @@ use super::*;
 const SIZE: usize = 100;
 
 fn put(store: &mut Store, queue_id: i32, now: i64, key: &str) -> Place {
-    store.append(&"T".into(), queue_id, vec![0; SIZE].into(), 0, now, std::iter::once(key))
+    store.append((&"T".into(), queue_id), 1, vec![0; SIZE].into(), 0, now, std::iter::once(key))
 }
 
 fn read(store: &Store, offset: i64, max: usize) -> (Status, i64, usize) {
@@ -79,4 +79,21 @@ fn a_message_is_found_by_position_and_by_key_until_it_is_dropped() {
     assert_eq!(store.find("T", "a", 32, 0, 10).len(), 1);
     store.remove_topic("T");
     assert_eq!(store.max_offset("T", 0), 0);
+}
+
+#[test]
+fn a_record_of_several_messages_takes_their_offsets_and_is_given_once() {
+    let mut store = Store::new(SIZE * 2);
+    let keys = || std::iter::once("k");
+    put(&mut store, 0, 1, "k");
+    let place = store.append((&"T".into(), 0), 5, vec![0; SIZE].into(), 0, 2, keys());
+    assert_eq!((place.queue_offset, store.max_offset("T", 0), store.count("T")), (1, 6, 6));
+    assert_eq!(read(&store, 0, 10), (Status::Found, 6, 2));
+    assert_eq!(read(&store, 0, 1), (Status::Found, 1, 1), "the next one would be one too many");
+    assert_eq!(read(&store, 4, 10), (Status::Found, 6, 1), "from its middle it is given whole");
+    assert_eq!(store.all("T").len(), 2);
+    put(&mut store, 0, 3, "k");
+    assert_eq!((store.min_offset("T", 0), store.max_offset("T", 0)), (1, 7));
+    put(&mut store, 0, 4, "k");
+    assert_eq!((store.min_offset("T", 0), store.max_offset("T", 0)), (6, 8), "it goes as a whole");
 }

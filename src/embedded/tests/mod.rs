@@ -4,8 +4,11 @@ mod faults;
 mod groups;
 mod lifecycle;
 mod pull;
+mod recall;
+mod reply;
 mod routes;
 mod send;
+mod transactions;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

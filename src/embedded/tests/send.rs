@@ -73,7 +73,7 @@ fn the_first_form_of_a_send_has_long_names() {
 
 #[test]
 fn refusals_have_javas_codes_and_remarks() {
-    let cluster = Cluster::builder().message_limit(100).start().unwrap();
+    let cluster = Cluster::builder().message_limit(100).transactions(false).start().unwrap();
     let (_, mut wire) = broker(&cluster);
     wire.send(&message("T"), "body").unwrap();
     let large = "x".repeat(101);

@@ -128,15 +128,19 @@ fn text_that_is_not_utf8_is_replaced() {
 #[test]
 fn a_body_that_cannot_be_inflated_damages_its_own_message_only() {
     let compressed = vector("stored_compressed_zlib").bytes;
-    let mut broken = compressed.clone();
-    broken[90] ^= 0xFF;
-    let data = [vector("stored_v1").bytes, broken, vector("stored_compressed_lz4").bytes, compressed].concat();
+    let broken = |name: &str| {
+        let mut bytes = vector(name).bytes;
+        bytes[90] ^= 0xFF;
+        bytes
+    };
+    let [zlib, lz4, zstd] = ["stored_compressed_zlib", "stored_compressed_lz4", "stored_compressed_zstd"].map(broken);
+    let data = [vector("stored_v1").bytes, zlib, lz4, zstd, compressed].concat();
     let (views, error) = views(data.clone().into(), &"b".into(), 40);
     assert!(error.is_none());
     let intact: Vec<bool> = views.iter().map(|view| view.check_body().is_ok()).collect();
-    assert_eq!(intact, [true, false, false, true]);
+    assert_eq!(intact, [true, false, false, false, true]);
     let (views, _) = super::views(data.into(), &"b".into(), 39);
-    assert!(views[3].check_body().is_err(), "40 bytes are above the limit of 39");
+    assert!(views[4].check_body().is_err(), "40 bytes are above the limit of 39");
     assert_eq!(views[0].body(), b"hello", "the limit is for inflated bodies");
 }
 

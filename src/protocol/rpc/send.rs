@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::code::{RequestCode, ResponseCode};
 use crate::error::{Error, Result};
+use crate::message::{REPLY_TOPIC_SUFFIX, find_in_wire, is_reply_type, key};
 use crate::protocol::fields::{Field, FieldSink, FieldSource, Header};
 use crate::protocol::request::{Request, headers};
 
@@ -43,7 +44,22 @@ impl Request for SendMessage {
     ];
 
     fn code(&self) -> RequestCode {
-        if self.batch == Some(true) { RequestCode::SEND_BATCH_MESSAGE } else { RequestCode::SEND_MESSAGE_V2 }
+        if self.batch == Some(true) {
+            RequestCode::SEND_BATCH_MESSAGE
+        } else if self.is_reply() {
+            RequestCode::SEND_REPLY_MESSAGE_V2
+        } else {
+            RequestCode::SEND_MESSAGE_V2
+        }
+    }
+}
+
+impl SendMessage {
+    /// Whether it is for the broker to hand to a client that waits. Replies go to topics of their own, so that the properties of
+    /// other messages need not be searched.
+    fn is_reply(&self) -> bool {
+        let properties = || self.properties.as_deref().unwrap_or_default();
+        self.topic.ends_with(REPLY_TOPIC_SUFFIX) && is_reply_type(find_in_wire(properties(), key::MESSAGE_TYPE))
     }
 }
 

@@ -1,6 +1,9 @@
 //! Topics.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::protocol::fields::NoFields;
 use crate::protocol::request::{headers, requests};
@@ -27,6 +30,11 @@ headers! {
         "attributes" => attributes: Option<String>,
     }
 
+    /// Asks for the settings of a topic (brokers 5.0 and later).
+    pub(crate) struct GetTopicConfig {
+        "topic" => topic: Arc<str>,
+    }
+
     /// Deletes a topic from one broker.
     pub(crate) struct DeleteTopic {
         "topic" => topic: Arc<str>,
@@ -35,5 +43,20 @@ headers! {
 
 requests! {
     CreateTopic = UPDATE_AND_CREATE_TOPIC -> NoFields;
+    GetTopicConfig = GET_TOPIC_CONFIG -> NoFields;
     DeleteTopic = DELETE_TOPIC_IN_BROKER -> NoFields;
+}
+
+/// The settings of a topic.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct TopicConfigBody {
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) order: bool,
+    pub(crate) perm: i32,
+    pub(crate) read_queue_nums: i32,
+    pub(crate) topic_filter_type: String,
+    pub(crate) topic_name: String,
+    pub(crate) topic_sys_flag: i32,
+    pub(crate) write_queue_nums: i32,
 }

@@ -10,6 +10,10 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
+    pub(crate) fn is_embedded(&self) -> bool {
+        live_variable("NAME_SERVER").is_none()
+    }
+
     pub(crate) fn builder(&self) -> ClientBuilder {
         Client::builder().name_servers(&self.name_server)
     }

@@ -1,12 +1,14 @@
 //! What all modules stand on: the cluster under test, names of their own, reading back, and waiting for conditions.
 
 mod cluster;
+mod java;
 mod scene;
 mod silent;
 mod version;
 mod wait;
 
 pub(crate) use cluster::{Cluster, cluster, live_variable};
+pub(crate) use java::Java;
 pub(crate) use scene::{Scene, scene, unique};
 pub(crate) use silent::SilentServer;
 pub(crate) use version::{Feature, say, supports};

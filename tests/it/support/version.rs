@@ -11,8 +11,14 @@ pub(crate) enum Feature {
     NoOffsetIsTold,
     /// Looking for a time behind the last message finds the end of the queue.
     SearchFindsTheEnd,
+    /// Timer messages can be recalled.
+    Recall,
     /// The unique id comes back as transaction id of a send.
     TransactionId,
+    /// Topics have attributes, such as a type.
+    TopicAttributes,
+    /// The queue of a message is chosen by its priority.
+    PriorityQueues,
 }
 
 /// Whether the server under test has a feature. What it lacks is said on standard error, past the capture of test output,
@@ -24,7 +30,10 @@ pub(crate) fn supports(feature: Feature) -> bool {
         Feature::TimerMessages if old => "timer messages came with 5.0: an older server delivers at once",
         Feature::NoOffsetIsTold if old => "setZeroIfNotFound came with 5.0: an older server says 0 for a young topic",
         Feature::SearchFindsTheEnd if old => "an older server finds the last message for a time behind it",
+        Feature::Recall if old => "recalling messages came with 5.3.2",
         Feature::TransactionId if old => "the transaction id of every send came with 5.0",
+        Feature::TopicAttributes if old => "attributes of topics came with 5.0: an older server ignores them",
+        Feature::PriorityQueues if old => "priorities came with 5.4: an older server carries them along",
         _ => return true,
     };
     say(&format!("server {version} lacks {feature:?}: {why}"));

@@ -73,7 +73,7 @@ impl BenchPull {
             Err(error) => return Err(error.into()),
         };
         let missing = self.load.count.min(FILLED).saturating_sub(held);
-        let sender = Sender::start(client, &self.load, size)?;
+        let sender = Sender::start(client, &self.load, size, |builder| builder)?;
         let filled = sender.run(missing, 1, Mode::Async, interrupt, &Progress::new(Some(missing), "messages sent"))?;
         if filled.failed > 0 { Err(Failure::Reported) } else { Ok(()) }
     }

@@ -1,22 +1,26 @@
 use std::time::Instant;
 
 use clap::Args;
-use rocketmq_blocking::{Client, Error, Message, Producer};
+use rocketmq_blocking::{Client, Error, Message, Producer, ProducerBuilder};
 
 use super::measure::{self, Hand};
 use super::{Figures, Load};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
+use crate::producing::Producing;
 use crate::progress::Progress;
 use crate::send::{Mode, generated};
 
 /// Measure sending.
 #[derive(Debug, Args)]
 pub(crate) struct BenchSend {
-    /// Size of the bodies, in bytes. Above 4096 they are compressed, as any producer of this client does.
+    /// Size of the bodies, in bytes.
     #[arg(long, short, value_name = "BYTES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=16 << 20))]
     size: u32,
+
+    #[command(flatten)]
+    producing: Producing,
 
     #[command(flatten)]
     load: Load,
@@ -33,7 +37,7 @@ impl BenchSend {
 
     fn measure(&self, client: &Client, interrupt: &Interrupt) -> Result<Figures, Failure> {
         let Load { mode, threads, count, .. } = self.load;
-        let sender = Sender::start(client, &self.load, self.size)?;
+        let sender = Sender::start(client, &self.load, self.size, |builder| self.producing.apply(builder))?;
         let warm = sender.run(self.load.warm_up(), threads, mode, interrupt, &Progress::none())?;
         if warm.failed > 0 {
             return Ok(warm.nothing());
@@ -49,10 +53,16 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn start(client: &Client, load: &Load, size: u32) -> Result<Sender, Failure> {
+    pub(super) fn start(
+        client: &Client,
+        load: &Load,
+        size: u32,
+        settings: impl FnOnce(ProducerBuilder) -> ProducerBuilder,
+    ) -> Result<Sender, Failure> {
         let body = generated(usize::try_from(size).unwrap_or(usize::MAX));
         let bytes = load.window().saturating_mul(body.len());
-        let producer = client.producer("rmq-bench").async_window(load.window(), bytes).start()?;
+        let builder = client.producer("rmq-bench").async_window(load.window(), bytes);
+        let producer = settings(builder).start()?;
         Ok(Sender { producer, message: Message::new(load.topic.as_str(), body) })
     }
 

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 
 /// How far one queue has been read.
 #[derive(Debug)]
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     queue: MessageQueue,
     /// The next offset to read: all before has been printed, or was left out by the filter.
     offset: i64,
@@ -33,7 +33,7 @@ impl Cursor {
         self.at_end || self.failed
     }
 
-    pub(super) fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.failed
     }
 
@@ -57,7 +57,7 @@ impl Cursor {
     }
 
     /// Commits the offset unless it is the one committed last.
-    pub(super) fn commit(&mut self, consumer: &PullConsumer) -> Result<(), Failure> {
+    pub(crate) fn commit(&mut self, consumer: &PullConsumer) -> Result<(), Failure> {
         if self.committed != Some(self.offset) {
             consumer.commit_offset(&self.queue, self.offset)?;
             self.committed = Some(self.offset);

@@ -1,16 +1,16 @@
 mod cursor;
 mod page;
 mod read;
-mod start;
+pub(crate) mod start;
 
 use std::time::Duration;
 
 use clap::Args;
 use rocketmq_blocking::{Filter, PullConsumer};
 
-use self::cursor::Cursor;
+pub(crate) use self::cursor::Cursor;
 use self::page::Page;
-use self::read::Read;
+pub(crate) use self::read::{Read, Sink};
 use self::start::From;
 use crate::cluster::Cluster;
 use crate::duration;
@@ -69,7 +69,7 @@ impl Pull {
         let interrupt = Interrupt::listen()?;
         let client = self.cluster.connect()?;
         let consumer = self.consumer(&client)?;
-        let mut cursors = start::cursors(&consumer, &self.topic, self.from)?;
+        let mut cursors = start::cursors(&consumer, &self.topic, self.from, From::First)?;
         let read = Read {
             consumer: &consumer,
             filter: self.filter(),

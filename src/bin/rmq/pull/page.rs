@@ -1,5 +1,6 @@
 use rocketmq_blocking::MessageView;
 
+use super::read::Sink;
 use crate::failure::Failure;
 use crate::output::{Output, Received};
 use crate::progress::Progress;
@@ -26,22 +27,10 @@ impl<'a> Page<'a> {
         let progress = if output.is_terminal() { Progress::none() } else { Progress::new(limit, "messages") };
         Page { output, progress, limit, count: 0, queue_width, offset_width: 5 }
     }
+}
 
-    pub(super) fn count(&self) -> u64 {
-        self.count
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.limit.is_some_and(|limit| self.count >= limit)
-    }
-
-    /// How many more messages there is room for, 1 to `most`.
-    pub(super) fn room(&self, most: usize) -> usize {
-        let left = self.limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.count));
-        usize::try_from(left).unwrap_or(most).clamp(1, most)
-    }
-
-    pub(super) fn print(&mut self, message: &MessageView) -> Result<(), Failure> {
+impl Sink for Page<'_> {
+    fn take(&mut self, message: &MessageView) -> Result<(), Failure> {
         let (queue_width, offset_width) = (self.queue_width, &mut self.offset_width);
         self.output.line(&Received::of(message), || people(message, queue_width, offset_width))?;
         self.count += 1;
@@ -49,7 +38,15 @@ impl<'a> Page<'a> {
         Ok(())
     }
 
-    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+    fn count(&self) -> u64 {
+        self.count
+    }
+
+    fn limit(&self) -> Option<u64> {
+        self.limit
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
         self.output.flush()
     }
 }

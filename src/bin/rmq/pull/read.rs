@@ -1,12 +1,35 @@
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};
-use rocketmq_blocking::{Error, Filter, PullConsumer, PullResult};
+use rocketmq_blocking::{Error, Filter, MessageView, PullConsumer, PullResult};
 
 use super::cursor::Cursor;
-use super::page::Page;
 use crate::failure::{Failure, complain, explain};
 use crate::interrupt::Interrupt;
+
+/// Where messages go.
+pub(crate) trait Sink {
+    fn take(&mut self, message: &MessageView) -> Result<(), Failure>;
+
+    /// How many it has counted so far.
+    fn count(&self) -> u64;
+
+    /// How many it shall count; `None` when there is no end.
+    fn limit(&self) -> Option<u64>;
+
+    /// Shows what was printed so far, because nothing more comes at the moment.
+    fn flush(&mut self) -> Result<(), Failure>;
+
+    fn is_full(&self) -> bool {
+        self.limit().is_some_and(|limit| self.count() >= limit)
+    }
+
+    /// How many more messages it wants, 1 to `most`.
+    fn room(&self, most: usize) -> usize {
+        let left = self.limit().map_or(u64::MAX, |limit| limit.saturating_sub(self.count()));
+        usize::try_from(left).unwrap_or(most).clamp(1, most)
+    }
+}
 
 /// Messages of one pull, which brokers do not exceed by default.
 const MAX: usize = 32;
@@ -19,42 +42,42 @@ type Answer = (usize, Result<PullResult, Error>);
 
 /// Reads all queues at the same time: one asynchronous pull of each is under way.
 #[derive(Debug)]
-pub(super) struct Read<'a> {
-    pub(super) consumer: &'a PullConsumer,
-    pub(super) filter: Filter,
-    pub(super) wait: Duration,
-    pub(super) commit: bool,
-    pub(super) interrupt: &'a Interrupt,
+pub(crate) struct Read<'a> {
+    pub(crate) consumer: &'a PullConsumer,
+    pub(crate) filter: Filter,
+    pub(crate) wait: Duration,
+    pub(crate) commit: bool,
+    pub(crate) interrupt: &'a Interrupt,
 }
 
 impl Read<'_> {
-    /// Reads until the page is full, nothing came for long enough, or the user interrupts.
-    pub(super) fn run(&self, cursors: &mut [Cursor], page: &mut Page<'_>) -> Result<(), Failure> {
+    /// Reads until the sink is full, nothing came for long enough, or the user interrupts.
+    pub(crate) fn run(&self, cursors: &mut [Cursor], sink: &mut impl Sink) -> Result<(), Failure> {
         // There is at most one answer for each queue, so callbacks never wait here.
         let (answers, arrived) = bounded(cursors.len().max(1));
         for (index, cursor) in cursors.iter().enumerate() {
-            self.ask(index, cursor, page, &answers);
+            self.ask(index, cursor, sink, &answers);
         }
         let mut quiet_since = None;
-        while !page.is_full() && !cursors.iter().all(Cursor::has_failed) {
+        while !sink.is_full() && !cursors.iter().all(Cursor::has_failed) {
             if !cursors.iter().all(Cursor::at_end) {
                 quiet_since = None;
             } else if quiet_since.is_none() {
                 quiet_since = Some(Instant::now());
             }
             let ends = quiet_since.map(|since| since + self.wait);
-            let Some((index, answer)) = self.next(&arrived, ends, page)? else { break };
-            let (cursor, before) = (&mut cursors[index], page.count());
-            self.take(cursor, answer, page)?;
-            if page.count() > before {
+            let Some((index, answer)) = self.next(&arrived, ends, sink)? else { break };
+            let (cursor, before) = (&mut cursors[index], sink.count());
+            self.take(cursor, answer, sink)?;
+            if sink.count() > before {
                 quiet_since = None;
             }
             let more = !cursor.at_end() || !self.wait.is_zero();
-            if more && !page.is_full() && !cursor.has_failed() {
-                self.ask(index, cursor, page, &answers);
+            if more && !sink.is_full() && !cursor.has_failed() {
+                self.ask(index, cursor, sink, &answers);
             }
         }
-        page.flush()
+        sink.flush()
     }
 
     /// Waits for an answer of any queue; `None` when the time is over, or the user interrupts.
@@ -62,7 +85,7 @@ impl Read<'_> {
         &self,
         arrived: &Receiver<Answer>,
         ends: Option<Instant>,
-        page: &mut Page<'_>,
+        sink: &mut impl Sink,
     ) -> Result<Option<Answer>, Failure> {
         if self.interrupt.happened() {
             return Ok(None);
@@ -70,7 +93,7 @@ impl Read<'_> {
         if let Ok(answer) = arrived.try_recv() {
             return Ok(Some(answer));
         }
-        page.flush()?;
+        sink.flush()?;
         let over = ends.map_or_else(never, at);
         Ok(select! {
             recv(arrived) -> answer => answer.ok(),
@@ -80,10 +103,10 @@ impl Read<'_> {
     }
 
     /// Asks for the next messages of a queue. At its end the broker waits for one.
-    fn ask(&self, index: usize, cursor: &Cursor, page: &Page<'_>, answers: &Sender<Answer>) {
+    fn ask(&self, index: usize, cursor: &Cursor, sink: &impl Sink, answers: &Sender<Answer>) {
         let hold = if cursor.at_end() { self.wait.min(LONGEST_HOLD) } else { Duration::ZERO };
         let pull = self.consumer.prepare_pull(cursor.queue(), cursor.offset());
-        let pull = pull.filter(&self.filter).max(page.room(MAX)).wait(hold);
+        let pull = pull.filter(&self.filter).max(sink.room(MAX)).wait(hold);
         let answer = answers.clone();
         // Nobody takes an answer that comes after the end.
         let asked = pull.fetch_async(move |result| drop(answer.try_send((index, result))));
@@ -92,7 +115,12 @@ impl Read<'_> {
         }
     }
 
-    fn take(&self, cursor: &mut Cursor, answer: Result<PullResult, Error>, page: &mut Page<'_>) -> Result<(), Failure> {
+    fn take(
+        &self,
+        cursor: &mut Cursor,
+        answer: Result<PullResult, Error>,
+        sink: &mut impl Sink,
+    ) -> Result<(), Failure> {
         let result = match answer {
             Ok(result) => result,
             Err(error) => {
@@ -102,17 +130,17 @@ impl Read<'_> {
             }
         };
         for message in result.messages() {
-            if page.is_full() {
+            if sink.is_full() {
                 return Ok(());
             }
-            page.print(message)?;
+            sink.take(message)?;
             cursor.pass(message.queue_offset());
         }
         if !cursor.follow(&result) {
             cursor.fail();
             complain(&format!("{}: the queue has no offset its broker names, {result}", cursor.queue()));
         } else if self.commit && cursor.at_end() {
-            page.flush()?;
+            sink.flush()?;
             cursor.commit(self.consumer)?;
         }
         Ok(())

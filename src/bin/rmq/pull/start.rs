@@ -7,7 +7,7 @@ use crate::failure::Failure;
 
 /// Where reading begins in each queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
+pub(crate) enum From {
     First,
     Last,
     Offset(i64),
@@ -28,19 +28,21 @@ impl FromStr for From {
     }
 }
 
-/// Makes a cursor for each queue of the topic. `None` begins where the group has committed, else at the first message.
-pub(super) fn cursors(consumer: &PullConsumer, topic: &str, from: Option<From>) -> Result<Vec<Cursor>, Failure> {
+/// Makes a cursor for each queue of the topic. `None` begins where the group has committed, else at `new`.
+pub(crate) fn cursors(
+    consumer: &PullConsumer,
+    topic: &str,
+    from: Option<From>,
+    new: From,
+) -> Result<Vec<Cursor>, Failure> {
     let queues = consumer.fetch_queues(topic)?;
     let mut cursors = Vec::with_capacity(queues.len());
     for queue in queues {
-        let offset = match from {
-            Some(From::First) => consumer.min_offset(&queue)?,
-            Some(From::Last) => consumer.max_offset(&queue)?,
-            Some(From::Offset(offset)) => offset,
-            None => match consumer.committed_offset(&queue)? {
-                Some(offset) => offset,
-                None => consumer.min_offset(&queue)?,
-            },
+        let committed = if from.is_none() { consumer.committed_offset(&queue)? } else { None };
+        let offset = match (committed, from.unwrap_or(new)) {
+            (Some(offset), _) | (None, From::Offset(offset)) => offset,
+            (None, From::First) => consumer.min_offset(&queue)?,
+            (None, From::Last) => consumer.max_offset(&queue)?,
         };
         cursors.push(Cursor::new(queue, offset));
     }

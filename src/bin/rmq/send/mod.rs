@@ -1,21 +1,27 @@
-mod body;
+mod content;
 mod report;
+mod transaction;
 mod work;
 
-use std::time::{Duration, Instant};
+use std::process;
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::{Args, ValueEnum};
-use rocketmq_blocking::{Client, Error, Message, MessageQueue, Producer};
+use rocketmq_blocking::{Client, Error, Message, MessageQueue, ProducerBuilder, Trace};
 
-use self::body::Body;
-pub(crate) use self::body::generated;
+pub(crate) use self::content::{Content, generated};
+pub(crate) use self::report::LISTED;
 use self::report::Report;
-use self::work::{Target, Work};
+use self::transaction::{End, Transactions};
+use self::work::{Outlet, Target, Work};
 use crate::cluster::Cluster;
 use crate::duration;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::moment;
 use crate::output::Output;
+use crate::producing::Producing;
+use crate::text;
 
 /// Send messages.
 ///
@@ -28,12 +34,13 @@ pub(crate) struct Send {
     #[arg(long, short)]
     topic: String,
 
-    /// Producer group.
-    #[arg(long, short, default_value = "rmq-send")]
-    group: String,
+    /// Producer group. [default: rmq-send; with --transaction one of this call's own, because brokers ask any producer of
+    /// the group for the end]
+    #[arg(long, short)]
+    group: Option<String>,
 
     #[command(flatten)]
-    body: Body,
+    content: Content,
 
     /// How many messages to send.
     #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
@@ -49,20 +56,8 @@ pub(crate) struct Send {
     mode: Mode,
 
     /// Send N messages at a time as a batch, stored all or none.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["delay_level", "deliver_after"])]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["delay_level", "deliver_after", "deliver_at", "auto_batch"])]
     batch: Option<u32>,
-
-    /// Tag, by which consumers filter.
-    #[arg(long, value_name = "TAG")]
-    tag: Option<String>,
-
-    /// Keys to find the message by, apart by spaces.
-    #[arg(long, value_name = "\"A B\"")]
-    keys: Option<String>,
-
-    /// Property of the message; may be repeated.
-    #[arg(long = "property", short = 'p', value_name = "NAME=VALUE", value_parser = property)]
-    properties: Vec<(String, String)>,
 
     /// Delay by one of the broker's levels: 1 to 18 are 1s 5s 10s 30s 1m 2m … 10m 20m 30m 1h 2h by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
@@ -72,6 +67,11 @@ pub(crate) struct Send {
     #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive, conflicts_with = "delay_level")]
     deliver_after: Option<Duration>,
 
+    /// Deliver at a time of the next three days, to the second (brokers 5.0 and later): 2026-11-21T10:00:00Z, milliseconds
+    /// since 1970, or +10s for so long from now. A time that is over is now.
+    #[arg(long, value_name = "TIME", value_parser = moment::parse, conflicts_with_all = ["delay_level", "deliver_after"])]
+    deliver_at: Option<SystemTime>,
+
     /// Send to the queue of this number; of several brokers that have it, to the first by name. [default: in turn to all]
     #[arg(long, value_name = "ID", allow_negative_numbers = true)]
     queue: Option<i32>,
@@ -79,6 +79,27 @@ pub(crate) struct Send {
     /// Send all to one queue, chosen by this key's hash as Java's clients do, and name it in the message.
     #[arg(long, value_name = "K")]
     sharding_key: Option<String>,
+
+    /// Send each message in a transaction of its own, and end it so.
+    #[arg(long, value_enum, value_name = "END", conflicts_with_all =
+          ["mode", "batch", "delay_level", "deliver_after", "deliver_at", "queue", "sharding_key", "auto_batch"])]
+    transaction: Option<End>,
+
+    /// How long to wait for the broker's next question, with --transaction check-…: brokers ask after 6 s and then look
+    /// every 30 or 60 s by default.
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration::parse_positive, requires = "transaction")]
+    check_wait: Duration,
+
+    #[command(flatten)]
+    producing: Producing,
+
+    /// Priority of the messages, the higher the sooner they are delivered (brokers 5.4 and later, topics of type priority).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
+    priority: Option<i32>,
+
+    /// Record each message in the trace topic, RMQ_SYS_TRACE_TOPIC.
+    #[arg(long)]
+    trace: bool,
 
     /// How long one send may take, its retries included.
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration::parse_positive)]
@@ -109,19 +130,12 @@ impl Mode {
     }
 }
 
-fn property(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("NAME=VALUE is expected".to_owned()),
-    }
-}
-
 impl Send {
     pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
-        let message = self.message(self.body.read()?);
+        let message = self.message()?;
         // Not before: until here an interrupt can only meet the wait for standard input, and ends that.
         let interrupt = Interrupt::listen()?;
-        let (client, producer, target) = self.prepare().map_err(nothing_sent)?;
+        let (client, outlet, target) = self.prepare().map_err(nothing_sent)?;
         let started = Instant::now();
         let work = Work {
             message,
@@ -130,47 +144,67 @@ impl Send {
             mode: self.mode,
             retries: self.retries,
             target: &target,
-            producer: &producer,
+            outlet: &outlet,
             interrupt: &interrupt,
         };
-        let mut report = Report::new(output, &self.topic, target.queue(), self.count);
-        let printed = work.run(self.threads, |event| report.take(event));
+        let mut report = Report::new(output, &self.topic, target.queue(), self.transaction, self.count);
+        let printed = work.run(self.threads, |event| report.take(event)).and_then(|()| match &outlet {
+            Outlet::Plain(_) => Ok(()),
+            Outlet::Transactions(transactions) => transactions.settle(self.check_wait, &mut report, &interrupt),
+        });
         let summary = report.finish(started.elapsed());
-        producer.close()?;
+        outlet.close()?;
         client.close()?;
         printed?;
-        summary?;
-        if interrupt.happened() { Err(Failure::Interrupted) } else { Ok(()) }
+        if interrupt.happened() { Err(Failure::Interrupted) } else { summary }
     }
 
-    fn prepare(&self) -> Result<(Client, Producer, Target), Failure> {
+    fn prepare(&self) -> Result<(Client, Outlet, Target), Failure> {
         let client = self.cluster.connect()?;
-        let producer = client.producer(self.group.as_str()).timeout(self.timeout).start()?;
         let target = self.target(&client)?;
-        Ok((client, producer, target))
+        let outlet = match self.transaction {
+            None => {
+                let group = self.group.as_deref().unwrap_or("rmq-send");
+                Outlet::Plain(self.settings(client.producer(group)).start()?)
+            }
+            Some(end) => {
+                let group = self.group.clone().unwrap_or_else(own_group);
+                let builder = client.transaction_producer(group).producer(|builder| self.settings(builder));
+                Outlet::Transactions(Transactions::start(builder, end)?)
+            }
+        };
+        Ok((client, outlet, target))
     }
 
-    fn message(&self, body: Vec<u8>) -> Message {
-        let mut message = Message::builder(self.topic.as_str(), body);
-        if let Some(tag) = &self.tag {
-            message = message.tag(tag);
+    fn settings(&self, builder: ProducerBuilder) -> ProducerBuilder {
+        let mut builder = self.producing.apply(builder.timeout(self.timeout));
+        if let Some(retries) = self.retries {
+            builder = builder.retries(retries).async_retries(retries);
         }
-        if let Some(keys) = &self.keys {
-            message = message.keys(keys.split_whitespace());
+        if self.trace {
+            builder = builder.trace(Trace::default());
         }
-        for (name, value) in &self.properties {
-            message = message.property(name, value);
-        }
+        builder
+    }
+
+    fn message(&self) -> Result<Message, Failure> {
+        let mut message = self.content.builder(&self.topic)?;
         if let Some(level) = self.delay_level {
             message = message.delay_level(level);
         }
         if let Some(delay) = self.deliver_after {
             message = message.deliver_after(delay);
         }
+        if let Some(time) = self.deliver_at {
+            message = message.deliver_at(time);
+        }
         if let Some(key) = &self.sharding_key {
             message = message.sharding_key(key);
         }
-        message.build()
+        if let Some(priority) = self.priority {
+            message = message.priority(priority);
+        }
+        Ok(message.build())
     }
 
     fn target(&self, client: &Client) -> Result<Target, Failure> {
@@ -182,8 +216,13 @@ impl Send {
     }
 }
 
+/// A group that no other process has.
+fn own_group() -> String {
+    format!("rmq-send-{}-{}", text::millis(SystemTime::now()), process::id())
+}
+
 /// Says what became of the messages when it did not come to sending.
-fn nothing_sent(failure: Failure) -> Failure {
+pub(crate) fn nothing_sent(failure: Failure) -> Failure {
     match failure {
         Failure::Failed(why) => Failure::Failed(format!("nothing sent: {why}")),
         other => other,
@@ -206,17 +245,4 @@ fn find_queue(client: &Client, topic: &str, id: i32) -> Result<MessageQueue, Fai
     let highest = queues.iter().map(MessageQueue::queue_id).max().unwrap_or_default();
     let wrong = || Failure::Failed(format!("topic {topic} has no queue {id}: its queues are 0 to {highest}"));
     queues.into_iter().find(|queue| queue.queue_id() == id).ok_or_else(wrong)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_property_has_a_name_and_may_contain_the_sign_again() {
-        assert_eq!(property("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
-        for wrong in ["a", "", "=b"] {
-            assert!(property(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -1,16 +1,17 @@
 use std::time::Duration;
 
-use rocketmq_blocking::{Error, MessageQueue, SendResult, SendStatus};
+use rocketmq_blocking::{MessageQueue, SendResult, SendStatus};
 use serde_json::Value;
 
+use super::transaction::End;
 use super::work::Event;
-use crate::failure::{Failure, complain, explain};
+use crate::failure::{Failure, complain};
 use crate::output::{Output, Sent};
 use crate::progress::Progress;
 use crate::text;
 
 /// More messages than this are only counted for people; JSON has them all.
-const LISTED: u64 = 20;
+pub(crate) const LISTED: u64 = 20;
 
 /// Prints what became of the sends, and counts it.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub(super) struct Report<'a> {
     output: &'a mut Output,
     topic: &'a str,
     queue: Option<&'a MessageQueue>,
+    end: Option<End>,
     listed: bool,
     progress: Progress,
     tally: Tally,
@@ -37,12 +39,13 @@ impl<'a> Report<'a> {
         output: &'a mut Output,
         topic: &'a str,
         queue: Option<&'a MessageQueue>,
+        end: Option<End>,
         count: u64,
     ) -> Report<'a> {
         let listed = output.json() || count <= LISTED;
         let scrolls = listed && output.is_terminal();
         let progress = if scrolls { Progress::none() } else { Progress::new(Some(count), "messages") };
-        Report { output, topic, queue, listed, progress, tally: Tally::default() }
+        Report { output, topic, queue, end, listed, progress, tally: Tally::default() }
     }
 
     /// Takes what became of one send; `None` says that nothing more is known now, so that what was printed shows.
@@ -67,12 +70,22 @@ impl<'a> Report<'a> {
         if !self.listed {
             return Ok(());
         }
+        let (end, end_for_people) = (self.end.map(End::name), self.end.map(End::people));
         Sent::of(result).try_for_each(|sent| {
+            let sent = Sent { transaction: end, ..sent };
             self.output.line(&sent, || {
-                let twice = if result.may_be_duplicated() { "  perhaps twice" } else { "" };
-                sent.people() + twice
+                let twice = if result.may_be_duplicated() { Some("perhaps twice") } else { None };
+                let notes = end_for_people.into_iter().chain(twice);
+                notes.fold(sent.people(), |line, note| line + "  " + note)
             })
         })
+    }
+
+    /// Says something that is not part of the output, on standard error.
+    pub(super) fn aside(&self, what: &str) {
+        if !self.output.json() {
+            self.progress.aside(|| complain(what));
+        }
     }
 
     fn left(&mut self, count: u64) -> Result<(), Failure> {
@@ -119,11 +132,10 @@ impl Tally {
     }
 }
 
-/// Says which messages failed, what may have become of them, and why.
-fn failed(first: u64, count: u64, error: &Error) -> String {
-    let which = match count {
-        1 => format!("message {first}"),
-        _ => format!("messages {first} to {}", first + count - 1),
-    };
-    format!("{which} {}: {}", error.outcome(), explain(error))
+/// Says which messages failed, and what became of them.
+fn failed(first: u64, count: u64, why: &str) -> String {
+    match count {
+        1 => format!("message {first} {why}"),
+        _ => format!("messages {first} to {} {why}", first + count - 1),
+    }
 }

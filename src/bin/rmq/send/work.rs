@@ -8,7 +8,8 @@ use rocketmq_blocking::{
 };
 
 use super::Mode;
-use crate::failure::Failure;
+use super::transaction::Transactions;
+use crate::failure::{Failure, explain};
 use crate::interrupt::Interrupt;
 
 /// Sends one thread has under way in asynchronous mode.
@@ -34,6 +35,22 @@ impl Target {
     }
 }
 
+/// What sends them.
+#[derive(Debug)]
+pub(super) enum Outlet {
+    Plain(Producer),
+    Transactions(Transactions),
+}
+
+impl Outlet {
+    pub(super) fn close(&self) -> Result<(), Error> {
+        match self {
+            Outlet::Plain(producer) => producer.close(),
+            Outlet::Transactions(transactions) => transactions.close(),
+        }
+    }
+}
+
 /// What became of one send: of one message or of the messages of one batch.
 #[derive(Debug)]
 pub(super) struct Event {
@@ -41,8 +58,18 @@ pub(super) struct Event {
     pub(super) first: u64,
     /// How many messages it had.
     pub(super) count: u64,
-    /// `None` for a oneway send that left.
-    pub(super) result: Result<Option<SendResult>, Error>,
+    /// `None` for a oneway send that left; else what became of it, in words.
+    pub(super) result: Result<Option<SendResult>, String>,
+}
+
+impl Event {
+    pub(super) fn stored(first: u64, count: u64, result: SendResult) -> Event {
+        Event { first, count, result: Ok(Some(result)) }
+    }
+
+    pub(super) fn failed(first: u64, count: u64, why: String) -> Event {
+        Event { first, count, result: Err(why) }
+    }
 }
 
 /// So many messages, sent by several threads.
@@ -54,7 +81,7 @@ pub(super) struct Work<'a> {
     pub(super) mode: Mode,
     pub(super) retries: Option<u32>,
     pub(super) target: &'a Target,
-    pub(super) producer: &'a Producer,
+    pub(super) outlet: &'a Outlet,
     pub(super) interrupt: &'a Interrupt,
 }
 
@@ -106,7 +133,8 @@ impl Work<'_> {
 
     fn options<'p, M>(&'p self, prepared: PreparedSend<'p, M>) -> PreparedSend<'p, M> {
         let prepared = match self.target {
-            Target::Any => prepared,
+            // A message with settings of its own would be left out of automatic batches.
+            Target::Any => return prepared,
             Target::Queue(queue) => prepared.queue(queue),
             Target::Hash(key) => prepared.select(select::by_hash(key)),
         };
@@ -125,7 +153,11 @@ struct Line<'a> {
 
 impl Line<'_> {
     fn run(&self, taken: &AtomicU64) {
-        let Work { producer, message, batch, .. } = self.work;
+        let Work { outlet, message, batch, .. } = self.work;
+        let producer = match outlet {
+            Outlet::Plain(producer) => producer,
+            Outlet::Transactions(transactions) => return self.transact(taken, transactions),
+        };
         if batch.is_some() {
             let batch = |count| vec![message.clone(); usize::try_from(count).unwrap_or(usize::MAX)];
             self.send(taken, |count| producer.prepare_batch(batch(count)));
@@ -161,6 +193,19 @@ impl Line<'_> {
         }
     }
 
+    fn transact(&self, taken: &AtomicU64, transactions: &Transactions) {
+        while let Some((number, _)) = self.work.take(taken) {
+            let go_on = match transactions.send(number, self.work.message.clone()) {
+                Ok(None) => true,
+                Ok(Some(event)) => self.events.send(event).is_ok(),
+                Err(error) => self.tell(number, 1, Err(error)),
+            };
+            if !go_on {
+                break;
+            }
+        }
+    }
+
     /// Waits for a send under way. It ends by its own deadline.
     fn settle<M>(&self, pending: Option<(u64, u64, PendingSend<M>)>) -> bool {
         let Some((first, count, pending)) = pending else { return false };
@@ -171,6 +216,7 @@ impl Line<'_> {
     fn tell(&self, first: u64, count: u64, result: Result<Option<SendResult>, Error>) -> bool {
         // What the client itself finds wrong with a message is wrong with all others too.
         let hopeless = matches!(result, Err(Error::Invalid { .. } | Error::Closed { .. }));
+        let result = result.map_err(|error| format!("{}: {}", error.outcome(), explain(&error)));
         self.events.send(Event { first, count, result }).is_ok() && !hopeless
     }
 }

@@ -1,0 +1,120 @@
+//! What every request gets on its way out, whatever it asks: the namespace of its names, further fields, the signature.
+
+use super::RemotingOptions;
+use crate::error::{Error, Result};
+use crate::protocol::fields::{FieldSink, FieldSource, Header};
+use crate::protocol::frame::{self, Head};
+use crate::protocol::namespace::InNamespace;
+use crate::protocol::request::Request;
+
+/// Appends a request without its body to `out`.
+pub(super) fn encode<R: Request>(
+    options: &RemotingOptions,
+    out: &mut Vec<u8>,
+    request: &R,
+    body: &[u8],
+    opaque: i32,
+    oneway: bool,
+) -> Result<()> {
+    let head = Head::request(options.header_kind, request.code(), opaque);
+    let head = Head { version: R::VERSION, ..if oneway { head.oneway() } else { head } };
+    let dressed = Dressed { header: request, options };
+    #[cfg(feature = "acl")]
+    if let Some(signer) = &options.signer {
+        let extra = signer.sign(&dressed, body);
+        let extra: Vec<(&str, &str)> = extra.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        return frame::encode(out, &head, &dressed, &extra, body.len());
+    }
+    frame::encode(out, &head, &dressed, &[], body.len())
+}
+
+/// A request with all that is signed: servers compute the signature over every field they receive.
+///
+/// Java adds the zone's fields after signing, which a server that checks signatures refuses.
+struct Dressed<'a, H> {
+    header: &'a H,
+    options: &'a RemotingOptions,
+}
+
+impl<H: Header> Header for Dressed<'_, H> {
+    fn put<S: FieldSink>(&self, sink: &mut S) {
+        match &self.options.namespace {
+            Some(namespace) => InNamespace { header: self.header, namespace }.put(sink),
+            None => self.header.put(sink),
+        }
+        for (name, value) in &self.options.fields {
+            sink.text(name, value);
+        }
+    }
+
+    fn take(_fields: FieldSource<'_>) -> Result<Self> {
+        Err(Error::malformed("requests are not read back"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::protocol::frame::HeaderKind;
+    use crate::protocol::namespace::Namespace;
+    use crate::protocol::rpc::route::GetRoute;
+
+    fn options() -> RemotingOptions {
+        RemotingOptions::default()
+    }
+
+    fn sent(options: &RemotingOptions) -> Vec<(String, String)> {
+        let mut out = Vec::new();
+        let request = GetRoute { standard_json: None, topic: "orders".into() };
+        encode(options, &mut out, &request, &[], 7, false).unwrap();
+        let frame = frame::decode_whole(&out).unwrap();
+        let fields: Result<Vec<_>> = frame.fields().collect();
+        fields.unwrap().into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+    }
+
+    fn pair(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
+
+    #[test]
+    fn a_client_without_any_of_it_sends_what_the_request_says() {
+        assert_eq!(sent(&options()), [pair("topic", "orders")]);
+    }
+
+    #[test]
+    fn further_fields_stand_in_both_forms_of_the_header() {
+        let fields: Vec<(&'static str, Arc<str>)> =
+            vec![("nsd", "true".into()), ("ns", "two".into()), ("__ZONE_NAME", "z".into())];
+        for header_kind in [HeaderKind::Json, HeaderKind::Binary] {
+            let options = RemotingOptions { fields: fields.clone(), header_kind, ..options() };
+            let expected = [pair("topic", "orders"), pair("nsd", "true"), pair("ns", "two"), pair("__ZONE_NAME", "z")];
+            assert_eq!(sent(&options), expected);
+        }
+    }
+
+    #[test]
+    fn names_go_out_in_the_namespace() {
+        let options = RemotingOptions { namespace: Some(Namespace::new("one")), ..options() };
+        assert_eq!(sent(&options), [pair("topic", "one%orders")]);
+    }
+
+    #[cfg(feature = "acl")]
+    #[test]
+    fn the_signature_covers_the_names_in_the_namespace_and_the_further_fields() {
+        let signer = || super::super::Signer::new("access".into(), "secret".into(), None, None);
+        let signature = |options: RemotingOptions| {
+            let options = RemotingOptions { signer: Some(signer()), ..options };
+            sent(&options).pop().filter(|(name, _)| name == "Signature").expect("a signature").1
+        };
+        let route = |topic: &str| GetRoute { standard_json: None, topic: topic.into() };
+        let of_plain = |topic: &str| signer().sign(&route(topic), &[]).pop().unwrap().1;
+        assert_eq!(signature(options()), of_plain("orders"));
+        let wrapped = RemotingOptions { namespace: Some(Namespace::new("one")), ..options() };
+        assert_eq!(signature(wrapped), of_plain("one%orders"));
+        // Values are signed in the order of their fields' names: AccessKey, ns, nsd, topic.
+        let v2 = RemotingOptions { fields: vec![("nsd", "true".into()), ("ns", "two".into())], ..options() };
+        assert_eq!(signature(v2), of_plain("twotrueorders"));
+    }
+}

@@ -1,0 +1,21 @@
+//! Message trace: records of what happened to messages, gathered and sent in the background as messages of a trace topic.
+//!
+//! Who traces makes a small record once a result is known, and hands it over. Everything else (the wire form, packing,
+//! sending) happens on the client's scheduler, and waiting answers hold nothing up.
+
+mod dispatcher;
+mod parcel;
+mod queue;
+#[allow(dead_code, reason = "for tests, and for what shows traces to users")]
+mod read;
+mod record;
+mod settings;
+mod tracer;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use dispatcher::Side;
+pub(crate) use record::TransactionState;
+pub use settings::Trace;
+pub(crate) use tracer::{Ending, Tracer};
