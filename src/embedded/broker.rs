@@ -11,6 +11,7 @@ use super::delay::Delayed;
 use super::groups::Groups;
 use super::hold::Holds;
 use super::link::Link;
+use super::locks::Locks;
 use super::offsets::Offsets;
 use super::records::{Known, NewRecord, now_millis};
 use super::reply::Pushes;
@@ -158,12 +159,13 @@ pub(super) struct Broker {
     /// The place among the members.
     pub(super) at: usize,
     pub(super) groups: Groups,
+    pub(super) locks: Locks,
     pub(super) pushes: Pushes,
 }
 
 impl Broker {
     pub(super) fn new(set: Arc<BrokerSet>, at: usize) -> Broker {
-        Broker { set, at, groups: Groups::default(), pushes: Pushes::default() }
+        Broker { set, at, groups: Groups::default(), locks: Locks::default(), pushes: Pushes::default() }
     }
 
     pub(super) fn member(&self) -> &Member {
@@ -212,6 +214,8 @@ impl Service for Broker {
             RequestCode::GET_TOPIC_CONFIG => self.topic_config(call),
             RequestCode::DELETE_TOPIC_IN_BROKER => self.delete_topic(call),
             RequestCode::CONSUMER_SEND_MSG_BACK => self.send_back(call),
+            RequestCode::LOCK_BATCH_MQ => self.lock_queues(call),
+            RequestCode::UNLOCK_BATCH_MQ => self.unlock_queues(call),
             RequestCode::END_TRANSACTION => self.end_transaction(call),
             _ => call.unsupported(),
         }
@@ -229,6 +233,9 @@ impl Service for Broker {
 
     fn up(&self, up: bool) {
         self.member().registered.store(up, Ordering::SeqCst);
+        if !up {
+            self.locks.clear();
+        }
         if up {
             self.set.clock.wake();
         }

@@ -42,6 +42,7 @@ mod inner_batch;
 mod late;
 mod link;
 mod listen;
+mod locks;
 mod misbehave;
 mod name_server;
 mod offsets;

@@ -260,7 +260,8 @@ impl Broker {
             let remark = format!("subscription group not exist, {group} {FAQ}");
             return refuse(ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST, remark);
         }
-        if fields.reconsume_times <= fields.max_reconsume_times.unwrap_or(MAX_RECONSUME_TIMES) {
+        let again = fields.reconsume_times <= fields.max_reconsume_times.unwrap_or(MAX_RECONSUME_TIMES);
+        if again && !self.locks.has(group) {
             return Ok((topic.clone(), queue_id, false));
         }
         let dead = self.set.topics.create(Topic::new(format!("{DEAD_LETTER_PREFIX}{group}"), 1));

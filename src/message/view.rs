@@ -224,6 +224,17 @@ impl MessageView {
         self.stored.topic = topic;
     }
 
+    /// Gives a message that was read from its group's retry topic the topic it was sent to. `own` turns a wire name into the
+    /// user's.
+    pub(crate) fn restore_topic(&mut self, retry_topic: &str, own: impl FnOnce(&str) -> String) {
+        if &*self.stored.topic != retry_topic {
+            return;
+        }
+        if let Some(topic) = self.property(key::RETRY_TOPIC).map(own) {
+            self.stored.topic = topic.into();
+        }
+    }
+
     pub(crate) fn stored(&self) -> &Stored {
         &self.stored
     }

@@ -26,6 +26,7 @@ mod oneway;
 mod order;
 mod priority;
 mod pull;
+mod push;
 mod query;
 mod recall;
 mod request_reply;

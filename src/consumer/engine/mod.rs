@@ -85,6 +85,11 @@ impl Engine {
         queues.chain(rebalance).min()
     }
 
+    /// How many batches listeners have.
+    pub(crate) fn running(&self) -> usize {
+        self.running
+    }
+
     fn take_in(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
         match event {
             Event::Tick => {}

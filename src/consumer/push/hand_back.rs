@@ -62,9 +62,9 @@ fn send_anew(shared: &Arc<Shared>, message: &MessageView, how: How, done: impl F
     let tries = message.reconsume_times().saturating_add(how.repeats);
     let max = shared.settings.max_reconsume.unwrap_or(MAX_RECONSUME_TIMES);
     let tries = if how.dead { max } else { tries };
-    let topic: Arc<str> = format!("%RETRY%{}", shared.group).into();
+    let topic = shared.retry_topic.clone();
     let queue = MessageQueue::new(topic.clone(), message.queue().shared_broker_name().clone(), 0);
-    let properties = properties(message, tries);
+    let properties = properties(message, &shared.core.wire_name(&message.topic().into()), tries);
     let stored = message.stored();
     let request = SendMessage {
         producer_group: "CLIENT_INNER_PRODUCER".into(),
@@ -94,14 +94,14 @@ fn send_anew(shared: &Arc<Shared>, message: &MessageView, how: How, done: impl F
 }
 
 /// The message's own, and those that make it a retry.
-fn properties(message: &MessageView, tries: i32) -> String {
+fn properties(message: &MessageView, wire_topic: &str, tries: i32) -> String {
     let mut text = String::new();
     let all = message.properties();
     let replaced = [key::RETRY_TOPIC, key::DELAY, key::TRANSACTION_PREPARED, "RECONSUME_TIME", "MAX_RECONSUME_TIMES"];
     for (name, value) in all.iter().filter(|(name, _)| !replaced.contains(name)) {
         write_property(&mut text, name, value);
     }
-    write_property(&mut text, key::RETRY_TOPIC, all.get(key::RETRY_TOPIC).unwrap_or(message.topic()));
+    write_property(&mut text, key::RETRY_TOPIC, all.get(key::RETRY_TOPIC).unwrap_or(wire_topic));
     if all.get("ORIGIN_MESSAGE_ID").is_none() {
         write_property(&mut text, "ORIGIN_MESSAGE_ID", &message.message_id());
     }

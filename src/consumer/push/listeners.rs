@@ -49,13 +49,15 @@ impl Listeners {
         let _ = self.batches.send(batch);
     }
 
-    /// Ends the threads once what is queued is done, and waits for them until `deadline`; says whether all ended.
-    pub(super) fn stop(self, deadline: Instant) -> bool {
+    /// Ends the threads once what is queued is done, and joins those that end until `deadline`; returns the others.
+    pub(super) fn stop(self, deadline: Instant) -> Vec<Thread> {
         let Listeners { batches, work, threads, .. } = self;
         drop(batches);
         drop(work);
         let threads = threads.into_inner().unwrap_or_else(PoisonError::into_inner);
-        threads.into_iter().fold(true, |ended, thread| thread.join_by(deadline) && ended)
+        let (ended, left): (Vec<_>, Vec<_>) = threads.into_iter().partition(|thread| thread.wait_until(deadline));
+        ended.into_iter().for_each(Thread::join);
+        left
     }
 }
 

@@ -129,14 +129,16 @@ fn close(shared: &Shared, done: &Receiver<()>, engine: &Mutex<Option<Thread>>, g
     // Nothing is ever sent: it disconnects when the engine's thread has ended.
     let ended = !matches!(done.recv_deadline(until), Err(crossbeam_channel::RecvTimeoutError::Timeout));
     let engine = engine.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(engine) = engine.filter(|_| ended) {
-        engine.join();
+    match engine {
+        Some(engine) if ended => engine.join(),
+        // A listener closes its own consumer, or one hangs: the client joins the thread when it closes.
+        left => shared.core.inherit(left.into_iter().collect()),
     }
     shared.puller.close(Deadline::after(Duration::ZERO));
     if let Some(membership) = shared.membership() {
         membership.leave(Deadline::after(if waits { UNREGISTER_TIMEOUT } else { Duration::ZERO }));
     }
-    CloseReport { complete: ended, ..CloseReport::default() }
+    shared.report()
 }
 
 impl Drop for PushConsumer {

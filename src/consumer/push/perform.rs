@@ -122,17 +122,17 @@ fn pull(shared: &Arc<Shared>, spell: Spell, offset: i64, ticket: u64) {
         hold: Some(settings.hold),
         deadline: Deadline::after(settings.hold + HOLD_MARGIN),
     };
-    let events = shared.events.clone();
+    let (events, then) = (shared.events.clone(), shared.clone());
     let told = spell.clone();
     let callback = Box::new(move |result: Result<PullResult>| {
-        let _ = events.send(Event::Pulled { spell: told, ticket, pulled: pulled(result, offset) });
+        let _ = events.send(Event::Pulled { spell: told, ticket, pulled: pulled(result, offset, &then) });
     });
     if let Err(error) = shared.puller.fetch_async(pull, callback) {
         let _ = shared.events.send(Event::Pulled { spell, ticket, pulled: Pulled::Failed(error) });
     }
 }
 
-fn pulled(result: Result<PullResult>, asked: i64) -> Pulled {
+fn pulled(result: Result<PullResult>, asked: i64, shared: &Shared) -> Pulled {
     match result {
         Ok(result) => {
             let (next, max, from_master) = (result.next_offset(), result.max_offset(), result.is_from_master());
@@ -140,7 +140,11 @@ fn pulled(result: Result<PullResult>, asked: i64) -> Pulled {
                 PullStatus::NoNewMessage => Pulled::Nothing { next },
                 PullStatus::OffsetIllegal => Pulled::Illegal(Illegal { asked, next, max, from_master }),
                 PullStatus::Found | PullStatus::NoMatchedMessage => {
-                    Pulled::Found { messages: result.into_messages(), next }
+                    let mut messages = result.into_messages();
+                    for message in &mut messages {
+                        message.restore_topic(&shared.retry_topic, |name| shared.core.own_name(name).into_owned());
+                    }
+                    Pulled::Found { messages, next }
                 }
             }
         }
@@ -169,33 +173,34 @@ fn commit(shared: &Arc<Shared>, spell: Spell, offset: i64) {
 fn lock_body(shared: &Shared, queues: impl Iterator<Item = QueueBody>) -> Vec<u8> {
     json::encode(&LockBody {
         client_id: shared.core.client_id().clone(),
-        consumer_group: shared.group.clone(),
+        // In a body; the names in fields get their namespace by themselves.
+        consumer_group: shared.core.wire_name(&shared.group),
         mq_set: queues.collect(),
         only_this_broker: false,
     })
 }
 
-fn named(queue: &MessageQueue) -> QueueBody {
-    let (broker_name, topic) = (queue.shared_broker_name().clone(), queue.shared_topic().clone());
+fn named(shared: &Shared, queue: &MessageQueue) -> QueueBody {
+    let (broker_name, topic) = (queue.shared_broker_name().clone(), shared.core.wire_name(queue.shared_topic()));
     QueueBody { broker_name, queue_id: queue.queue_id(), topic }
 }
 
 /// Asks one broker for the locks of some of its queues.
 fn lock(shared: &Arc<Shared>, spells: Vec<Spell>) {
     let Some(first) = spells.first().map(|spell| spell.queue.clone()) else { return };
-    let body = lock_body(shared, spells.iter().map(|spell| named(&spell.queue)));
-    let events = shared.events.clone();
+    let body = lock_body(shared, spells.iter().map(|spell| named(shared, &spell.queue)));
+    let (events, then) = (shared.events.clone(), shared.clone());
     shared.core.ask_master_async(&first, LockBatch, body, Deadline::after(LOCK_TIMEOUT), move |answer| {
         let locked = answer.and_then(|answer| json::decode::<LockedBody>("list of locks", answer.frame.body()));
         for spell in spells {
-            let given = locked.as_ref().ok().map(|body| body.locked.contains(&named(&spell.queue)));
+            let given = locked.as_ref().ok().map(|body| body.locked.contains(&named(&then, &spell.queue)));
             let _ = events.send(Event::Locked { spell, given });
         }
     });
 }
 
 fn unlock(shared: &Arc<Shared>, queue: &MessageQueue) {
-    let body = lock_body(shared, std::iter::once(named(queue)));
+    let body = lock_body(shared, std::iter::once(named(shared, queue)));
     let unlocked = queue.clone();
     shared.core.ask_master_async(queue, UnlockBatch, body, Deadline::after(LOCK_TIMEOUT), move |answer| {
         if let Err(error) = answer {

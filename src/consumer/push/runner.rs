@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::listeners::Listeners;
 use super::perform;
 use super::shared::Shared;
-use crate::client::Route;
+use crate::client::{CloseReport, Route};
 use crate::consumer::engine::{Action, Engine, Event, Order};
 use crate::remoting::{Deadline, ServerRequest};
 
@@ -27,21 +27,27 @@ pub(super) struct Runner {
     /// What was looked at last, and when.
     pub(super) looked: Option<(Instant, u64)>,
     pub(super) routes: Vec<(Arc<str>, Option<Arc<Route>>)>,
-    /// Told when all queues are given up; dropped when the thread ends.
+    /// Dropped when the thread ends.
     pub(super) done: Sender<()>,
 }
+
+/// How long idle listeners may take to end.
+const IDLE: Duration = Duration::from_secs(1);
 
 impl Runner {
     pub(super) fn run(mut self) {
         let mut actions = Vec::new();
+        let mut report = None;
         while let Some(event) = self.next() {
             let now = Instant::now();
             if let Some(topics) = self.look_at_routes(now) {
                 self.engine.handle(topics, now, &mut actions);
             }
+            count(&mut report, &event);
             self.engine.handle(event, now, &mut actions);
             // Events that are there already are taken together, so that their actions leave together.
             for event in self.events.try_iter().take(256) {
+                count(&mut report, &event);
                 self.engine.handle(event, now, &mut actions);
             }
             let closed = actions.iter().any(|action| matches!(action, Action::Closed));
@@ -50,9 +56,14 @@ impl Runner {
                 break;
             }
         }
-        let Runner { listeners, done, .. } = self;
-        // Nobody waits for them: whoever closes has given them their time before.
-        listeners.stop(Instant::now());
+        let Runner { shared, engine, listeners, done, .. } = self;
+        let left = listeners.stop(Instant::now() + IDLE);
+        let mut report = report.unwrap_or_default();
+        report.complete = left.is_empty();
+        report.abandoned = engine.running();
+        shared.ended(report);
+        // Whoever closes has given them their time before; the client joins them when it closes.
+        shared.core.inherit(left);
         drop(done);
     }
 
@@ -108,5 +119,15 @@ impl Runner {
         Some(Event::Topics(
             self.routes.iter().map(|(topic, route)| (topic.clone(), route.as_ref().map(queues))).collect(),
         ))
+    }
+}
+
+/// Counts what happens once closing has begun.
+fn count(report: &mut Option<CloseReport>, event: &Event) {
+    match (event, &mut *report) {
+        (Event::Close { .. }, None) => *report = Some(CloseReport::default()),
+        (Event::Consumed { .. }, Some(report)) => report.finished += 1,
+        (Event::Committed { done: true, .. }, Some(report)) => report.persisted += 1,
+        _ => {}
     }
 }

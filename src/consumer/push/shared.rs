@@ -8,7 +8,7 @@ use crossbeam_channel::Sender;
 
 use super::start::ConsumeFromWhere;
 use super::subscriptions::Subscriptions;
-use crate::client::{Core, Membership, to_millis};
+use crate::client::{CloseReport, Core, Membership, to_millis};
 use crate::consumer::engine::{Event, MessageModel};
 use crate::consumer::pull;
 use crate::error::{Error, Outcome, Result};
@@ -28,6 +28,7 @@ pub(super) struct Settings {
 pub(super) struct Shared {
     pub(super) core: Arc<Core>,
     pub(super) group: Arc<str>,
+    pub(super) retry_topic: Arc<str>,
     pub(super) settings: Settings,
     pub(super) puller: Arc<pull::Shared>,
     pub(super) events: Sender<Event>,
@@ -36,6 +37,8 @@ pub(super) struct Shared {
     version: AtomicI64,
     membership: OnceLock<Membership>,
     closed: AtomicBool,
+    /// How closing went, once it has ended.
+    report: OnceLock<CloseReport>,
     /// How often the subscriptions changed, for the engine's thread to see.
     pub(super) changes: AtomicU64,
 }
@@ -51,6 +54,7 @@ impl Shared {
     ) -> Shared {
         Shared {
             core,
+            retry_topic: format!("%RETRY%{group}").into(),
             group,
             settings,
             puller,
@@ -59,6 +63,7 @@ impl Shared {
             version: AtomicI64::new(0),
             membership: OnceLock::new(),
             closed: AtomicBool::new(false),
+            report: OnceLock::new(),
             changes: AtomicU64::new(1),
         }
     }
@@ -81,6 +86,16 @@ impl Shared {
     /// Returns whether this was the first to close it.
     pub(super) fn close(&self) -> bool {
         !self.closed.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn ended(&self, report: CloseReport) {
+        // The engine's thread ends once.
+        let _ = self.report.set(report);
+    }
+
+    /// How closing went; not complete while it goes on.
+    pub(super) fn report(&self) -> CloseReport {
+        self.report.get().cloned().unwrap_or_default()
     }
 
     pub(super) fn with_subscriptions<T>(&self, look: impl FnOnce(&mut Subscriptions) -> T) -> T {
