@@ -268,9 +268,10 @@ pub use client::{
     PreparedTopic, QueryResult, SendContext, SendHook, SendMode, SendResult, SendStatus, TopicRoute,
 };
 pub use code::{RequestCode, ResponseCode};
+pub use consumer::allocation;
 pub use consumer::{
-    ConsumeFromWhere, ConsumeResult, Filter, MessageModel, PreparedPull, PullConsumer, PullConsumerBuilder, PullResult,
-    PullStatus, PushConsumer, PushConsumerBuilder,
+    ConsumeFromWhere, ConsumeResult, Filter, MessageModel, PreparedPull, ProcessQueue, PullConsumer,
+    PullConsumerBuilder, PullResult, PullStatus, PushConsumer, PushConsumerBuilder, Standing,
 };
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};

@@ -11,4 +11,4 @@ mod tests;
 pub use engine::MessageModel;
 pub use filter::Filter;
 pub use pull::{PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
-pub use push::{ConsumeFromWhere, ConsumeResult, PushConsumer, PushConsumerBuilder};
+pub use push::{ConsumeFromWhere, ConsumeResult, ProcessQueue, PushConsumer, PushConsumerBuilder, Standing};

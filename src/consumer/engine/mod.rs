@@ -23,9 +23,8 @@ pub(crate) use event::{Action, Batch, Event, Pulled, Spell, Start, Verdict, Why}
 pub use options::MessageModel;
 pub(crate) use options::{EngineOptions, Order};
 pub(crate) use process_queue::{Full, Limits};
-pub(crate) use queue::Standing;
+pub(crate) use queue::{Queue, Standing};
 
-use self::queue::Queue;
 use self::rebalance::{Rebalance, change};
 use crate::consumer::allocation::{self, Situation, sort_members};
 use crate::message::MessageQueue;
@@ -327,10 +326,10 @@ impl Engine {
     }
 
     /// Looks at every queue: its state for statistics and for whoever asks why nothing is consumed.
-    pub(crate) fn look(&self, now: Instant, mut at: impl FnMut(&Spell, &queue::Queue, Option<Standing>)) {
+    pub(crate) fn look(&self, now: Instant, mut at: impl FnMut(&Queue, Option<Standing>)) {
         let limits = self.limits();
         for queue in self.queues.values() {
-            at(queue.spell(), queue, queue.standing(&limits, self.suspended, now));
+            at(queue, queue.standing(&limits, self.suspended, now));
         }
     }
 }

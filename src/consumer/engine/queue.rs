@@ -92,8 +92,8 @@ pub(crate) struct Queue {
     illegal: Option<(Illegal, Instant)>,
     commit_at: Instant,
     paused_until: Option<Instant>,
-    pub(super) last_pull: Option<Instant>,
-    pub(super) last_progress: Option<Instant>,
+    pub(crate) last_pull: Option<Instant>,
+    pub(crate) last_progress: Option<Instant>,
 }
 
 impl Queue {
@@ -144,15 +144,15 @@ impl Queue {
         self.paused_until = None;
     }
 
-    pub(super) fn spell(&self) -> &Spell {
+    pub(crate) fn spell(&self) -> &Spell {
         &self.spell
     }
 
-    pub(super) fn cache(&self) -> &ProcessQueue {
+    pub(crate) fn cache(&self) -> &ProcessQueue {
         &self.cache
     }
 
-    pub(super) fn stored(&self) -> Option<i64> {
+    pub(crate) fn stored(&self) -> Option<i64> {
         self.progress.stored()
     }
 
@@ -197,7 +197,7 @@ impl Queue {
             return;
         }
         let Some(since) = self.pulling.take() else { return };
-        self.failing = false;
+        let failed_before = std::mem::replace(&mut self.failing, false);
         match pulled {
             Pulled::Found { messages, next } => {
                 let advanced = next > self.cache.next_offset();
@@ -219,7 +219,10 @@ impl Queue {
                 self.pull_at = now + ERROR_DELAY;
             }
             Pulled::Throttled => self.pull_at = now + THROTTLED_DELAY,
-            Pulled::Failed(_) => {
+            Pulled::Failed(error) => {
+                if !failed_before {
+                    log::warn!("{}: pulling fails, and is tried again every second: {error}", self.spell.queue);
+                }
                 self.failing = true;
                 self.pull_at = now + ERROR_DELAY;
             }

@@ -26,11 +26,10 @@ struct Weather {
     lost_answers: u32,
     failing_listeners: u32,
     crashes: u32,
-    resets: u32,
 }
 
-const FAIR: Weather = Weather { lost_answers: 0, failing_listeners: 30, crashes: 0, resets: 0 };
-const FOUL: Weather = Weather { lost_answers: 50, failing_listeners: 60, crashes: 4, resets: 0 };
+const FAIR: Weather = Weather { lost_answers: 0, failing_listeners: 30, crashes: 0 };
+const FOUL: Weather = Weather { lost_answers: 50, failing_listeners: 60, crashes: 4 };
 
 /// Identifies a message whatever queue it is delivered in: the queue it was first stored in, and its place there.
 type Identity = (i32, i64);
@@ -406,8 +405,8 @@ impl World {
         }
         for (id, member) in self.members.iter().enumerate().filter(|(_, member)| member.alive) {
             text += &format!("member {id}, registered {}, {} running\n", member.registered, member.engine.running);
-            member.engine.look(self.now, |spell, queue, standing| {
-                text += &format!("  {spell:?} {standing:?} {:?}\n", queue.cache().commit_offset());
+            member.engine.look(self.now, |queue, standing| {
+                text += &format!("  {:?} {standing:?} {:?}\n", queue.spell(), queue.cache().commit_offset());
                 text +=
                     &format!("  next {:?}\n", queue.next_at(&member.engine.options, self.now).map(|at| at - self.now));
             });
@@ -433,7 +432,7 @@ fn simulate(seed: u64, order: Order, weather: Weather) -> World {
         let pause = Duration::from_millis(world.random.u64(1..60));
         world.run(world.now + pause);
     }
-    world.weather = Weather { lost_answers: 0, failing_listeners: 0, crashes: 0, resets: 0 };
+    world.weather = Weather { lost_answers: 0, failing_listeners: 0, crashes: 0 };
     for _ in 0..400 {
         if world.missing().is_empty() {
             break;

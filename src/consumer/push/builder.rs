@@ -214,6 +214,7 @@ impl PushConsumerBuilder {
         core.callbacks()?;
         let (events, events_out) = crossbeam_channel::unbounded();
         let (mailbox, requests) = crossbeam_channel::bounded(MAILBOX);
+        let (questions, asked) = crossbeam_channel::unbounded();
         let (done, is_done) = crossbeam_channel::bounded(0);
         let puller = Arc::new(pull::Shared::of_engine(&core, &self.group));
         let listeners = Listeners::new(self.group.clone(), listener, events.clone());
@@ -244,13 +245,14 @@ impl PushConsumerBuilder {
             order,
             events: events_out,
             requests,
+            questions: asked,
             listeners,
             looked: None,
             routes: Vec::new(),
             done,
         };
         let thread = Thread::spawn(format!("mq-engine {}", self.group), move || runner.run())?;
-        Ok(PushConsumer { shared, engine: Mutex::new(Some(thread)), done: is_done, _client: self.client })
+        Ok(PushConsumer { shared, engine: Mutex::new(Some(thread)), questions, done: is_done, _client: self.client })
     }
 
     fn options(&self, order: Order) -> EngineOptions {

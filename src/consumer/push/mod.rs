@@ -4,6 +4,7 @@ mod builder;
 mod hand_back;
 mod listeners;
 mod perform;
+mod queues;
 mod result;
 mod runner;
 mod shared;
@@ -14,9 +15,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 
 pub use builder::PushConsumerBuilder;
+pub use queues::{ProcessQueue, Standing};
 pub use result::ConsumeResult;
 pub use start::ConsumeFromWhere;
 
@@ -40,6 +42,7 @@ const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct PushConsumer {
     shared: Arc<Shared>,
     engine: Mutex<Option<Thread>>,
+    questions: Sender<Sender<Vec<ProcessQueue>>>,
     done: Receiver<()>,
     _client: Client,
 }
@@ -94,6 +97,21 @@ impl PushConsumer {
     /// [`Error::Closed`].
     pub fn resume(&self) -> Result<()> {
         self.tell(Event::Suspended(false))
+    }
+
+    /// Looks at every queue this member has: what is in memory, how far it is, and why it stands still if it does.
+    ///
+    /// Blocks until the consumer's thread has looked, usually for less than a millisecond.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn queues(&self) -> Result<Vec<ProcessQueue>> {
+        self.shared.check_open()?;
+        let closed = || Error::Closed { outcome: crate::error::Outcome::NotSent };
+        let (answer, queues) = crossbeam_channel::bounded(1);
+        self.questions.send(answer).map_err(|_| closed())?;
+        // The thread drops the question when it ends.
+        queues.recv().map_err(|_| closed())
     }
 
     fn tell(&self, event: Event) -> Result<()> {

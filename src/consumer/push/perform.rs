@@ -17,6 +17,7 @@ use crate::protocol::json;
 use crate::protocol::rpc::heartbeat::{ConsumerList, ConsumerListBody};
 use crate::protocol::rpc::lock::{LockBatch, LockBody, LockedBody, QueueBody, UnlockBatch};
 use crate::protocol::rpc::offset::UpdateConsumerOffset;
+use crate::protocol::rpc::reset;
 use crate::remoting::{Deadline, ServerRequest};
 
 /// Java's times for these.
@@ -213,6 +214,19 @@ fn unlock(shared: &Arc<Shared>, queue: &MessageQueue) {
 pub(super) fn served(shared: &Arc<Shared>, request: ServerRequest) -> Event {
     match request.frame.request_code() {
         RequestCode::NOTIFY_CONSUMER_IDS_CHANGED => Event::Disturbed,
+        RequestCode::RESET_CONSUMER_CLIENT_OFFSET => match reset::read(request.frame.body()) {
+            Ok(offsets) => {
+                let own = |queue: QueueBody| {
+                    let topic = shared.core.own_name(&queue.topic).into_owned();
+                    MessageQueue::new(topic, queue.broker_name, queue.queue_id)
+                };
+                Event::Reset(offsets.into_iter().map(|(queue, offset)| (own(queue), offset.max(0))).collect())
+            }
+            Err(error) => {
+                log::warn!("consumer {}: a reset of {} cannot be read: {error}", shared.group, request.addr);
+                Event::Tick
+            }
+        },
         code => {
             log::debug!("consumer {}: request {code} of {} is not served", shared.group, request.addr);
             Event::Tick

@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::listeners::Listeners;
 use super::perform;
+use super::queues::ProcessQueue;
 use super::shared::Shared;
 use crate::client::{CloseReport, Route};
 use crate::consumer::engine::{Action, Engine, Event, Order};
@@ -23,6 +24,8 @@ pub(super) struct Runner {
     pub(super) order: Order,
     pub(super) events: Receiver<Event>,
     pub(super) requests: Receiver<ServerRequest>,
+    /// Where users want to be told what the queues look like.
+    pub(super) questions: Receiver<Sender<Vec<ProcessQueue>>>,
     pub(super) listeners: Listeners,
     /// What was looked at last, and when.
     pub(super) looked: Option<(Instant, u64)>,
@@ -75,8 +78,36 @@ impl Runner {
         crossbeam_channel::select_biased! {
             recv(self.events) -> event => event.ok(),
             recv(self.requests) -> request => Some(request.map_or(Event::Tick, |request| perform::served(&self.shared, request))),
+            recv(self.questions) -> question => {
+                if let Ok(question) = question {
+                    // Who asked may have gone.
+                    let _ = question.send(self.describe(now));
+                }
+                Some(Event::Tick)
+            }
             recv(crossbeam_channel::at(until)) -> _ => Some(Event::Tick),
         }
+    }
+
+    fn describe(&self, now: Instant) -> Vec<ProcessQueue> {
+        let mut all = Vec::new();
+        self.engine.look(now, |queue, standing| {
+            let since = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
+            let cache = queue.cache();
+            all.push(ProcessQueue {
+                queue: queue.spell().queue.clone(),
+                next_offset: cache.next_offset(),
+                commit_offset: cache.commit_offset(),
+                stored_offset: queue.stored(),
+                cached: cache.len(),
+                cached_bytes: cache.bytes(),
+                running: cache.running(),
+                since_pull: since(queue.last_pull),
+                since_progress: since(queue.last_progress),
+                standing: standing.map(Into::into),
+            });
+        });
+        all
     }
 
     /// Looks at the routes of the subscribed topics; says when something about them is new.

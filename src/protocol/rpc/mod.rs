@@ -8,6 +8,7 @@ pub(crate) mod pull;
 pub(crate) mod query;
 pub(crate) mod recall;
 pub(crate) mod reply;
+pub(crate) mod reset;
 pub(crate) mod route;
 pub(crate) mod send;
 pub(crate) mod send_back;
