@@ -212,7 +212,7 @@ fn an_orderly_listener_gets_each_queue_in_order_one_batch_at_a_time() {
     let producer = scene.producer();
     for number in 0..30 {
         let queue = &queues[number % queues.len()];
-        producer.prepare(scene.message(&format!("{number:04}"))).queue(queue).send().unwrap();
+        producer.prepare(scene.message(format!("{number:04}"))).queue(queue).send().unwrap();
     }
     let (inbox, busy, failed) = (Inbox::default(), Arc::new(Mutex::new(BTreeMap::new())), AtomicBool::new(false));
     let (listener, running) = (inbox.clone(), busy.clone());
@@ -256,7 +256,8 @@ fn a_new_group_starts_where_it_is_told_to_and_an_old_one_where_it_was() {
     };
     let (first, all) = start(&unique("first"), ConsumeFromWhere::FirstOffset);
     let (_timed, late) = start(&unique("timed"), ConsumeFromWhere::Timestamp(middle));
-    assert_eq!(all.wait(2).iter().map(body).collect::<Vec<_>>(), ["before", "after"]);
+    all.wait(2);
+    assert_eq!(all.sorted(), ["after", "before"]);
     assert_eq!(late.wait(1).iter().map(body).collect::<Vec<_>>(), ["after"]);
     let group = first.group().to_owned();
     first.close().unwrap();

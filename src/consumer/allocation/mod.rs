@@ -122,7 +122,7 @@ pub(crate) fn allocate(strategy: &dyn Allocation, situation: &Situation<'_>) -> 
 }
 
 /// Orders names as Java orders strings: by their UTF-16 units.
-pub(crate) fn sort_members(members: &mut Vec<Arc<str>>) {
+pub(crate) fn sort_members(members: &mut [Arc<str>]) {
     members.sort_by(|left, right| left.encode_utf16().cmp(right.encode_utf16()));
 }
 

@@ -148,7 +148,7 @@ pub(crate) enum Action {
     /// Give a message to the broker for a later delivery. `dead` makes it a dead letter.
     HandBack {
         spell: Spell,
-        message: MessageView,
+        message: Box<MessageView>,
         delay_level: i32,
         repeats: i32,
         dead: bool,

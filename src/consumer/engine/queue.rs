@@ -1,11 +1,13 @@
 //! One queue from the moment it is assigned to the moment it is given up. Pure: it is told what happened, and says what it
-//! wants done.
+//! wants done (in `steps`).
+
+mod steps;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::correction::{self, Bounds, Correction, Illegal};
-use super::event::{Action, Batch, Pulled, Spell, Start, Verdict, Why};
+use super::event::{Batch, Pulled, Spell, Start, Verdict, Why};
 use super::lock::{Granted, Lock};
 use super::options::{EngineOptions, MessageModel, Order};
 use super::process_queue::{Full, Limits, ProcessQueue};
@@ -18,8 +20,6 @@ const ERROR_DELAY: Duration = Duration::from_secs(1);
 const THROTTLED_DELAY: Duration = Duration::from_millis(20);
 /// A broker that does not hold pulls must not be asked in a tight loop.
 const EMPTY_DELAY: Duration = Duration::from_millis(50);
-/// A pull that was not answered for so long is lost; the queue is pulled anew.
-const PULL_LOST: Duration = Duration::from_secs(120);
 /// When a message that the broker did not take back is offered again.
 const HAND_BACK_DELAY: Duration = Duration::from_secs(5);
 /// How often the last commit of a queue is tried.
@@ -342,171 +342,5 @@ impl Queue {
     /// Whether there is anything to commit.
     fn has_begun(&self) -> bool {
         matches!(self.stage, Stage::Open | Stage::Unlocked | Stage::Moving { .. })
-    }
-
-    /// Says everything that the queue wants done at `now`. `next_epoch` gives the numbers of new spells.
-    pub(super) fn advance(
-        &mut self,
-        options: &EngineOptions,
-        limits: &Limits,
-        next_epoch: &mut u64,
-        suspended: bool,
-        now: Instant,
-        actions: &mut Vec<Action>,
-    ) {
-        self.keep_lock(options, now, actions);
-        self.settle(options, next_epoch, now, actions);
-        if self.stage == Stage::Open {
-            self.give_up_overdue(options, now);
-            self.pull(limits, suspended, now, actions);
-            if now >= self.commit_at {
-                self.commit_at = now + options.persist_interval;
-                self.commit(options, now, actions);
-            }
-        }
-        self.offer(now, actions);
-    }
-
-    fn keep_lock(&mut self, options: &EngineOptions, now: Instant, actions: &mut Vec<Action>) {
-        if options.is_locked() && !self.is_leaving() && self.lock.ask(now) {
-            actions.push(Action::Lock { spell: self.spell.clone() });
-        }
-    }
-
-    /// Moves from stage to stage as far as it goes.
-    fn settle(&mut self, options: &EngineOptions, next_epoch: &mut u64, now: Instant, actions: &mut Vec<Action>) {
-        let ended = self.cache.running() == 0;
-        match self.stage {
-            Stage::Starting { asked: false, retry_at } if now >= retry_at => {
-                self.stage = Stage::Starting { asked: true, retry_at };
-                actions.push(Action::FindStart { spell: self.spell.clone() });
-            }
-            Stage::Moving { to, why } if ended || options.order == Order::Concurrent => {
-                let from = self.cache.commit_offset();
-                *next_epoch += 1;
-                self.renew(*next_epoch, to);
-                self.stage = Stage::Open;
-                self.pull_at = now;
-                actions.push(Action::Moved { queue: self.spell.queue.clone(), from, to, why });
-                self.commit(options, now, actions);
-            }
-            Stage::Unlocked if ended => {
-                *next_epoch += 1;
-                self.renew(*next_epoch, 0);
-                self.begin(options, now, now);
-            }
-            Stage::Revoked { .. } => self.leave(options, now, actions),
-            _ => {}
-        }
-    }
-
-    /// The last steps of a queue that is given up.
-    fn leave(&mut self, options: &EngineOptions, now: Instant, actions: &mut Vec<Action>) {
-        let Stage::Revoked { until, commits, at } = self.stage else { return };
-        let busy = self.cache.running() > 0 || self.returns.values().any(|waiting| waiting.retry_at.is_none());
-        if (busy && until.is_none_or(|until| now < until)) || self.progress.is_waiting() {
-            return;
-        }
-        let may_commit = commits > 0 && (!options.is_locked() || self.lock.is_held(now));
-        let offset = at.unwrap_or_else(|| self.cache.commit_offset());
-        if let Some(offset) = may_commit.then(|| self.progress.send(offset)).flatten() {
-            self.stage = Stage::Revoked { until, commits: commits - 1, at };
-            actions.push(Action::Commit { spell: self.spell.clone(), offset });
-            return;
-        }
-        if options.is_locked() && self.lock.is_held(now) {
-            actions.push(Action::Unlock { queue: self.spell.queue.clone() });
-        }
-        self.stage = Stage::Gone;
-    }
-
-    fn pull(&mut self, limits: &Limits, suspended: bool, now: Instant, actions: &mut Vec<Action>) {
-        if let Some(since) = self.pulling {
-            if now.saturating_duration_since(since) < PULL_LOST {
-                return;
-            }
-            log::warn!("{}: a pull was not answered for {PULL_LOST:?}; pulling anew", self.spell.queue);
-        }
-        if suspended || now < self.pull_at || self.cache.full(limits).is_some() {
-            return;
-        }
-        self.ticket += 1;
-        self.pulling = Some(now);
-        self.last_pull = Some(now);
-        let (offset, ticket) = (self.cache.next_offset(), self.ticket);
-        actions.push(Action::Pull { spell: self.spell.clone(), offset, ticket });
-    }
-
-    fn commit(&mut self, options: &EngineOptions, now: Instant, actions: &mut Vec<Action>) {
-        // Without the lock somebody else may have gone further.
-        if options.is_locked() && !self.lock.is_held(now) {
-            return;
-        }
-        if let Some(offset) = self.progress.send(self.cache.commit_offset()) {
-            actions.push(Action::Commit { spell: self.spell.clone(), offset });
-        }
-    }
-
-    /// What a listener holds for too long goes back to the broker; its later verdict does not count.
-    fn give_up_overdue(&mut self, options: &EngineOptions, now: Instant) {
-        if options.order == Order::Orderly || options.model == MessageModel::Broadcasting {
-            return;
-        }
-        for offset in self.cache.overdue(options.consume_timeout, now) {
-            log::warn!(
-                "{}: a listener has had offset {offset} for too long; it will be delivered again",
-                self.spell.queue
-            );
-            // Java's level for these: 10 s.
-            self.hand_back(offset, 3, options, now);
-        }
-    }
-
-    /// Offers what failed to the broker.
-    fn offer(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let leaving = self.is_leaving();
-        for (offset, waiting) in &mut self.returns {
-            if leaving || waiting.retry_at.is_none_or(|at| now < at) {
-                continue;
-            }
-            let Some(message) = self.cache.message(*offset) else { continue };
-            waiting.retry_at = None;
-            let Return { delay_level, repeats, dead, .. } = *waiting;
-            let (spell, message) = (self.spell.clone(), message.clone());
-            actions.push(Action::HandBack { spell, message, delay_level, repeats, dead });
-        }
-    }
-
-    /// When something happens by itself.
-    pub(super) fn next_at(&self, options: &EngineOptions, now: Instant) -> Option<Instant> {
-        let lock = options.is_locked().then(|| self.lock.next_at(now)).flatten();
-        let stage = match self.stage {
-            Stage::Starting { asked: false, retry_at } => Some(retry_at),
-            Stage::Open => {
-                let pull = self.pulling.map_or(self.pull_at, |since| since + PULL_LOST);
-                // A queue that is full waits for a listener, not for the clock.
-                Some(self.commit_at.min(if pull > now { pull } else { self.commit_at }))
-            }
-            Stage::Revoked { until, .. } => until,
-            _ => None,
-        };
-        let pause = self.paused_until.filter(|until| *until > now);
-        let returns = self.returns.values().filter_map(|waiting| waiting.retry_at).min();
-        [lock, stage, pause, returns].into_iter().flatten().min()
-    }
-
-    /// Why nothing is pulled or consumed, if that is so.
-    pub(super) fn standing(&self, limits: &Limits, suspended: bool, now: Instant) -> Option<Standing> {
-        match self.stage {
-            Stage::Locking | Stage::Unlocked => Some(Standing::WaitsForLock),
-            Stage::Starting { .. } => Some(Standing::WaitsForStart),
-            Stage::Moving { .. } => Some(Standing::Doubtful),
-            Stage::Revoked { .. } | Stage::Gone => Some(Standing::Leaving),
-            Stage::Open if suspended => Some(Standing::Suspended),
-            Stage::Open if self.illegal.is_some() => Some(Standing::Doubtful),
-            Stage::Open if self.paused_until.is_some_and(|until| now < until) => Some(Standing::Paused),
-            Stage::Open if self.failing => Some(Standing::Failing),
-            Stage::Open => self.cache.full(limits).map(Standing::Full),
-        }
     }
 }

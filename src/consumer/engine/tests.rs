@@ -1,1 +1,148 @@
+//! Single decisions of an engine; `simulation` has them all together.
 
+use super::*;
+use crate::consumer::allocation::Averagely;
+use crate::consumer::tests::tagged;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Stage {
+    engine: Engine,
+    now: Instant,
+}
+
+impl Stage {
+    /// An engine whose group has these members, among which it is `me`.
+    fn new(order: Order, members: &[&str]) -> (Stage, Vec<Action>) {
+        let options = EngineOptions {
+            group: "g".into(),
+            client_id: "me".into(),
+            model: MessageModel::Clustering,
+            order,
+            allocation: Arc::new(Averagely),
+            batch: 1,
+            slots: 2,
+            limits: Limits { messages: 100, bytes: 1 << 20, span: None },
+            topic_limits: (None, None),
+            pull_interval: Duration::ZERO,
+            rebalance_interval: 20 * SECOND,
+            persist_interval: 5 * SECOND,
+            consume_timeout: 900 * SECOND,
+            suspend: SECOND,
+            max_reconsume: None,
+            revoke_grace: SECOND,
+            handover: Duration::ZERO,
+        };
+        let now = Instant::now();
+        let mut stage = Stage { engine: Engine::new(options, now), now };
+        let queues = vec![MessageQueue::new("T", "b", 0)];
+        stage.tell(Event::Topics(vec![("T".into(), Some(queues))]));
+        let actions = stage.members(members);
+        (stage, actions)
+    }
+
+    fn tell(&mut self, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.engine.handle(event, self.now, &mut actions);
+        actions
+    }
+
+    fn members(&mut self, members: &[&str]) -> Vec<Action> {
+        let members = members.iter().map(|member| Arc::from(*member)).collect();
+        self.tell(Event::Members { topic: "T".into(), members: Ok(members) })
+    }
+
+    /// Begins at offset 10 and says how the first pull went out.
+    fn open(&mut self, actions: &[Action]) -> (Spell, u64) {
+        let spell = actions.iter().find_map(|action| match action {
+            Action::FindStart { spell } => Some(spell.clone()),
+            _ => None,
+        });
+        let spell = spell.expect("its start is looked for");
+        let actions =
+            self.tell(Event::Started { spell: spell.clone(), start: Ok(Start { offset: 10, stored: Some(10) }) });
+        let [Action::Pull { offset: 10, ticket, .. }] = actions[..] else { panic!("{actions:?}") };
+        (spell, ticket)
+    }
+
+    fn found(&mut self, spell: &Spell, ticket: u64, offsets: std::ops::Range<i64>) -> Vec<Action> {
+        let (next, messages) = (offsets.end, offsets.map(|offset| tagged("", offset)).collect());
+        self.tell(Event::Pulled { spell: spell.clone(), ticket, pulled: Pulled::Found { messages, next } })
+    }
+}
+
+fn consumed(actions: &[Action]) -> Vec<i64> {
+    let offset = |action: &Action| match action {
+        Action::Consume(batch) => Some(batch.messages[0].queue_offset()),
+        _ => None,
+    };
+    actions.iter().filter_map(offset).collect()
+}
+
+#[test]
+fn no_more_batches_are_handed_out_than_listeners_are_free_and_one_pull_is_under_way() {
+    let (mut stage, actions) = Stage::new(Order::Concurrent, &["me"]);
+    let (spell, ticket) = stage.open(&actions);
+    let actions = stage.found(&spell, ticket, 10..14);
+    assert_eq!(consumed(&actions), [10, 11]);
+    assert_eq!(actions.iter().filter(|action| matches!(action, Action::Pull { offset: 14, .. })).count(), 1);
+    let actions = stage.found(&spell, ticket, 10..14);
+    assert!(actions.is_empty(), "an answer that comes again: {actions:?}");
+    let verdict = Verdict::Success;
+    assert_eq!(consumed(&stage.tell(Event::Consumed { spell, offsets: vec![11], verdict })), [12]);
+}
+
+#[test]
+fn a_queue_that_goes_to_another_member_is_committed_once_its_listeners_have_ended() {
+    let (mut stage, actions) = Stage::new(Order::Concurrent, &["me"]);
+    let (spell, ticket) = stage.open(&actions);
+    stage.found(&spell, ticket, 10..13);
+    let actions = stage.members(&["before", "me"]);
+    assert!(!actions.iter().any(|action| matches!(action, Action::Commit { .. })), "{actions:?}");
+    let ended = |offset| Event::Consumed { spell: spell.clone(), offsets: vec![offset], verdict: Verdict::Success };
+    assert!(stage.tell(ended(10)).is_empty(), "the other listener still runs, and nothing new is handed out");
+    let actions = stage.tell(ended(11));
+    let [Action::Commit { offset: 12, .. }] = actions[..] else { panic!("{actions:?}") };
+    assert!(stage.tell(Event::Committed { spell, done: true }).is_empty());
+    assert!(stage.engine.queues.is_empty());
+}
+
+#[test]
+fn a_member_that_brokers_do_not_list_keeps_its_queues_and_tells_them_again() {
+    let (mut stage, actions) = Stage::new(Order::Concurrent, &["me"]);
+    stage.open(&actions);
+    let actions = stage.members(&["other"]);
+    assert!(matches!(actions[..], [Action::Heartbeat]), "{actions:?}");
+    assert_eq!(stage.engine.queues.len(), 1);
+}
+
+#[test]
+fn an_operators_reset_begins_a_new_spell_and_is_committed_at_once() {
+    let (mut stage, actions) = Stage::new(Order::Concurrent, &["me"]);
+    let (spell, ticket) = stage.open(&actions);
+    stage.found(&spell, ticket, 10..12);
+    let actions = stage.tell(Event::Reset(vec![(spell.queue.clone(), 3)]));
+    assert!(actions.iter().any(|action| matches!(action, Action::Moved { from: 10, to: 3, why: Why::Reset, .. })));
+    assert!(actions.iter().any(|action| matches!(action, Action::Commit { offset: 3, .. })), "{actions:?}");
+    assert!(actions.iter().any(|action| matches!(action, Action::Pull { offset: 3, .. })), "{actions:?}");
+    stage.tell(Event::Consumed { spell, offsets: vec![10], verdict: Verdict::Success });
+    stage.engine.look(stage.now, |queue, _| assert_eq!(queue.cache().commit_offset(), 3, "the former spell is over"));
+}
+
+#[test]
+fn an_orderly_queue_is_consumed_under_its_lock_only_and_waits_after_a_failure() {
+    let (mut stage, actions) = Stage::new(Order::Orderly, &["me"]);
+    let [Action::Changed { .. }, Action::Heartbeat, Action::Lock { ref spell }] = actions[..] else {
+        panic!("{actions:?}")
+    };
+    let actions = stage.tell(Event::Locked { spell: spell.clone(), given: Some(true) });
+    let (spell, ticket) = stage.open(&actions);
+    assert_eq!(consumed(&stage.found(&spell, ticket, 10..13)), [10], "one at a time");
+    let failed = Event::Consumed { spell: spell.clone(), offsets: vec![10], verdict: Verdict::Suspend(None) };
+    assert_eq!(consumed(&stage.tell(failed)), [0; 0]);
+    stage.now += SECOND;
+    assert_eq!(consumed(&stage.tell(Event::Tick)), [10], "the same again, after a second");
+    stage.now += 30 * SECOND;
+    let ended = Event::Consumed { spell, offsets: vec![10], verdict: Verdict::Success };
+    assert_eq!(consumed(&stage.tell(ended)), [0; 0], "the lock has expired");
+}

@@ -1,6 +1,7 @@
 //! Push consumption: a listener gets the messages, the crate does everything else.
 
 mod builder;
+mod commits;
 mod hand_back;
 mod listeners;
 mod perform;

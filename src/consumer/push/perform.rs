@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::listeners::Listeners;
 use super::shared::Shared;
-use super::{hand_back, start};
+use super::{commits, hand_back, start};
 use crate::client::Core;
 use crate::code::{RequestCode, ResponseCode};
 use crate::consumer::engine::{Action, Bounds, Event, Illegal, Order, Pulled, Spell};
@@ -16,13 +16,11 @@ use crate::message::MessageQueue;
 use crate::protocol::json;
 use crate::protocol::rpc::heartbeat::{ConsumerList, ConsumerListBody};
 use crate::protocol::rpc::lock::{LockBatch, LockBody, LockedBody, QueueBody, UnlockBatch};
-use crate::protocol::rpc::offset::UpdateConsumerOffset;
 use crate::protocol::rpc::reset;
 use crate::remoting::{Deadline, ServerRequest};
 
-/// Java's times for these.
+/// Java's time for this.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
-const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much longer than the broker may hold it a pull may take.
 const HOLD_MARGIN: Duration = Duration::from_secs(15);
 
@@ -70,11 +68,11 @@ fn one(shared: &Arc<Shared>, order: Order, action: Action) {
         Action::HandBack { spell, message, delay_level, repeats, dead } => {
             let (events, offset) = (shared.events.clone(), message.queue_offset());
             let how = hand_back::How { delay_level, repeats, dead, as_message: order == Order::Orderly };
-            hand_back::submit(shared, message, how, move |done| {
+            hand_back::submit(shared, *message, how, move |done| {
                 let _ = events.send(Event::HandedBack { spell, offset, done });
             });
         }
-        Action::Commit { spell, offset } => commit(shared, spell, offset),
+        Action::Commit { spell, offset } => commits::submit(shared, spell, offset),
         Action::Moved { queue, from, to, why } => {
             log::warn!("consumer {}: {queue} goes on at {to} instead of {from} ({why:?})", shared.group);
         }
@@ -152,23 +150,6 @@ fn pulled(result: Result<PullResult>, asked: i64, shared: &Shared) -> Pulled {
         Err(Error::Rejected { code: ResponseCode::FLOW_CONTROL, .. }) => Pulled::Throttled,
         Err(error) => Pulled::Failed(error),
     }
-}
-
-fn commit(shared: &Arc<Shared>, spell: Spell, offset: i64) {
-    let request = UpdateConsumerOffset {
-        consumer_group: shared.group.clone(),
-        topic: spell.queue.shared_topic().clone(),
-        queue_id: spell.queue.queue_id(),
-        commit_offset: offset,
-        broker_name: Some(spell.queue.shared_broker_name().clone()),
-    };
-    let (events, queue, deadline) = (shared.events.clone(), spell.queue.clone(), Deadline::after(COMMIT_TIMEOUT));
-    shared.core.ask_master_async(&queue, request, Vec::new(), deadline, move |answer| {
-        if let Err(error) = &answer {
-            log::warn!("offset {offset} of {} is not committed: {error}", spell.queue);
-        }
-        let _ = events.send(Event::Committed { spell, done: answer.is_ok() });
-    });
 }
 
 fn lock_body(shared: &Shared, queues: impl Iterator<Item = QueueBody>) -> Vec<u8> {

@@ -18,6 +18,9 @@ use crate::remoting::{Deadline, ServerRequest};
 /// How often routes are looked at, and how soon an unknown one is asked for again.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// A topic and the route that is known of it.
+type Known = (Arc<str>, Option<Arc<Route>>);
+
 pub(super) struct Runner {
     pub(super) shared: Arc<Shared>,
     pub(super) engine: Engine,
@@ -29,7 +32,7 @@ pub(super) struct Runner {
     pub(super) listeners: Listeners,
     /// What was looked at last, and when.
     pub(super) looked: Option<(Instant, u64)>,
-    pub(super) routes: Vec<(Arc<str>, Option<Arc<Route>>)>,
+    pub(super) routes: Vec<Known>,
     /// Dropped when the thread ends.
     pub(super) done: Sender<()>,
 }
@@ -134,13 +137,8 @@ impl Runner {
             (topic, route)
         };
         let routes: Vec<_> = topics.into_iter().map(find).collect();
-        let same = |(old, new): (&(Arc<str>, Option<Arc<Route>>), &(Arc<str>, Option<Arc<Route>>))| {
-            old.0 == new.0
-                && match (&old.1, &new.1) {
-                    (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-                    (None, None) => true,
-                    _ => false,
-                }
+        let same = |(old, new): (&Known, &Known)| {
+            old.0 == new.0 && old.1.as_ref().map(Arc::as_ptr) == new.1.as_ref().map(Arc::as_ptr)
         };
         if routes.len() == self.routes.len() && self.routes.iter().zip(&routes).all(same) {
             return None;

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::Sender;
 
+use super::commits::Commits;
 use super::start::ConsumeFromWhere;
 use super::subscriptions::Subscriptions;
 use crate::client::{CloseReport, Core, Membership, to_millis};
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) puller: Arc<pull::Shared>,
     pub(super) events: Sender<Event>,
+    pub(super) commits: Commits,
     subscriptions: Mutex<Subscriptions>,
     /// Grows with every change; never the same twice, even within a millisecond.
     version: AtomicI64,
@@ -59,6 +61,7 @@ impl Shared {
             settings,
             puller,
             events,
+            commits: Commits::default(),
             subscriptions: Mutex::new(subscriptions),
             version: AtomicI64::new(0),
             membership: OnceLock::new(),
