@@ -1,41 +1,62 @@
-//! A group of two consumers shares the messages of a topic; one listener fails now and then.
+//! A listener that gets the messages of a topic; one of them fails at first and comes again.
 //!
-//! `cargo run --example push`, or against another cluster with `NAMESRV_ADDR` set.
+//! ```text
+//! cargo run --example push
+//! ```
+//!
+//! Uses the name servers in `NAMESRV_ADDR` if that is set, else a cluster in its own memory.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::mpsc;
+use std::time::Duration;
 
-use rocketmq_blocking::{Client, ConsumeFromWhere, ConsumeResult, Message, MessageView, embedded};
+use rocketmq_blocking::embedded::Cluster;
+use rocketmq_blocking::{Client, ConsumeFromWhere, ConsumeResult, Message, MessageView};
 
 fn main() -> rocketmq_blocking::Result<()> {
-    let cluster = embedded::Cluster::builder().brokers(2).topic("OrderTopic", 4).start()?;
-    let name_server = std::env::var("NAMESRV_ADDR").unwrap_or_else(|_| cluster.name_server().to_owned());
-    let client = Client::connect(&name_server)?;
+    let (_cluster, client) = connect()?;
+    let (consumed, orders) = mpsc::channel();
 
-    let consumed = Arc::new(AtomicUsize::new(0));
-    let count = consumed.clone();
     let consumer = client
         .push_consumer("billing")
-        .subscribe("OrderTopic", "*")
+        .subscribe("OrderTopic", "paid || refunded")
         .consume_from_where(ConsumeFromWhere::FirstOffset)
+        .threads(4)
         .start(move |messages: &[MessageView]| {
-            for message in messages {
-                println!("{message}");
+            let message = &messages[0];
+            if message.body() == b"order 3" && message.reconsume_times() == 0 {
+                // The broker delivers it again after a second, the first of its delay levels.
+                return ConsumeResult::RetryAtLevel(1);
             }
-            count.fetch_add(messages.len(), Ordering::SeqCst);
+            // Nobody listens any more when the example has seen enough.
+            let _ = consumed.send(message.to_string());
             ConsumeResult::Success
         })?;
 
     let producer = client.producer("orders").start()?;
     for number in 0..10 {
-        producer.send(Message::new("OrderTopic", format!("order {number}")))?;
+        let tag = if number % 5 == 4 { "cancelled" } else { "paid" };
+        producer.send(Message::builder("OrderTopic", format!("order {number}")).tag(tag))?;
     }
-    let until = Instant::now() + Duration::from_secs(30);
-    while consumed.load(Ordering::SeqCst) < 10 && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(10));
+
+    // Two of the ten are filtered out.
+    for _ in 0..8 {
+        match orders.recv_timeout(Duration::from_secs(30)) {
+            Ok(order) => println!("{order}"),
+            Err(_) => println!("no order came for 30 s"),
+        }
     }
-    consumer.close()?;
-    println!("{} consumed", consumed.load(Ordering::SeqCst));
+    for queue in consumer.queues()? {
+        println!("{} is consumed up to offset {}", queue.queue, queue.commit_offset);
+    }
+    println!("{}", consumer.close_within(Duration::from_secs(5))?);
     client.close()
+}
+
+fn connect() -> rocketmq_blocking::Result<(Option<Cluster>, Client)> {
+    if std::env::var_os("NAMESRV_ADDR").is_some() {
+        return Ok((None, Client::builder().connect()?));
+    }
+    let cluster = Cluster::start()?;
+    let client = Client::connect(cluster.name_server())?;
+    Ok((Some(cluster), client))
 }

@@ -1,7 +1,8 @@
 //! A synchronous, blocking client for Apache RocketMQ, without an async runtime.
 //!
 //! It speaks the remoting protocol (name server 9876, broker 10911) to brokers from 4.x to the newest 5.x. This version
-//! sends in every way there is, and pulls; push consumers, administration and TLS are not there yet.
+//! sends in every way there is, pulls, and hands messages to listeners; the other consumers, administration and TLS are not
+//! there yet.
 //!
 //! ```no_run
 //! use rocketmq_blocking::{Client, Message};
@@ -140,6 +141,31 @@
 //!
 //! let done = producer.send(Message::new("OrderTopic", "hello"), |_half| TransactionResolution::Commit)?;
 //! assert!(done.end_error().is_none());
+//! # Ok::<(), rocketmq_blocking::Error>(())
+//! ```
+//!
+//! # Listening
+//!
+//! A [`PushConsumer`] hands the messages of its topics to a listener, on several threads, and shares the queues with the other
+//! members of its group. The listener says whether they are consumed ([`ConsumeResult`], nothing, or a `Result`): what fails
+//! comes again, later and later, and in the end becomes a dead letter. [`start_orderly`](PushConsumerBuilder::start_orderly)
+//! gives it each queue in order. [`PushConsumer::queues`] says of every queue how far it is, and why if it stands still.
+//!
+//! ```
+//! # use rocketmq_blocking::{Client, Message, embedded::Cluster};
+//! # let cluster = Cluster::start()?;
+//! # let client = Client::connect(cluster.name_server())?;
+//! # client.producer("orders").start()?.send(Message::new("OrderTopic", "hello"))?;
+//! use rocketmq_blocking::{ConsumeFromWhere, MessageView};
+//!
+//! let (seen, bodies) = std::sync::mpsc::channel();
+//! let consumer = client
+//!     .push_consumer("billing")
+//!     .subscribe("OrderTopic", "*")
+//!     .consume_from_where(ConsumeFromWhere::FirstOffset)
+//!     .start(move |messages: &[MessageView]| seen.send(messages[0].body_text().map(str::to_owned)))?;
+//! assert_eq!(bodies.recv().unwrap().as_deref(), Some("hello"));
+//! consumer.close()?;
 //! # Ok::<(), rocketmq_blocking::Error>(())
 //! ```
 //!
