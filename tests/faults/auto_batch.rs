@@ -164,15 +164,18 @@ pub(crate) fn a_refusal_that_concerns_all_is_everybodys() {
     let client = rig.client();
     let producer = batching(&client, millis(3000), AutoBatch::default());
     warm(&producer, &rig);
+    let warm_up = producer.stats().stored.ok;
     rig.brokers[0].fault(Fault::Refuse(16, "no permission"), Some(BATCH), usize::MAX);
     let pending = gathered(&rig, &producer, 12);
-    eventually("all others have ended", || producer.stats().rejected == 12);
+    // One that is left over when the others have gone travels alone, and is taken.
+    let ended = || producer.stats().rejected + producer.stats().stored.ok - warm_up;
+    eventually("all others have ended", || ended() == 12);
     rig.brokers[0].release();
     let ends: Vec<_> = pending.into_iter().map(|pending| pending.wait().map_err(Error::from)).collect();
     assert!(ends[..FEW].iter().all(Result::is_ok));
-    for end in &ends[FEW..] {
-        assert_eq!(end.as_ref().unwrap_err().outcome(), Outcome::Rejected);
-    }
+    let refused: Vec<_> = ends[FEW..].iter().filter_map(|end| end.as_ref().err()).collect();
+    assert!(refused.len() >= FEW, "{ends:?}");
+    assert!(refused.iter().all(|error| error.outcome() == Outcome::Rejected), "{refused:?}");
 }
 
 pub(crate) fn one_message_too_large_for_the_broker_fails_alone() {

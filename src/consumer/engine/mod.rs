@@ -103,37 +103,35 @@ impl Engine {
             },
             Event::Started { spell, start } => {
                 let start = start.inspect_err(|error| log::warn!("{}: no offset to start from: {error}", spell.queue));
-                let options = self.options.clone();
-                if let Some(queue) = self.of(&spell) {
-                    queue.started(start.ok(), &options, now);
+                if let Some(queue) = of(&mut self.queues, &spell) {
+                    queue.started(start.ok(), &self.options, now);
                 }
             }
             Event::Locked { spell, given } => {
-                if let Some(queue) = self.of(&spell) {
+                if let Some(queue) = of(&mut self.queues, &spell) {
                     queue.locked(given, now);
                 }
             }
             Event::Pulled { spell, ticket, pulled } => self.pulled(&spell, ticket, pulled, now, actions),
             Event::Bounds { spell, bounds } => {
                 self.asked_bounds.remove(&spell);
-                if let Some(queue) = self.of(&spell) {
+                if let Some(queue) = of(&mut self.queues, &spell) {
                     queue.correct(bounds, true, now);
                 }
             }
             Event::Consumed { spell, offsets, verdict } => {
                 self.running = self.running.saturating_sub(1);
-                let options = self.options.clone();
-                if let Some(queue) = self.of(&spell) {
-                    queue.consumed(&offsets, verdict, &options, now);
+                if let Some(queue) = of(&mut self.queues, &spell) {
+                    queue.consumed(&offsets, verdict, &self.options, now);
                 }
             }
             Event::HandedBack { spell, offset, done } => {
-                if let Some(queue) = self.of(&spell) {
+                if let Some(queue) = of(&mut self.queues, &spell) {
                     queue.handed_back(offset, done, now);
                 }
             }
             Event::Committed { spell, done } => {
-                if let Some(queue) = self.of(&spell) {
+                if let Some(queue) = of(&mut self.queues, &spell) {
                     queue.committed(done);
                 }
             }
@@ -155,17 +153,11 @@ impl Engine {
         }
     }
 
-    /// The queue of a spell, unless that is over.
-    fn of(&mut self, spell: &Spell) -> Option<&mut Queue> {
-        self.queues.get_mut(&spell.queue).filter(|queue| queue.spell().epoch == spell.epoch)
-    }
-
     fn pulled(&mut self, spell: &Spell, ticket: u64, pulled: Pulled, now: Instant, actions: &mut Vec<Action>) {
-        let options = self.options.clone();
         let illegal = matches!(pulled, Pulled::Illegal(_));
         let asked = self.asked_bounds.contains(spell);
-        let Some(queue) = self.of(spell) else { return };
-        queue.pulled(ticket, pulled, &options, now);
+        let Some(queue) = of(&mut self.queues, spell) else { return };
+        queue.pulled(ticket, pulled, &self.options, now);
         if illegal && queue.correct(None, asked, now) {
             self.asked_bounds.insert(spell.clone());
             actions.push(Action::FindBounds { spell: spell.clone() });
@@ -332,4 +324,9 @@ impl Engine {
             at(queue, queue.standing(&limits, self.suspended, now));
         }
     }
+}
+
+/// The queue of a spell, unless that is over.
+fn of<'a>(queues: &'a mut BTreeMap<MessageQueue, Queue>, spell: &Spell) -> Option<&'a mut Queue> {
+    queues.get_mut(&spell.queue).filter(|queue| queue.spell().epoch == spell.epoch)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::shared::Shared;
 use crate::client::to_millis;
 use crate::error::Result;
-use crate::message::{MessageQueue, MessageView, key, write_property};
+use crate::message::{MessageQueue, MessageView, key, sys_flag, write_property};
 use crate::protocol::request::Answer;
 use crate::protocol::rpc::send::SendMessage;
 use crate::protocol::rpc::send_back::SendBack;
@@ -73,7 +73,8 @@ fn send_anew(shared: &Arc<Shared>, message: &MessageView, how: How, done: impl F
         default_topic_queues: 4,
         // The broker picks one.
         queue_id: -1,
-        sys_flag: stored.sys_flag & 0x701,
+        // The body goes as it is, compressed or not.
+        sys_flag: stored.sys_flag & (sys_flag::COMPRESSED | sys_flag::COMPRESSION_MASK),
         born_timestamp: to_millis(SystemTime::now()),
         flag: message.flag(),
         properties: Some(properties),
