@@ -288,13 +288,20 @@ fn a_single_send_can_ask_for_it() {
     let scene = Scene::with_queues(1);
     let producer = scene.producer();
     let submit = |number| producer.prepare(full(&scene, number)).auto_batch(true).submit().unwrap();
-    let pending: Vec<_> = (0..200).map(submit).collect();
-    pending.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
-    let sent: Vec<_> = (200..250).map(|number| producer.prepare(full(&scene, number)).submit().unwrap()).collect();
+    // Messages travel together when they come faster than answers, which a busy machine may need several tries for.
+    let mut count = 0;
+    eventually(PATIENCE, || {
+        let pending: Vec<_> = (count..count + 200).map(submit).collect();
+        pending.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
+        count += 200;
+        if producer.stats().batching.batches > 0 { Ok(()) } else { Err("all went alone") }
+    });
+    let together = producer.stats().batching;
+    let plain = |number| producer.prepare(full(&scene, number)).submit().unwrap();
+    let sent: Vec<_> = (count..count + 50).map(plain).collect();
     sent.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
-    let batching = producer.stats().batching;
-    assert!(batching.batches > 0 && batching.messages <= 200, "{batching:?}");
-    assert_eq!(scene.arrived(250).len(), 250);
+    assert_eq!(producer.stats().batching, together, "the others go alone");
+    assert_eq!(scene.arrived(count + 50).len(), count + 50);
 }
 
 #[test]
