@@ -99,17 +99,7 @@ impl Core {
         queue: &MessageQueue,
         deadline: Deadline,
     ) -> Result<Option<i64>> {
-        let (topic, queue_id, broker_name) = fields(queue);
-        let zero_if_not_found = Some(false);
-        let request = ConsumerOffset { consumer_group: group.clone(), topic, queue_id, zero_if_not_found, broker_name };
-        let answer = self.ask_master(queue, &request, deadline)?;
-        if answer.code() == ResponseCode::QUERY_NOT_FOUND {
-            return Ok(None);
-        }
-        match answer.header()?.offset {
-            Some(offset) if offset >= 0 => Ok(Some(offset)),
-            other => Err(Error::malformed(format!("the committed offset of {queue} is {other:?}"))),
-        }
+        committed_of(&self.ask_master(queue, &committed_request(group, queue), deadline)?, queue)
     }
 
     /// Commits an offset and waits for the broker's word.
@@ -212,7 +202,24 @@ fn fields(queue: &MessageQueue) -> (Arc<str>, i32, Option<Arc<str>>) {
     (queue.shared_topic().clone(), queue.queue_id(), Some(queue.shared_broker_name().clone()))
 }
 
-fn update(group: &Arc<str>, queue: &MessageQueue, offset: i64) -> UpdateConsumerOffset {
+/// Asks for the offset of a group; brokers from 5.0 on tell "none" from 0.
+pub(crate) fn committed_request(group: &Arc<str>, queue: &MessageQueue) -> ConsumerOffset {
+    let (topic, queue_id, broker_name) = fields(queue);
+    ConsumerOffset { consumer_group: group.clone(), topic, queue_id, zero_if_not_found: Some(false), broker_name }
+}
+
+/// Reads the answer: `None` only when the broker says that there is none.
+pub(crate) fn committed_of(answer: &Answer<ConsumerOffset>, queue: &MessageQueue) -> Result<Option<i64>> {
+    if answer.code() == ResponseCode::QUERY_NOT_FOUND {
+        return Ok(None);
+    }
+    match answer.header()?.offset {
+        Some(offset) if offset >= 0 => Ok(Some(offset)),
+        other => Err(Error::malformed(format!("the committed offset of {queue} is {other:?}"))),
+    }
+}
+
+pub(crate) fn update(group: &Arc<str>, queue: &MessageQueue, offset: i64) -> UpdateConsumerOffset {
     let (topic, queue_id, broker_name) = fields(queue);
     UpdateConsumerOffset { consumer_group: group.clone(), topic, queue_id, commit_offset: offset, broker_name }
 }

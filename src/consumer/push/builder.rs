@@ -1,6 +1,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::inputs::Inputs;
 use super::listeners::{Listener, Listeners};
 use super::result::ConsumeResult;
 use super::runner::Runner;
@@ -243,9 +244,7 @@ impl PushConsumerBuilder {
             shared: shared.clone(),
             engine,
             order,
-            events: events_out,
-            requests,
-            questions: asked,
+            inputs: Inputs { events: events_out, requests, questions: asked },
             listeners,
             looked: None,
             routes: Vec::new(),

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::shared::Shared;
+use crate::client::commit_request;
 use crate::consumer::engine::{Event, Spell};
-use crate::protocol::rpc::offset::UpdateConsumerOffset;
 use crate::remoting::Deadline;
 
 /// Java's time for this.
@@ -64,13 +64,7 @@ pub(super) fn submit(shared: &Arc<Shared>, spell: Spell, offset: i64) {
 }
 
 fn send(shared: &Arc<Shared>, place: Place, spell: Spell, offset: i64) {
-    let request = UpdateConsumerOffset {
-        consumer_group: shared.group.clone(),
-        topic: spell.queue.shared_topic().clone(),
-        queue_id: spell.queue.queue_id(),
-        commit_offset: offset,
-        broker_name: Some(spell.queue.shared_broker_name().clone()),
-    };
+    let request = commit_request(&shared.group, &spell.queue, offset);
     let (then, queue) = (shared.clone(), spell.queue.clone());
     shared.core.ask_master_async(&queue, request, Vec::new(), Deadline::after(TIMEOUT), move |answer| {
         if let Err(error) = &answer {

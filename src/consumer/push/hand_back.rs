@@ -57,7 +57,8 @@ pub(super) fn submit(shared: &Arc<Shared>, message: MessageView, how: How, done:
     });
 }
 
-/// Sends a copy to the retry topic (Java: as group `CLIENT_INNER_PRODUCER`).
+/// Sends a copy to the retry topic (Java: as group `CLIENT_INNER_PRODUCER`). Sent again over a new connection it may be there
+/// twice, as any message whose outcome is unknown; to lose it would be worse.
 fn send_anew(shared: &Arc<Shared>, message: &MessageView, how: How, done: impl FnOnce(bool) + Send + 'static) {
     let tries = message.reconsume_times().saturating_add(how.repeats);
     let max = shared.settings.max_reconsume.unwrap_or(MAX_RECONSUME_TIMES);

@@ -3,6 +3,7 @@
 mod builder;
 mod commits;
 mod hand_back;
+mod inputs;
 mod listeners;
 mod perform;
 mod queues;
@@ -43,7 +44,7 @@ const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct PushConsumer {
     shared: Arc<Shared>,
     engine: Mutex<Option<Thread>>,
-    questions: Sender<Sender<Vec<ProcessQueue>>>,
+    questions: Sender<inputs::Question>,
     done: Receiver<()>,
     _client: Client,
 }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Sender;
 
+use super::inputs::{Input, Inputs};
 use super::listeners::Listeners;
 use super::perform;
 use super::queues::ProcessQueue;
 use super::shared::Shared;
 use crate::client::{CloseReport, Route};
 use crate::consumer::engine::{Action, Engine, Event, Order};
-use crate::remoting::{Deadline, ServerRequest};
+use crate::remoting::Deadline;
 
 /// How often routes are looked at, and how soon an unknown one is asked for again.
 const LOOK: Duration = Duration::from_millis(500);
@@ -25,10 +26,7 @@ pub(super) struct Runner {
     pub(super) shared: Arc<Shared>,
     pub(super) engine: Engine,
     pub(super) order: Order,
-    pub(super) events: Receiver<Event>,
-    pub(super) requests: Receiver<ServerRequest>,
-    /// Where users want to be told what the queues look like.
-    pub(super) questions: Receiver<Sender<Vec<ProcessQueue>>>,
+    pub(super) inputs: Inputs,
     pub(super) listeners: Listeners,
     /// What was looked at last, and when.
     pub(super) looked: Option<(Instant, u64)>,
@@ -44,7 +42,8 @@ impl Runner {
     pub(super) fn run(mut self) {
         let mut actions = Vec::new();
         let mut report = None;
-        while let Some(event) = self.next() {
+        loop {
+            let event = self.next();
             let now = Instant::now();
             if let Some(topics) = self.look_at_routes(now) {
                 self.engine.handle(topics, now, &mut actions);
@@ -52,7 +51,7 @@ impl Runner {
             count(&mut report, &event);
             self.engine.handle(event, now, &mut actions);
             // Events that are there already are taken together, so that their actions leave together.
-            for event in self.events.try_iter().take(256) {
+            for event in self.inputs.events.try_iter().take(256) {
                 count(&mut report, &event);
                 self.engine.handle(event, now, &mut actions);
             }
@@ -73,22 +72,20 @@ impl Runner {
         drop(done);
     }
 
-    /// Waits for what happens next; `None` when nothing ever will.
-    fn next(&self) -> Option<Event> {
+    /// Waits for what happens next.
+    fn next(&mut self) -> Event {
         let now = Instant::now();
         let look_at = self.looked.map_or(now, |(at, _)| at + LOOK);
         let until = self.engine.next_at(now).map_or(look_at, |at| at.min(look_at));
-        crossbeam_channel::select_biased! {
-            recv(self.events) -> event => event.ok(),
-            recv(self.requests) -> request => Some(request.map_or(Event::Tick, |request| perform::served(&self.shared, request))),
-            recv(self.questions) -> question => {
-                if let Ok(question) = question {
-                    // Who asked may have gone.
-                    let _ = question.send(self.describe(now));
-                }
-                Some(Event::Tick)
+        match self.inputs.next(until) {
+            Input::Event(event) => event,
+            Input::Request(request) => perform::served(&self.shared, request),
+            Input::Question(question) => {
+                // Who asked may have gone.
+                let _ = question.send(self.describe(now));
+                Event::Tick
             }
-            recv(crossbeam_channel::at(until)) -> _ => Some(Event::Tick),
+            Input::Time => Event::Tick,
         }
     }
 

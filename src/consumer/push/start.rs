@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::client::{Core, to_millis};
-use crate::code::ResponseCode;
+use crate::client::{Core, committed_of, committed_request, to_millis};
 use crate::consumer::engine::Start;
 use crate::error::{Error, Result};
 use crate::message::MessageQueue;
-use crate::protocol::rpc::offset::{ConsumerOffset, MaxOffset, MinOffset, SearchOffset};
+use crate::protocol::rpc::offset::{MaxOffset, MinOffset, SearchOffset};
 use crate::remoting::Deadline;
 
 /// Where a group begins that is new to a queue. A group that has an offset there goes on at it, whatever this says.
@@ -58,20 +57,10 @@ pub(super) fn find(
     from: ConsumeFromWhere,
     done: impl FnOnce(Result<Start>) + Send + 'static,
 ) {
-    let request = ConsumerOffset {
-        consumer_group: group.clone(),
-        topic: queue.shared_topic().clone(),
-        queue_id: queue.queue_id(),
-        zero_if_not_found: Some(false),
-        broker_name: Some(queue.shared_broker_name().clone()),
-    };
+    let request = committed_request(group, queue);
     let (then, named) = (core.clone(), queue.clone());
     core.ask_master_async(queue, request, Vec::new(), Deadline::after(TIMEOUT), move |answer| {
-        let stored = answer.and_then(|answer| match answer.code() {
-            ResponseCode::QUERY_NOT_FOUND => Ok(None),
-            _ => Ok(answer.header()?.offset),
-        });
-        match stored {
+        match answer.and_then(|answer| committed_of(&answer, &named)) {
             Ok(Some(offset)) => done(Ok(Start { offset, stored: Some(offset) })),
             Ok(None) => find_for_new(&then, &named, from.of_topic(named.topic()), done),
             Err(error) => done(Err(error)),

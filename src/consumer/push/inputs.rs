@@ -1,0 +1,74 @@
+//! Everything that can happen to a consumer, in one place to wait at.
+
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, never};
+
+use super::queues::ProcessQueue;
+use crate::consumer::engine::Event;
+use crate::remoting::ServerRequest;
+
+/// Where users want to be told what the queues look like.
+pub(super) type Question = Sender<Vec<ProcessQueue>>;
+
+pub(super) struct Inputs {
+    pub(super) events: Receiver<Event>,
+    pub(super) requests: Receiver<ServerRequest>,
+    pub(super) questions: Receiver<Question>,
+}
+
+/// What came first.
+pub(super) enum Input {
+    Event(Event),
+    Request(ServerRequest),
+    Question(Question),
+    Time,
+}
+
+impl Inputs {
+    /// Waits for what happens next, until `until`.
+    ///
+    /// A channel whose other side is gone would be ready at once, again and again: the group may have left, and the handle
+    /// may be dropped, while a listener holds up the end. It is not listened to any more.
+    pub(super) fn next(&mut self, until: Instant) -> Input {
+        loop {
+            crossbeam_channel::select_biased! {
+                recv(self.events) -> event => match event {
+                    Ok(event) => return Input::Event(event),
+                    Err(_) => self.events = never(),
+                },
+                recv(self.requests) -> request => match request {
+                    Ok(request) => return Input::Request(request),
+                    Err(_) => self.requests = never(),
+                },
+                recv(self.questions) -> question => match question {
+                    Ok(question) => return Input::Question(question),
+                    Err(_) => self.questions = never(),
+                },
+                recv(crossbeam_channel::at(until)) -> _ => return Input::Time,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_can_send_any_more_does_not_wake() {
+        let (event, events) = crossbeam_channel::unbounded();
+        let (_, requests) = crossbeam_channel::bounded(1);
+        let (_, questions) = crossbeam_channel::bounded(1);
+        let mut inputs = Inputs { events, requests, questions };
+        for _ in 0..3 {
+            let until = Instant::now() + Duration::from_millis(10);
+            assert!(matches!(inputs.next(until), Input::Time));
+            assert!(Instant::now() >= until);
+        }
+        event.send(Event::Tick).unwrap();
+        assert!(matches!(inputs.next(Instant::now() + Duration::from_secs(5)), Input::Event(Event::Tick)));
+    }
+}
