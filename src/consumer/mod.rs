@@ -5,10 +5,12 @@ mod engine;
 mod filter;
 pub(crate) mod pull;
 mod push;
+mod runner;
 #[cfg(test)]
 mod tests;
 
 pub use engine::MessageModel;
 pub use filter::Filter;
 pub use pull::{PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
-pub use push::{ConsumeFromWhere, ConsumeResult, ProcessQueue, PushConsumer, PushConsumerBuilder, Standing};
+pub use push::{ConsumeResult, PushConsumer, PushConsumerBuilder};
+pub use runner::{ConsumeFromWhere, ProcessQueue, Standing};

@@ -1,25 +1,16 @@
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::inputs::Inputs;
+use super::PushConsumer;
 use super::listeners::{Listener, Listeners};
 use super::result::ConsumeResult;
-use super::runner::Runner;
-use super::shared::{Settings, Shared};
-use super::start::ConsumeFromWhere;
-use super::subscriptions::Subscriptions;
-use super::{DEFAULT_GRACE, PushConsumer};
-use crate::client::{Client, CloseReport, GroupKind, Member, names};
+use crate::client::{Client, names};
 use crate::consumer::Filter;
 use crate::consumer::allocation::{Allocation, Averagely};
-use crate::consumer::engine::{Engine, EngineOptions, Limits, MessageModel, Order};
-use crate::consumer::pull;
+use crate::consumer::engine::{EngineOptions, Limits, MessageModel, Order};
+use crate::consumer::runner::{ConsumeFromWhere, Plan, Running, Settings, Sink, Subscriptions};
 use crate::error::{Error, Result};
 use crate::message::MessageView;
-use crate::thread::Thread;
-
-/// Requests of brokers that may wait for the consumer.
-const MAILBOX: usize = 256;
 
 impl Client {
     /// Prepares a push consumer of a group (Java: `DefaultMQPushConsumer`). Nothing happens before
@@ -53,6 +44,7 @@ pub struct PushConsumerBuilder {
 impl PushConsumerBuilder {
     fn new(client: Client, group: Arc<str>) -> PushConsumerBuilder {
         let settings = Settings {
+            consume_type: "CONSUME_PASSIVELY",
             model: MessageModel::Clustering,
             from: ConsumeFromWhere::LastOffset,
             pull_batch: 32,
@@ -209,49 +201,17 @@ impl PushConsumerBuilder {
 
     fn run(mut self, order: Order, listener: Listener) -> Result<PushConsumer> {
         self.check()?;
-        let core = self.client.core().clone();
         self.subscriptions.add(format!("%RETRY%{}", self.group).into(), Filter::all());
-        // Its threads are started now, so that their failing is an error here.
-        core.callbacks()?;
-        let (events, events_out) = crossbeam_channel::unbounded();
-        let (mailbox, requests) = crossbeam_channel::bounded(MAILBOX);
-        let (questions, asked) = crossbeam_channel::unbounded();
-        let (done, is_done) = crossbeam_channel::bounded(0);
-        let puller = Arc::new(pull::Shared::of_engine(&core, &self.group));
-        let listeners = Listeners::new(self.group.clone(), listener, events.clone());
-        listeners.grow(self.threads)?;
         let options = self.options(order);
-        let shared =
-            Arc::new(Shared::new(core.clone(), self.group.clone(), self.settings, puller, events, self.subscriptions));
-        let engine = Engine::new(options, Instant::now());
-        let closing = Arc::downgrade(&shared);
-        let closed = is_done.clone();
-        let member = Member {
-            kind: GroupKind::Consumer,
-            group: self.group.clone(),
-            consumer: Some(shared.body()),
-            mailbox: Some(mailbox),
-            checks: None,
-            close: Box::new(move || {
-                let Some(shared) = closing.upgrade() else { return CloseReport::default() };
-                let deadline = shared.core.close_deadline();
-                let grace = deadline.map_or(DEFAULT_GRACE, |deadline| deadline.left(Instant::now()));
-                super::close(&shared, &closed, &Mutex::new(None), grace)
-            }),
-        };
-        shared.joined(core.groups().join(&core, member)?);
-        let runner = Runner {
-            shared: shared.clone(),
-            engine,
-            order,
-            inputs: Inputs { events: events_out, requests, questions: asked },
-            listeners,
-            looked: None,
-            routes: Vec::new(),
-            done,
-        };
-        let thread = Thread::spawn(format!("mq-engine {}", self.group), move || runner.run())?;
-        Ok(PushConsumer { shared, engine: Mutex::new(Some(thread)), questions, done: is_done, _client: self.client })
+        let PushConsumerBuilder { client, group, settings, subscriptions, threads, .. } = self;
+        let listened = group.clone();
+        let plan = Plan { client, group, settings, options, subscriptions };
+        let running = Running::start(plan, |events| {
+            let listeners = Listeners::new(listened, listener, events);
+            listeners.grow(threads)?;
+            Ok(Box::new(listeners) as Box<dyn Sink>)
+        })?;
+        Ok(PushConsumer { running })
     }
 
     fn options(&self, order: Order) -> EngineOptions {

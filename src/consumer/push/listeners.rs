@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::result::ConsumeResult;
 use crate::consumer::engine::{Batch, Event};
+use crate::consumer::runner::Sink;
 use crate::error::Result;
 use crate::message::MessageView;
 use crate::thread::Thread;
@@ -43,15 +44,16 @@ impl Listeners {
         }
         Ok(())
     }
+}
 
-    pub(super) fn consume(&self, batch: Batch) {
+impl Sink for Listeners {
+    fn consume(&self, batch: Batch) {
         // The threads hold the other end for as long as this lives.
         let _ = self.batches.send(batch);
     }
 
-    /// Ends the threads once what is queued is done, and joins those that end until `deadline`; returns the others.
-    pub(super) fn stop(self, deadline: Instant) -> Vec<Thread> {
-        let Listeners { batches, work, threads, .. } = self;
+    fn stop(self: Box<Self>, deadline: Instant) -> Vec<Thread> {
+        let Listeners { batches, work, threads, .. } = *self;
         drop(batches);
         drop(work);
         let threads = threads.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -1,58 +1,32 @@
 //! Push consumption: a listener gets the messages, the crate does everything else.
 
 mod builder;
-mod commits;
-mod hand_back;
-mod inputs;
 mod listeners;
-mod perform;
-mod queues;
 mod result;
-mod runner;
-mod shared;
-mod start;
-mod subscriptions;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-use crossbeam_channel::{Receiver, Sender};
+use std::sync::Arc;
+use std::time::Duration;
 
 pub use builder::PushConsumerBuilder;
-pub use queues::{ProcessQueue, Standing};
 pub use result::ConsumeResult;
-pub use start::ConsumeFromWhere;
 
-use self::shared::Shared;
 use super::Filter;
 use super::engine::Event;
-use crate::client::{Client, CloseReport, names};
-use crate::error::{Error, Result};
-use crate::remoting::Deadline;
-use crate::thread::{self, Thread};
-
-/// The grace period of `close` and of dropping.
-const DEFAULT_GRACE: Duration = Duration::from_secs(5);
-/// What commits and unlocking may take beyond the grace period.
-const AFTER_GRACE: Duration = Duration::from_secs(3);
-/// How long brokers may take to take note that the group left.
-const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(1);
+use super::runner::{DEFAULT_GRACE, ProcessQueue, Running};
+use crate::client::{CloseReport, names};
+use crate::error::Result;
 
 /// Hands messages to a listener, and shares a group's queues with its other members (Java: `DefaultMQPushConsumer`). Made by
 /// [`Client::push_consumer`].
 pub struct PushConsumer {
-    shared: Arc<Shared>,
-    engine: Mutex<Option<Thread>>,
-    questions: Sender<inputs::Question>,
-    done: Receiver<()>,
-    _client: Client,
+    running: Running,
 }
 
 impl PushConsumer {
     /// Returns the group.
     pub fn group(&self) -> &str {
-        &self.shared.group
+        &self.running.shared.group
     }
 
     /// Subscribes to one more topic, or to a topic with another filter. It does not block; consumption begins with the next
@@ -63,12 +37,12 @@ impl PushConsumer {
     /// # Errors
     /// [`Error::Invalid`] for a topic or filter that cannot be, [`Error::Closed`].
     pub fn subscribe(&self, topic: impl Into<Arc<str>>, filter: impl Into<Filter>) -> Result<()> {
-        self.shared.check_open()?;
+        self.running.shared.check_open()?;
         let (topic, filter) = (topic.into(), filter.into());
         names::check_topic(&topic)?;
         filter.check()?;
-        if self.shared.with_subscriptions(|known| known.add(topic, filter)) {
-            self.shared.changed();
+        if self.running.shared.with_subscriptions(|known| known.add(topic, filter)) {
+            self.running.shared.changed();
         }
         Ok(())
     }
@@ -78,9 +52,9 @@ impl PushConsumer {
     /// # Errors
     /// [`Error::Closed`].
     pub fn unsubscribe(&self, topic: &str) -> Result<()> {
-        self.shared.check_open()?;
-        if self.shared.with_subscriptions(|known| known.remove(topic)) {
-            self.shared.changed();
+        self.running.shared.check_open()?;
+        if self.running.shared.with_subscriptions(|known| known.remove(topic)) {
+            self.running.shared.changed();
         }
         Ok(())
     }
@@ -90,7 +64,7 @@ impl PushConsumer {
     /// # Errors
     /// [`Error::Closed`].
     pub fn suspend(&self) -> Result<()> {
-        self.tell(Event::Suspended(true))
+        self.running.tell(Event::Suspended(true))
     }
 
     /// Goes on after [`suspend`](PushConsumer::suspend).
@@ -98,7 +72,7 @@ impl PushConsumer {
     /// # Errors
     /// [`Error::Closed`].
     pub fn resume(&self) -> Result<()> {
-        self.tell(Event::Suspended(false))
+        self.running.tell(Event::Suspended(false))
     }
 
     /// Looks at every queue this member has: what is in memory, how far it is, and why it stands still if it does.
@@ -108,17 +82,7 @@ impl PushConsumer {
     /// # Errors
     /// [`Error::Closed`].
     pub fn queues(&self) -> Result<Vec<ProcessQueue>> {
-        self.shared.check_open()?;
-        let closed = || Error::Closed { outcome: crate::error::Outcome::NotSent };
-        let (answer, queues) = crossbeam_channel::bounded(1);
-        self.questions.send(answer).map_err(|_| closed())?;
-        // The thread drops the question when it ends.
-        queues.recv().map_err(|_| closed())
-    }
-
-    fn tell(&self, event: Event) -> Result<()> {
-        self.shared.check_open()?;
-        self.shared.events.send(event).map_err(|_| Error::Closed { outcome: crate::error::Outcome::NotSent })
+        self.running.queues()
     }
 
     /// Closes the consumer: no new messages, listeners that run have five seconds, offsets are committed, locks given back,
@@ -135,30 +99,8 @@ impl PushConsumer {
     /// # Errors
     /// None at present; what was left unfinished stands in the report.
     pub fn close_within(&self, grace: Duration) -> Result<CloseReport> {
-        Ok(close(&self.shared, &self.done, &self.engine, grace))
+        Ok(self.running.close(grace))
     }
-}
-
-/// Gives up all queues, then leaves the group. In a listener it waits for nothing.
-fn close(shared: &Shared, done: &Receiver<()>, engine: &Mutex<Option<Thread>>, grace: Duration) -> CloseReport {
-    if shared.close() {
-        let _ = shared.events.send(Event::Close { grace });
-    }
-    let waits = !thread::is_own();
-    let until = Instant::now() + if waits { grace + AFTER_GRACE } else { Duration::ZERO };
-    // Nothing is ever sent: it disconnects when the engine's thread has ended.
-    let ended = !matches!(done.recv_deadline(until), Err(crossbeam_channel::RecvTimeoutError::Timeout));
-    let engine = engine.lock().unwrap_or_else(PoisonError::into_inner).take();
-    match engine {
-        Some(engine) if ended => engine.join(),
-        // A listener closes its own consumer, or one hangs: the client joins the thread when it closes.
-        left => shared.core.inherit(left.into_iter().collect()),
-    }
-    shared.puller.close(Deadline::after(Duration::ZERO));
-    if let Some(membership) = shared.membership() {
-        membership.leave(Deadline::after(if waits { UNREGISTER_TIMEOUT } else { Duration::ZERO }));
-    }
-    shared.report()
 }
 
 impl Drop for PushConsumer {

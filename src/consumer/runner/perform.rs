@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::listeners::Listeners;
 use super::shared::Shared;
-use super::{commits, hand_back, start};
+use super::{Sink, commits, hand_back, start};
 use crate::client::Core;
 use crate::code::{RequestCode, ResponseCode};
 use crate::consumer::engine::{Action, Bounds, Event, Illegal, Order, Pulled, Spell};
@@ -25,14 +24,27 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 const HOLD_MARGIN: Duration = Duration::from_secs(15);
 
 /// Carries out actions that belong together: locks of one broker are asked for in one request.
-pub(super) fn all(shared: &Arc<Shared>, listeners: &Listeners, order: Order, actions: impl Iterator<Item = Action>) {
+pub(in crate::consumer) fn all(
+    shared: &Arc<Shared>,
+    sink: &dyn Sink,
+    order: Order,
+    actions: impl Iterator<Item = Action>,
+) {
     let mut locks: BTreeMap<Arc<str>, Vec<Spell>> = BTreeMap::new();
     let mut heartbeat = false;
     for action in actions {
         match action {
             Action::Lock { spell } => locks.entry(spell.queue.shared_broker_name().clone()).or_default().push(spell),
             Action::Heartbeat => heartbeat = true,
-            Action::Consume(batch) => listeners.consume(batch),
+            Action::Consume(batch) => sink.consume(batch),
+            Action::Moved { queue, from, to, why } => {
+                log::warn!("consumer {}: {queue} goes on at {to} instead of {from} ({why:?})", shared.group);
+                sink.moved(&queue, from, to, why);
+            }
+            Action::Changed { topic, all, mine } => {
+                log::info!("consumer {}: has {} of {} queues of {topic}", shared.group, mine.len(), all.len());
+                sink.changed(&topic, all, mine);
+            }
             other => one(shared, order, other),
         }
     }
@@ -73,13 +85,12 @@ fn one(shared: &Arc<Shared>, order: Order, action: Action) {
             });
         }
         Action::Commit { spell, offset } => commits::submit(shared, spell, offset),
-        Action::Moved { queue, from, to, why } => {
-            log::warn!("consumer {}: {queue} goes on at {to} instead of {from} ({why:?})", shared.group);
-        }
-        Action::Changed { topic, all, mine } => {
-            log::info!("consumer {}: has {} of {} queues of {topic}", shared.group, mine.len(), all.len());
-        }
-        Action::Closed | Action::Lock { .. } | Action::Heartbeat | Action::Consume(_) => {}
+        Action::Closed
+        | Action::Lock { .. }
+        | Action::Heartbeat
+        | Action::Consume(_)
+        | Action::Moved { .. }
+        | Action::Changed { .. } => {}
     }
 }
 
@@ -192,7 +203,7 @@ fn unlock(shared: &Arc<Shared>, queue: &MessageQueue) {
 }
 
 /// Takes a request of a broker.
-pub(super) fn served(shared: &Arc<Shared>, request: ServerRequest) -> Event {
+pub(in crate::consumer) fn served(shared: &Arc<Shared>, request: ServerRequest) -> Event {
     match request.frame.request_code() {
         RequestCode::NOTIFY_CONSUMER_IDS_CHANGED => Event::Disturbed,
         RequestCode::RESET_CONSUMER_CLIENT_OFFSET => match reset::read(request.frame.body()) {

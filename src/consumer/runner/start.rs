@@ -50,7 +50,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Finds out where a queue begins. `done` must only forward. An error is never taken for "no offset": a busy broker would
 /// make the group skip everything there is.
-pub(super) fn find(
+pub(in crate::consumer) fn find(
     core: &Arc<Core>,
     group: &Arc<str>,
     queue: &MessageQueue,
@@ -101,7 +101,11 @@ fn find_for_new(
 }
 
 /// Asks the master of a queue for its smallest and largest offset; `None` when it does not answer both.
-pub(super) fn bounds(core: &Arc<Core>, queue: &MessageQueue, done: impl FnOnce(Option<(i64, i64)>) + Send + 'static) {
+pub(in crate::consumer) fn bounds(
+    core: &Arc<Core>,
+    queue: &MessageQueue,
+    done: impl FnOnce(Option<(i64, i64)>) + Send + 'static,
+) {
     let (topic, queue_id) = (queue.shared_topic().clone(), queue.queue_id());
     let broker_name = Some(queue.shared_broker_name().clone());
     let deadline = Deadline::after(TIMEOUT);

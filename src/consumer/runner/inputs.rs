@@ -9,16 +9,16 @@ use crate::consumer::engine::Event;
 use crate::remoting::ServerRequest;
 
 /// Where users want to be told what the queues look like.
-pub(super) type Question = Sender<Vec<ProcessQueue>>;
+pub(in crate::consumer) type Question = Sender<Vec<ProcessQueue>>;
 
-pub(super) struct Inputs {
-    pub(super) events: Receiver<Event>,
-    pub(super) requests: Receiver<ServerRequest>,
-    pub(super) questions: Receiver<Question>,
+pub(in crate::consumer) struct Inputs {
+    pub(in crate::consumer) events: Receiver<Event>,
+    pub(in crate::consumer) requests: Receiver<ServerRequest>,
+    pub(in crate::consumer) questions: Receiver<Question>,
 }
 
 /// What came first.
-pub(super) enum Input {
+pub(in crate::consumer) enum Input {
     Event(Event),
     Request(ServerRequest),
     Question(Question),
@@ -30,7 +30,7 @@ impl Inputs {
     ///
     /// A channel whose other side is gone would be ready at once, again and again: the group may have left, and the handle
     /// may be dropped, while a listener holds up the end. It is not listened to any more.
-    pub(super) fn next(&mut self, until: Instant) -> Input {
+    pub(in crate::consumer) fn next(&mut self, until: Instant) -> Input {
         loop {
             crossbeam_channel::select_biased! {
                 recv(self.events) -> event => match event {

@@ -9,34 +9,34 @@ use crate::protocol::rpc::heartbeat::SubscriptionBody;
 
 /// The topics of a consumer, each with its filter.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Subscriptions {
+pub(in crate::consumer) struct Subscriptions {
     filters: BTreeMap<Arc<str>, Filter>,
 }
 
 impl Subscriptions {
     /// Returns whether that changed anything.
-    pub(super) fn add(&mut self, topic: Arc<str>, filter: Filter) -> bool {
+    pub(in crate::consumer) fn add(&mut self, topic: Arc<str>, filter: Filter) -> bool {
         self.filters.insert(topic, filter.clone()) != Some(filter)
     }
 
-    pub(super) fn remove(&mut self, topic: &str) -> bool {
+    pub(in crate::consumer) fn remove(&mut self, topic: &str) -> bool {
         self.filters.remove(topic).is_some()
     }
 
-    pub(super) fn filter(&self, topic: &str) -> Option<&Filter> {
+    pub(in crate::consumer) fn filter(&self, topic: &str) -> Option<&Filter> {
         self.filters.get(topic)
     }
 
-    pub(super) fn topics(&self) -> impl Iterator<Item = &Arc<str>> {
+    pub(in crate::consumer) fn topics(&self) -> impl Iterator<Item = &Arc<str>> {
         self.filters.keys()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::consumer) fn is_empty(&self) -> bool {
         self.filters.is_empty()
     }
 
     /// What heartbeats say. Of several versions brokers keep the highest, so it must grow with every change.
-    pub(super) fn bodies(&self, version: i64) -> Vec<SubscriptionBody> {
+    pub(in crate::consumer) fn bodies(&self, version: i64) -> Vec<SubscriptionBody> {
         let body = |(topic, filter): (&Arc<str>, &Filter)| {
             let tags = if filter.is_sql() { Vec::new() } else { tags_of(&filter.to_string()) };
             SubscriptionBody {

@@ -20,7 +20,7 @@ type Place = (Arc<str>, Arc<str>);
 
 /// What waits for the commit before it; a place without an entry has none under way.
 #[derive(Debug, Default)]
-pub(super) struct Commits {
+pub(in crate::consumer) struct Commits {
     waiting: Mutex<HashMap<Place, VecDeque<(Spell, i64)>>>,
 }
 
@@ -56,7 +56,7 @@ impl Commits {
 }
 
 /// Commits an offset, now or when those before it at the same place are answered. It does not wait.
-pub(super) fn submit(shared: &Arc<Shared>, spell: Spell, offset: i64) {
+pub(in crate::consumer) fn submit(shared: &Arc<Shared>, spell: Spell, offset: i64) {
     let place = (spell.queue.shared_broker_name().clone(), spell.queue.shared_topic().clone());
     if shared.commits.enter(&place, &spell, offset) {
         send(shared, place, spell, offset);

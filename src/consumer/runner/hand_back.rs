@@ -21,19 +21,24 @@ const FIRST_LEVEL: i32 = 3;
 
 /// What is to become of the message.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct How {
+pub(in crate::consumer) struct How {
     /// 0 leaves it to the broker.
-    pub(super) delay_level: i32,
+    pub(in crate::consumer) delay_level: i32,
     /// How often it was consumed again here, beyond what the broker counted.
-    pub(super) repeats: i32,
-    pub(super) dead: bool,
+    pub(in crate::consumer) repeats: i32,
+    pub(in crate::consumer) dead: bool,
     /// Sent as a message to the retry topic, for which the broker counts as it is told to.
-    pub(super) as_message: bool,
+    pub(in crate::consumer) as_message: bool,
 }
 
 /// Hands the message over; when the broker that has it does not take it, it is sent anew to the group's retry topic. `done`
 /// gets whether one of them worked; it must only forward.
-pub(super) fn submit(shared: &Arc<Shared>, message: MessageView, how: How, done: impl FnOnce(bool) + Send + 'static) {
+pub(in crate::consumer) fn submit(
+    shared: &Arc<Shared>,
+    message: MessageView,
+    how: How,
+    done: impl FnOnce(bool) + Send + 'static,
+) {
     if how.as_message {
         return send_anew(shared, &message, how, done);
     }

@@ -1,17 +1,30 @@
 //! The thread that drives a consumer: it waits for what happens, asks the engine, and has its wishes carried out. It never
 //! waits for anything else.
 
+mod commits;
+mod hand_back;
+mod inputs;
+mod perform;
+mod queues;
+mod running;
+mod shared;
+mod sink;
+mod start;
+mod subscriptions;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use super::inputs::{Input, Inputs};
-use super::listeners::Listeners;
-use super::perform;
-use super::queues::ProcessQueue;
-use super::shared::Shared;
+use self::inputs::{Input, Inputs};
+pub use self::queues::{ProcessQueue, Standing};
+pub(in crate::consumer) use self::running::{DEFAULT_GRACE, Plan, Running};
+pub(in crate::consumer) use self::shared::{Settings, Shared};
+pub(in crate::consumer) use self::sink::Sink;
+pub use self::start::ConsumeFromWhere;
+pub(in crate::consumer) use self::subscriptions::Subscriptions;
 use crate::client::{CloseReport, Route};
 use crate::consumer::engine::{Action, Engine, Event, Order};
 use crate::remoting::Deadline;
@@ -22,24 +35,24 @@ const LOOK: Duration = Duration::from_millis(500);
 /// A topic and the route that is known of it.
 type Known = (Arc<str>, Option<Arc<Route>>);
 
-pub(super) struct Runner {
-    pub(super) shared: Arc<Shared>,
-    pub(super) engine: Engine,
-    pub(super) order: Order,
-    pub(super) inputs: Inputs,
-    pub(super) listeners: Listeners,
+struct Runner {
+    shared: Arc<Shared>,
+    engine: Engine,
+    order: Order,
+    inputs: Inputs,
+    sink: Box<dyn Sink>,
     /// What was looked at last, and when.
-    pub(super) looked: Option<(Instant, u64)>,
-    pub(super) routes: Vec<Known>,
+    looked: Option<(Instant, u64)>,
+    routes: Vec<Known>,
     /// Dropped when the thread ends.
-    pub(super) done: Sender<()>,
+    done: Sender<()>,
 }
 
 /// How long idle listeners may take to end.
 const IDLE: Duration = Duration::from_secs(1);
 
 impl Runner {
-    pub(super) fn run(mut self) {
+    fn run(mut self) {
         let mut actions = Vec::new();
         let mut report = None;
         loop {
@@ -56,13 +69,13 @@ impl Runner {
                 self.engine.handle(event, now, &mut actions);
             }
             let closed = actions.iter().any(|action| matches!(action, Action::Closed));
-            perform::all(&self.shared, &self.listeners, self.order, actions.drain(..));
+            perform::all(&self.shared, &*self.sink, self.order, actions.drain(..));
             if closed {
                 break;
             }
         }
-        let Runner { shared, engine, listeners, done, .. } = self;
-        let left = listeners.stop(Instant::now() + IDLE);
+        let Runner { shared, engine, sink, done, .. } = self;
+        let left = sink.stop(Instant::now() + IDLE);
         let mut report = report.unwrap_or_default();
         report.complete = left.is_empty();
         report.abandoned = engine.running();

@@ -1,4 +1,4 @@
-//! What the handle, the engine's thread and the listeners of one push consumer share.
+//! What the handle, the engine's thread and the users of messages of one consumer share.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -17,23 +17,25 @@ use crate::protocol::rpc::heartbeat::ConsumerBody;
 
 /// The settings that concern requests.
 #[derive(Debug, Clone)]
-pub(super) struct Settings {
-    pub(super) model: MessageModel,
-    pub(super) from: ConsumeFromWhere,
-    pub(super) pull_batch: usize,
-    pub(super) pull_bytes: Option<usize>,
-    pub(super) hold: Duration,
-    pub(super) max_reconsume: Option<i32>,
+pub(in crate::consumer) struct Settings {
+    /// What heartbeats call this kind of consumer.
+    pub(in crate::consumer) consume_type: &'static str,
+    pub(in crate::consumer) model: MessageModel,
+    pub(in crate::consumer) from: ConsumeFromWhere,
+    pub(in crate::consumer) pull_batch: usize,
+    pub(in crate::consumer) pull_bytes: Option<usize>,
+    pub(in crate::consumer) hold: Duration,
+    pub(in crate::consumer) max_reconsume: Option<i32>,
 }
 
-pub(super) struct Shared {
-    pub(super) core: Arc<Core>,
-    pub(super) group: Arc<str>,
-    pub(super) retry_topic: Arc<str>,
-    pub(super) settings: Settings,
-    pub(super) puller: Arc<pull::Shared>,
-    pub(super) events: Sender<Event>,
-    pub(super) commits: Commits,
+pub(in crate::consumer) struct Shared {
+    pub(in crate::consumer) core: Arc<Core>,
+    pub(in crate::consumer) group: Arc<str>,
+    pub(in crate::consumer) retry_topic: Arc<str>,
+    pub(in crate::consumer) settings: Settings,
+    pub(in crate::consumer) puller: Arc<pull::Shared>,
+    pub(in crate::consumer) events: Sender<Event>,
+    pub(in crate::consumer) commits: Commits,
     subscriptions: Mutex<Subscriptions>,
     /// Grows with every change; never the same twice, even within a millisecond.
     version: AtomicI64,
@@ -42,11 +44,11 @@ pub(super) struct Shared {
     /// How closing went, once it has ended.
     report: OnceLock<CloseReport>,
     /// How often the subscriptions changed, for the engine's thread to see.
-    pub(super) changes: AtomicU64,
+    pub(in crate::consumer) changes: AtomicU64,
 }
 
 impl Shared {
-    pub(super) fn new(
+    pub(in crate::consumer) fn new(
         core: Arc<Core>,
         group: Arc<str>,
         settings: Settings,
@@ -71,15 +73,15 @@ impl Shared {
         }
     }
 
-    pub(super) fn joined(&self, membership: Membership) {
+    pub(in crate::consumer) fn joined(&self, membership: Membership) {
         let _ = self.membership.set(membership);
     }
 
-    pub(super) fn membership(&self) -> Option<&Membership> {
+    pub(in crate::consumer) fn membership(&self) -> Option<&Membership> {
         self.membership.get()
     }
 
-    pub(super) fn check_open(&self) -> Result<()> {
+    pub(in crate::consumer) fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::Closed { outcome: Outcome::NotSent });
         }
@@ -87,39 +89,39 @@ impl Shared {
     }
 
     /// Returns whether this was the first to close it.
-    pub(super) fn close(&self) -> bool {
+    pub(in crate::consumer) fn close(&self) -> bool {
         !self.closed.swap(true, Ordering::AcqRel)
     }
 
-    pub(super) fn ended(&self, report: CloseReport) {
+    pub(in crate::consumer) fn ended(&self, report: CloseReport) {
         // The engine's thread ends once.
         let _ = self.report.set(report);
     }
 
     /// How closing went; not complete while it goes on.
-    pub(super) fn report(&self) -> CloseReport {
+    pub(in crate::consumer) fn report(&self) -> CloseReport {
         self.report.get().cloned().unwrap_or_default()
     }
 
-    pub(super) fn with_subscriptions<T>(&self, look: impl FnOnce(&mut Subscriptions) -> T) -> T {
+    pub(in crate::consumer) fn with_subscriptions<T>(&self, look: impl FnOnce(&mut Subscriptions) -> T) -> T {
         look(&mut self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Tells the engine that the subscriptions are others now.
-    pub(super) fn changed(&self) {
+    pub(in crate::consumer) fn changed(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
         // Nobody listens any more once the consumer has ended.
         let _ = self.events.send(Event::Disturbed);
     }
 
     /// What heartbeats say, under a version that is newer than all before.
-    pub(super) fn body(&self) -> ConsumerBody {
+    pub(in crate::consumer) fn body(&self) -> ConsumerBody {
         let now = to_millis(SystemTime::now());
         let before = self.version.fetch_max(now, Ordering::AcqRel);
         let version = if before >= now { self.version.fetch_add(1, Ordering::AcqRel) + 1 } else { now };
         ConsumerBody {
             group_name: self.group.clone(),
-            consume_type: "CONSUME_PASSIVELY".into(),
+            consume_type: self.settings.consume_type.into(),
             message_model: match self.settings.model {
                 MessageModel::Clustering => "CLUSTERING".into(),
                 MessageModel::Broadcasting => "BROADCASTING".into(),
@@ -133,6 +135,6 @@ impl Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PushConsumer").field("group", &self.group).finish_non_exhaustive()
+        f.debug_struct("Consumer").field("group", &self.group).finish_non_exhaustive()
     }
 }
