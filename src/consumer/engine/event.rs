@@ -63,7 +63,7 @@ pub(crate) struct Start {
 #[derive(Debug)]
 pub(crate) enum Event {
     /// The subscribed topics, each with its readable queues; `None` for one whose route is not known.
-    Topics(Vec<(Arc<str>, Option<Vec<MessageQueue>>)>),
+    Topics(Vec<(Arc<str>, Option<Arc<[MessageQueue]>>)>),
     /// The members of the group, as a broker of the topic knows them.
     Members {
         topic: Arc<str>,
@@ -160,7 +160,7 @@ pub(crate) enum Action {
     /// The queues of a topic that this member has are others now.
     Changed {
         topic: Arc<str>,
-        all: Vec<MessageQueue>,
+        all: Arc<[MessageQueue]>,
         mine: Vec<MessageQueue>,
     },
     /// A queue goes on at another offset than it would have.
