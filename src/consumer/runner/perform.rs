@@ -62,7 +62,7 @@ fn one(shared: &Arc<Shared>, order: Order, action: Action) {
         Action::FetchMembers { topic } => fetch_members(shared, topic),
         Action::FindStart { spell } => {
             let (events, queue) = (shared.events.clone(), spell.queue.clone());
-            start::find(&shared.core, &shared.group, &queue, shared.settings.from, move |start| {
+            start::find(shared, &queue, move |start| {
                 let _ = events.send(Event::Started { spell, start });
             });
         }
@@ -83,6 +83,11 @@ fn one(shared: &Arc<Shared>, order: Order, action: Action) {
             });
         }
         Action::Commit { spell, offset } => commits::submit(shared, spell, offset),
+        Action::Left { queue } => {
+            if let Some(keeper) = &shared.keeper {
+                keeper.remove(queue);
+            }
+        }
         Action::Closed
         | Action::Lock { .. }
         | Action::Heartbeat
