@@ -24,6 +24,9 @@ const EMPTY_DELAY: Duration = Duration::from_millis(50);
 const HAND_BACK_DELAY: Duration = Duration::from_secs(5);
 /// How often the last commit of a queue is tried.
 const LAST_COMMITS: u32 = 2;
+/// How often an orderly consumer tries a message with a damaged body when it is not told a limit: as often as brokers deliver
+/// to others.
+const DAMAGED_TRIES: i32 = 16;
 
 /// What a queue is doing.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -320,7 +323,9 @@ impl Queue {
             let Some(repeats) = self.cache.give_back(*offset) else { continue };
             let Some(message) = self.cache.message(*offset) else { continue };
             let tries = message.reconsume_times().saturating_add(repeats);
-            if options.max_reconsume.is_none_or(|max| tries <= max) {
+            // No listener will ever make anything of it, so it must not hold up the queue for ever.
+            let max = options.max_reconsume.or_else(|| message.check_body().is_err().then_some(DAMAGED_TRIES));
+            if max.is_none_or(|max| tries <= max) {
                 again = true;
             } else if options.model == MessageModel::Broadcasting {
                 self.drop_failed(*offset);
