@@ -26,6 +26,7 @@ pub(crate) use options::{EngineOptions, Order};
 pub(crate) use process_queue::{Full, Limits};
 pub(crate) use queue::{Queue, Standing};
 
+use self::event::AllQueues;
 use self::queues::{Number, Queues};
 use self::rebalance::{Rebalance, change};
 use crate::consumer::allocation::{self, Situation, sort_members};
@@ -36,7 +37,7 @@ use crate::message::MessageQueue;
 pub(crate) struct Engine {
     options: EngineOptions,
     /// The subscribed topics and their queues, sorted; `None` while the route is not known.
-    topics: BTreeMap<Arc<str>, Option<Arc<[MessageQueue]>>>,
+    topics: BTreeMap<Arc<str>, Option<AllQueues>>,
     queues: Queues,
     rebalance: Rebalance,
     epoch: u64,
@@ -163,12 +164,7 @@ impl Engine {
         }
     }
 
-    fn subscribe(
-        &mut self,
-        topics: Vec<(Arc<str>, Option<Arc<[MessageQueue]>>)>,
-        now: Instant,
-        actions: &mut Vec<Action>,
-    ) {
+    fn subscribe(&mut self, topics: Vec<(Arc<str>, Option<AllQueues>)>, now: Instant, actions: &mut Vec<Action>) {
         let mut topics: BTreeMap<_, _> = topics.into_iter().collect();
         for queues in topics.values_mut().flatten().filter(|queues| !queues.is_sorted()) {
             let mut sorted = queues.to_vec();
