@@ -128,6 +128,13 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// Sets how long a broker may hold a pull that finds nothing, 100 ms to 60 s; 15 s by default (Java:
+    /// `BROKER_SUSPEND_MAX_TIME_MILLIS`). A pull whose answer is lost is sent again after twice that time.
+    pub fn hold(mut self, hold: Duration) -> Self {
+        self.settings.hold = hold;
+        self
+    }
+
     /// Bounds what one queue has in memory: 1000 messages and 100 MiB by default (Java: `pullThresholdForQueue`,
     /// `pullThresholdSizeForQueue`).
     pub fn queue_limits(mut self, messages: usize, bytes: usize) -> Self {
@@ -292,6 +299,10 @@ impl PushConsumerBuilder {
             if !(1..=max).contains(&number) {
                 return wrong(format!("{what} is {number}, 1 to {max} are allowed"));
             }
+        }
+        let hold = self.settings.hold;
+        if !(Duration::from_millis(100)..=Duration::from_secs(60)).contains(&hold) {
+            return wrong(format!("hold is {hold:?}, 100 ms to 60 s are allowed"));
         }
         if self.limits.messages == 0 || self.limits.bytes == 0 || self.limits.span.is_some_and(|span| span < 1) {
             return wrong("its limits let nothing in".into());
