@@ -11,6 +11,7 @@ use super::close::CloseReport;
 use super::core::Core;
 use super::{heartbeat, namespace};
 use crate::error::{Error, Result};
+use crate::message::MessageQueue;
 use crate::protocol::rpc::heartbeat::{ConsumerBody, HeartbeatBody, ProducerBody, UnregisterClient};
 use crate::remoting::{Deadline, ServerRequest};
 
@@ -44,6 +45,8 @@ pub(crate) struct Groups {
     /// Brokers' questions about transactions for which there was nobody to ask.
     pub(super) stray_checks: AtomicU64,
     left: AtomicU64,
+    /// Answers to pulls of consumers that were gone.
+    dropped_pulls: AtomicU64,
 }
 
 struct Entry {
@@ -73,6 +76,16 @@ impl Groups {
         drop(entries);
         heartbeat::soon(core);
         Ok(Membership { core: core.clone(), number, kind, group, left: AtomicBool::new(false) })
+    }
+
+    /// Takes note that the answer to a pull found its consumer gone.
+    pub(crate) fn pull_dropped(&self, group: &str, queue: &MessageQueue) {
+        self.dropped_pulls.fetch_add(1, Ordering::Relaxed);
+        log::debug!("{queue}: a pull is dropped, because consumer {group} is gone");
+    }
+
+    pub(super) fn dropped_pulls(&self) -> u64 {
+        self.dropped_pulls.load(Ordering::Relaxed)
     }
 
     /// What a heartbeat says; `None` when no group lives here.

@@ -3,6 +3,7 @@
 pub mod allocation;
 mod engine;
 mod filter;
+mod interval;
 pub(crate) mod offset_store;
 pub(crate) mod pull;
 mod push;
@@ -13,6 +14,6 @@ mod tests;
 pub use engine::MessageModel;
 pub use filter::Filter;
 pub use offset_store::{LocalFileOffsetStore, OffsetStore};
-pub use pull::{PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
+pub use pull::{PreparedPull, PullAgain, PullConsumer, PullConsumerBuilder, PullResult, PullSchedule, PullStatus};
 pub use push::{ConsumeResult, PushConsumer, PushConsumerBuilder};
 pub use runner::{ConsumeFromWhere, ProcessQueue, Standing};

@@ -27,6 +27,7 @@ mod oneway;
 mod order;
 mod priority;
 mod pull;
+mod pull_group;
 mod push;
 mod query;
 mod recall;

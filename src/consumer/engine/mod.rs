@@ -24,6 +24,7 @@ pub(crate) use event::{Action, Batch, Event, Pulled, Spell, Start, Verdict, Why}
 pub use options::MessageModel;
 pub(crate) use options::{EngineOptions, Order};
 pub(crate) use process_queue::{Full, Limits};
+pub(crate) use progress::Progress;
 pub(crate) use queue::{Queue, Standing};
 
 use self::event::AllQueues;

@@ -18,9 +18,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
+pub(in crate::consumer) use self::commits::Commits;
 use self::inputs::{Input, Inputs};
 pub use self::queues::{ProcessQueue, Standing};
-pub(in crate::consumer) use self::running::{DEFAULT_GRACE, Plan, Running};
+pub(in crate::consumer) use self::running::{Close, DEFAULT_GRACE, Plan, Running};
 pub(in crate::consumer) use self::shared::{Settings, Shared};
 pub(in crate::consumer) use self::sink::Sink;
 pub use self::start::ConsumeFromWhere;

@@ -139,7 +139,12 @@ fn pull(shared: &Arc<Shared>, spell: Spell, offset: i64, ticket: u64) {
     let (events, then) = (shared.events.clone(), shared.clone());
     let told = spell.clone();
     let callback = Box::new(move |result: Result<PullResult>| {
-        let _ = events.send(Event::Pulled { spell: told, ticket, pulled: pulled(result, offset, &then) });
+        let pulled = pulled(result, offset, &then);
+        if let Err(unheard) = events.send(Event::Pulled { spell: told, ticket, pulled }) {
+            if let Event::Pulled { spell, .. } = unheard.into_inner() {
+                then.core.groups().pull_dropped(&then.group, &spell.queue);
+            }
+        }
     });
     if let Err(error) = shared.puller.fetch_async(pull, callback) {
         let _ = shared.events.send(Event::Pulled { spell, ticket, pulled: Pulled::Failed(error) });

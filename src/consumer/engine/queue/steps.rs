@@ -19,6 +19,12 @@ impl Queue {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
+        if options.order == Order::Elsewhere {
+            if self.is_leaving() {
+                self.go(actions);
+            }
+            return;
+        }
         self.keep_lock(options, now, actions);
         self.settle(options, next_epoch, now, actions);
         if self.stage == Stage::Open {
@@ -83,6 +89,10 @@ impl Queue {
         if options.is_locked() && self.lock.is_held(now) {
             actions.push(Action::Unlock { queue: self.spell.queue.clone() });
         }
+        self.go(actions);
+    }
+
+    fn go(&mut self, actions: &mut Vec<Action>) {
         actions.push(Action::Left { queue: self.spell.queue.clone() });
         self.stage = Stage::Gone;
     }
@@ -151,6 +161,9 @@ impl Queue {
 
     /// When something happens by itself, after all that was due has been done.
     pub(in crate::consumer::engine) fn next_at(&self, options: &EngineOptions, now: Instant) -> Option<Instant> {
+        if options.order == Order::Elsewhere {
+            return None;
+        }
         let mut next: Option<Instant> = None;
         // What lies behind waits for something else: a listener, an answer.
         let mut at = |at: Instant| {
