@@ -207,7 +207,7 @@ impl Core {
     }
 
     /// The masters on which a topic lies, at least one.
-    fn masters(self: &Arc<Self>, topic: &Arc<str>, why: &str, deadline: Deadline) -> Result<Vec<Server>> {
+    pub(super) fn masters(self: &Arc<Self>, topic: &Arc<str>, why: &str, deadline: Deadline) -> Result<Vec<Server>> {
         let route = self.routes().refresh(self, topic, deadline)?;
         let masters: Vec<Server> = route
             .brokers()

@@ -1,7 +1,9 @@
 //! The requests, one table file a subject. Field names are Java's; bodies that are JSON stand beside their request.
 
+pub(crate) mod by_queue;
 pub(crate) mod check;
 pub(crate) mod heartbeat;
+pub(crate) mod inspect;
 pub(crate) mod lock;
 pub(crate) mod offset;
 pub(crate) mod pull;
