@@ -300,8 +300,9 @@ pub use client::{
 pub use code::{RequestCode, ResponseCode};
 pub use consumer::allocation;
 pub use consumer::{
-    ConsumeFromWhere, ConsumeResult, Filter, MessageModel, PreparedPull, ProcessQueue, PullConsumer,
-    PullConsumerBuilder, PullResult, PullStatus, PushConsumer, PushConsumerBuilder, Standing,
+    ConsumeFromWhere, ConsumeResult, Filter, LocalFileOffsetStore, MessageModel, OffsetStore, PreparedPull,
+    ProcessQueue, PullConsumer, PullConsumerBuilder, PullResult, PullStatus, PushConsumer, PushConsumerBuilder,
+    Standing,
 };
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};
@@ -314,6 +315,7 @@ pub use producer::{
 pub use trace::Trace;
 
 pub use protocol::compress::Compression;
+pub use protocol::rpc::assignment::MessageRequestMode;
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]

@@ -61,7 +61,7 @@ impl Core {
         self.check_open()?;
         let masters = self.masters(topic, why, deadline)?;
         let mut asked = AskedMasters { answers: Vec::new(), failures: Vec::new() };
-        for gathered in gather(self, &masters, request, deadline) {
+        for gathered in gather(self, &masters, request, &[], deadline) {
             match gathered.split() {
                 Ok((server, answer)) => {
                     asked.answers.push(FromMaster { broker_name: server.broker_name, addr: server.addr, answer });

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use crate::client::{Client, names};
 use crate::consumer::Filter;
 use crate::consumer::allocation::{Allocation, Averagely};
 use crate::consumer::engine::{EngineOptions, Limits, MessageModel, Order};
+use crate::consumer::offset_store::{OffsetStore, Place};
 use crate::consumer::runner::{ConsumeFromWhere, Plan, Running, Settings, Sink, Subscriptions};
 use crate::error::{Error, Result};
 use crate::message::MessageView;
@@ -39,6 +41,7 @@ pub struct PushConsumerBuilder {
     persist_interval: Duration,
     consume_timeout: Duration,
     suspend: Duration,
+    offsets: Place,
 }
 
 impl PushConsumerBuilder {
@@ -68,6 +71,7 @@ impl PushConsumerBuilder {
             persist_interval: Duration::from_secs(5),
             consume_timeout: Duration::from_secs(15 * 60),
             suspend: Duration::from_secs(1),
+            offsets: Place::default(),
         }
     }
 
@@ -79,6 +83,17 @@ impl PushConsumerBuilder {
             self.defect.get_or_insert_with(|| error.to_string().into());
         }
         self.subscriptions.add(topic, filter);
+        self
+    }
+
+    /// Sets whether the members of the group share the messages; [`MessageModel::Clustering`] by default (Java:
+    /// `messageModel`).
+    ///
+    /// When each member gets all of them, nobody but this consumer knows what it has consumed: what its listener fails is
+    /// not delivered again and never becomes a dead letter, but is logged and dropped. An orderly listener gets what it
+    /// fails again, as often as [`max_reconsume_times`](PushConsumerBuilder::max_reconsume_times) allows.
+    pub fn message_model(mut self, model: MessageModel) -> Self {
+        self.settings.model = model;
         self
     }
 
@@ -110,6 +125,13 @@ impl PushConsumerBuilder {
     /// Sets the pause between a pull that found messages and the next; none by default.
     pub fn pull_interval(mut self, pause: Duration) -> Self {
         self.pull_interval = pause;
+        self
+    }
+
+    /// Sets how long a broker may hold a pull that finds nothing, 100 ms to 60 s; 15 s by default (Java:
+    /// `BROKER_SUSPEND_MAX_TIME_MILLIS`). A pull whose answer is lost is sent again after twice that time.
+    pub fn hold(mut self, hold: Duration) -> Self {
+        self.settings.hold = hold;
         self
     }
 
@@ -171,6 +193,26 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// Keeps the offsets in a store of your own instead of at the brokers, or in a file when broadcasting. The consumer drops
+    /// it when it is closed.
+    pub fn offset_store(mut self, store: impl OffsetStore + 'static) -> Self {
+        self.offsets.own(Arc::new(store));
+        self
+    }
+
+    /// Sets the folder below which a broadcasting consumer keeps its offsets, in `<client id>/<group>/offsets.json` (Java:
+    /// `rocketmq.client.localOffsetStoreDir`). By default what `ROCKETMQ_CLIENT_LOCALOFFSETSTOREDIR` in the environment
+    /// says, else `.rocketmq_offsets` in the home folder.
+    ///
+    /// So that a restart finds it, a client without an
+    /// [`instance_name`](crate::ClientBuilder::instance_name) counts as `DEFAULT` in the path, as in Java. Members of one
+    /// group on one host must therefore have instance names, or folders, of their own. See
+    /// [`LocalFileOffsetStore`](crate::LocalFileOffsetStore) for what happens when the file is damaged.
+    pub fn offset_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.offsets.folder(folder.into());
+        self
+    }
+
     /// Starts the consumer: `listener` gets messages on several threads at once, in no order.
     ///
     /// It returns a [`ConsumeResult`], nothing, or a `Result`. Does not block: consumption begins when brokers know the group
@@ -178,7 +220,8 @@ impl PushConsumerBuilder {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a setting out of range or a subscription that cannot be, [`Error::GroupInUse`] when this
-    /// identity has a consumer of the group already, [`Error::Closed`].
+    /// identity has a consumer of the group already, [`Error::OffsetStore`] when the file of a broadcasting consumer cannot
+    /// be read, [`Error::Closed`].
     pub fn start<R: Into<ConsumeResult>>(
         self,
         listener: impl Fn(&[MessageView]) -> R + Send + Sync + 'static,
@@ -201,11 +244,14 @@ impl PushConsumerBuilder {
 
     fn run(mut self, order: Order, listener: Listener) -> Result<PushConsumer> {
         self.check()?;
-        self.subscriptions.add(format!("%RETRY%{}", self.group).into(), Filter::all());
+        if self.settings.model == MessageModel::Clustering {
+            self.subscriptions.add(format!("%RETRY%{}", self.group).into(), Filter::all());
+        }
         let options = self.options(order);
-        let PushConsumerBuilder { client, group, settings, subscriptions, threads, .. } = self;
+        let PushConsumerBuilder { client, group, settings, subscriptions, threads, offsets, .. } = self;
         let listened = group.clone();
-        let plan = Plan { client, group, settings, options, subscriptions };
+        let store = offsets.open(client.core(), &group, settings.model)?;
+        let plan = Plan { client, group, settings, options, subscriptions, store };
         let running = Running::start(plan, |events| {
             let listeners = Listeners::new(listened, listener, events);
             listeners.grow(threads)?;
@@ -253,6 +299,10 @@ impl PushConsumerBuilder {
             if !(1..=max).contains(&number) {
                 return wrong(format!("{what} is {number}, 1 to {max} are allowed"));
             }
+        }
+        let hold = self.settings.hold;
+        if !(Duration::from_millis(100)..=Duration::from_secs(60)).contains(&hold) {
+            return wrong(format!("hold is {hold:?}, 100 ms to 60 s are allowed"));
         }
         if self.limits.messages == 0 || self.limits.bytes == 0 || self.limits.span.is_some_and(|span| span < 1) {
             return wrong("its limits let nothing in".into());
