@@ -106,8 +106,8 @@ fn consuming_is_measured() {
     for more in [&["--size", "64"][..], &["--orderly", "--batch", "1"]] {
         let figures = cluster.objects(&[&bench[..], more].concat()).remove(0);
         assert_eq!((&figures["op"], &figures["threads"], &figures["size"]), (&json!("consume"), &json!(2), &json!(64)));
-        assert!(figures["count"].as_u64() >= Some(500) && figures["perS"].as_f64() > Some(0.0), "{figures}");
-        assert!(figures.get("p50Us").is_none(), "{figures}");
+        assert!(figures["count"].as_u64() >= Some(500) && figures["per_s"].as_f64() > Some(0.0), "{figures}");
+        assert!(figures.get("p50_us").is_none(), "{figures}");
     }
     assert!(
         cluster.fail(&["bench", "consume", "--topic", &cluster.topic("Empty", "1")], 1).contains("has no messages")
