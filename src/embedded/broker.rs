@@ -202,6 +202,7 @@ impl Service for Broker {
             RequestCode::VIEW_MESSAGE_BY_ID => self.view(call),
             RequestCode::QUERY_CONSUMER_OFFSET => self.query_offset(call),
             RequestCode::UPDATE_CONSUMER_OFFSET => self.update_offset(call),
+            RequestCode::INVOKE_BROKER_TO_RESET_OFFSET => self.reset_offset(call),
             RequestCode::SEARCH_OFFSET_BY_TIMESTAMP => self.search_offset(call),
             RequestCode::GET_MAX_OFFSET => self.max_offset(call),
             RequestCode::GET_MIN_OFFSET => self.min_offset(call),

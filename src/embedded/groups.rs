@@ -166,6 +166,13 @@ impl Groups {
         clients.iter().map(|client| client.id.to_string()).collect()
     }
 
+    /// The connections of a consumer group.
+    pub(super) fn links(&self, group: &str) -> Vec<Arc<Link>> {
+        let table = self.lock();
+        let clients = table.consumers.get(group).map(|group| group.clients.as_slice()).unwrap_or_default();
+        clients.iter().map(|client| client.link.clone()).collect()
+    }
+
     /// The clients of a producer group.
     pub(super) fn producers(&self, group: &str) -> Vec<String> {
         let table = self.lock();

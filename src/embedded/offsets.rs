@@ -26,6 +26,7 @@ const SYSTEM_GROUPS: [&str; 8] = [
 
 /// The offsets of a topic's queues.
 type ByQueue = HashMap<i32, i64>;
+type ByGroup = HashMap<Arc<str>, HashMap<Arc<str>, ByQueue>>;
 
 /// The consumer groups of a broker and their offsets.
 #[derive(Debug)]
@@ -38,13 +39,15 @@ struct Table {
     groups: HashSet<Arc<str>>,
     /// Groups that may not consume.
     disabled: HashSet<Arc<str>>,
-    offsets: HashMap<Arc<str>, HashMap<Arc<str>, ByQueue>>,
+    offsets: ByGroup,
+    /// Where an operator wants groups to go on, until they do.
+    resets: ByGroup,
 }
 
 impl Table {
     fn new() -> Table {
         let groups = SYSTEM_GROUPS.into_iter().map(Arc::from).collect();
-        Table { groups, disabled: HashSet::new(), offsets: HashMap::new() }
+        Table { groups, disabled: HashSet::new(), offsets: HashMap::new(), resets: HashMap::new() }
     }
 }
 
@@ -70,7 +73,7 @@ impl Offsets {
         legal
     }
 
-    fn has_group(&self, group: &str) -> bool {
+    pub(super) fn has_group(&self, group: &str) -> bool {
         self.lock().groups.contains(group)
     }
 
@@ -87,15 +90,34 @@ impl Offsets {
         }
     }
 
-    /// Stores blindly: a smaller offset replaces a larger one.
-    pub(super) fn commit(&self, group: &Arc<str>, topic: &Arc<str>, queue_id: i32, offset: i64) {
+    /// Stores blindly, a smaller offset over a larger one, unless the group was reset and has not pulled since; false then.
+    pub(super) fn commit(&self, group: &Arc<str>, topic: &Arc<str>, queue_id: i32, offset: i64) -> bool {
         let mut table = self.lock();
-        let topics = table.offsets.entry(group.clone()).or_default();
-        topics.entry(topic.clone()).or_default().insert(queue_id, offset);
+        if find(&table.resets, group, topic, queue_id).is_some() {
+            return false;
+        }
+        put(&mut table.offsets, group, topic, queue_id, offset);
+        true
     }
 
     pub(super) fn committed(&self, group: &str, topic: &str, queue_id: i32) -> Option<i64> {
-        self.lock().offsets.get(group)?.get(topic)?.get(&queue_id).copied()
+        let table = self.lock();
+        find(&table.resets, group, topic, queue_id).or_else(|| find(&table.offsets, group, topic, queue_id))
+    }
+
+    pub(super) fn reset(&self, group: &Arc<str>, topic: &Arc<str>, queue_id: i32, offset: i64) {
+        let mut table = self.lock();
+        put(&mut table.offsets, group, topic, queue_id, offset);
+        put(&mut table.resets, group, topic, queue_id, offset);
+    }
+
+    /// Where a group was to go on that pulls now.
+    pub(super) fn take_reset(&self, group: &str, topic: &str, queue_id: i32) -> Option<i64> {
+        let mut table = self.lock();
+        if table.resets.is_empty() {
+            return None;
+        }
+        table.resets.get_mut(group)?.get_mut(topic)?.remove(&queue_id)
     }
 
     /// Forgets what groups have consumed of a deleted topic.
@@ -108,6 +130,14 @@ impl Offsets {
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn find(offsets: &ByGroup, group: &str, topic: &str, queue_id: i32) -> Option<i64> {
+    offsets.get(group)?.get(topic)?.get(&queue_id).copied()
+}
+
+fn put(offsets: &mut ByGroup, group: &Arc<str>, topic: &Arc<str>, queue_id: i32, offset: i64) {
+    offsets.entry(group.clone()).or_default().entry(topic.clone()).or_default().insert(queue_id, offset);
 }
 
 impl Broker {
@@ -147,8 +177,11 @@ impl Broker {
         if self.set.topics.get(&asked.topic).is_none() {
             return call.error(ResponseCode::TOPIC_NOT_EXIST, &format!("Topic {} not exist!", asked.topic));
         }
-        self.set.offsets.commit(&asked.consumer_group, &asked.topic, asked.queue_id, asked.commit_offset);
-        call.done()
+        let counts = self.set.offsets.commit(&asked.consumer_group, &asked.topic, asked.queue_id, asked.commit_offset);
+        if counts {
+            return call.done();
+        }
+        call.error(ResponseCode::SUCCESS, "Offset has been previously reset")
     }
 
     pub(super) fn max_offset(&self, call: &mut Call<'_>) -> Handled {

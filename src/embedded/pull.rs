@@ -51,7 +51,7 @@ impl Broker {
                 return call.reply(code, Some(&remark), &Forbidden { forbidden_type }, &[]);
             }
         };
-        let read = read(&self.set, &pull, &filter);
+        let read = read(&self.set, self.member().id, &pull, &filter);
         let (code, _) = self.set.outcome(self.member().id, &pull, &read);
         if pull.sys_flag & pull_flag::COMMIT_OFFSET != 0 {
             self.set.offsets.commit(&pull.consumer_group, &pull.topic, pull.queue_id, pull.commit_offset);
@@ -137,9 +137,10 @@ impl BrokerSet {
             Status::NoMatchedMessage => ResponseCode::PULL_RETRY_IMMEDIATELY,
             Status::NoMessageInQueue if pull.queue_offset == 0 => ResponseCode::PULL_NOT_FOUND,
             Status::OffsetOverflowOne => ResponseCode::PULL_NOT_FOUND,
-            Status::NoMessageInQueue | Status::OffsetOverflowBadly | Status::OffsetTooSmall => {
-                ResponseCode::PULL_OFFSET_MOVED
-            }
+            Status::NoMessageInQueue
+            | Status::OffsetOverflowBadly
+            | Status::OffsetTooSmall
+            | Status::OffsetReset => ResponseCode::PULL_OFFSET_MOVED,
         };
         let suggested = self.suggested.load(Ordering::SeqCst);
         if broker_id == MASTER {
@@ -155,7 +156,10 @@ impl BrokerSet {
     }
 }
 
-fn read(set: &BrokerSet, pull: &PullMessage, filter: &Filter) -> Read {
+fn read(set: &BrokerSet, broker_id: i64, pull: &PullMessage, filter: &Filter) -> Read {
+    if let Some(moved) = (broker_id == MASTER).then(|| set.moved(pull)).flatten() {
+        return moved;
+    }
     let messages = usize::try_from(pull.max_messages).unwrap_or(0);
     // Apache's brokers do not look at how many bytes are wished for (maxMsgBytes).
     let store = set.store();
@@ -171,7 +175,7 @@ pub(super) fn answer(
     filter: &Filter,
     out: &mut Vec<u8>,
 ) {
-    let read = read(set, pull, filter);
+    let read = read(set, broker_id, pull, filter);
     write(set, broker_id, opaque, pull, &read, out);
 }
 

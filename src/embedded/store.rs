@@ -71,6 +71,8 @@ pub(super) enum Status {
     OffsetOverflowOne,
     OffsetOverflowBadly,
     OffsetTooSmall,
+    /// An operator moved the group.
+    OffsetReset,
 }
 
 impl Status {
@@ -82,6 +84,7 @@ impl Status {
             Status::OffsetOverflowOne => "OFFSET_OVERFLOW_ONE",
             Status::OffsetOverflowBadly => "OFFSET_OVERFLOW_BADLY",
             Status::OffsetTooSmall => "OFFSET_TOO_SMALL",
+            Status::OffsetReset => "OFFSET_RESET",
         }
     }
 }

@@ -46,6 +46,20 @@ pub(crate) fn read(body: &[u8]) -> Result<Vec<(QueueBody, i64)>> {
     }
 }
 
+/// Makes such a body, as Java has it.
+pub(crate) fn write(offsets: &[(QueueBody, i64)]) -> Vec<u8> {
+    let mut body = b"{\"offsetTable\":{".to_vec();
+    for (number, (queue, offset)) in offsets.iter().enumerate() {
+        if number > 0 {
+            body.push(b',');
+        }
+        body.extend(json::encode(queue));
+        body.extend(format!(":{offset}").bytes());
+    }
+    body.extend(b"}}");
+    body
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,7 +70,8 @@ mod tests {
         let map = br#"{"offsetTable":{{"brokerName":"b","queueId":3,"topic":"T"}:123}}"#;
         let list = br#"{"offsetTable":[{"brokerName":"b","offset":123,"queueId":3,"topic":"T"}]}"#;
         assert_eq!(read(map).unwrap(), [(queue.clone(), 123)]);
-        assert_eq!(read(list).unwrap(), [(queue, 123)]);
+        assert_eq!(read(list).unwrap(), [(queue.clone(), 123)]);
+        assert_eq!(write(&[(queue, 123)]), map);
         assert_eq!(read(b"{}").unwrap(), []);
         assert!(read(b"{\"offsetTable\":{\"x\":1}}").is_err());
     }
