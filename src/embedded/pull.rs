@@ -137,10 +137,9 @@ impl BrokerSet {
             Status::NoMatchedMessage => ResponseCode::PULL_RETRY_IMMEDIATELY,
             Status::NoMessageInQueue if pull.queue_offset == 0 => ResponseCode::PULL_NOT_FOUND,
             Status::OffsetOverflowOne => ResponseCode::PULL_NOT_FOUND,
-            Status::NoMessageInQueue
-            | Status::OffsetOverflowBadly
-            | Status::OffsetTooSmall
-            | Status::OffsetReset => ResponseCode::PULL_OFFSET_MOVED,
+            Status::NoMessageInQueue | Status::OffsetOverflowBadly | Status::OffsetTooSmall | Status::OffsetReset => {
+                ResponseCode::PULL_OFFSET_MOVED
+            }
         };
         let suggested = self.suggested.load(Ordering::SeqCst);
         if broker_id == MASTER {

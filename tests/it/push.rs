@@ -2,9 +2,12 @@
 
 mod balance;
 mod flow;
+mod java;
 mod member;
+mod offsets;
 mod order;
 mod retry;
+mod slaves;
 mod stuck;
 mod tags;
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use rocketmq_blocking::{ConsumeResult, Message, MessageView, PushConsumer, PushConsumerBuilder};
+use rocketmq_blocking::embedded::Cluster;
+use rocketmq_blocking::{
+    Client, ConsumeFromWhere, ConsumeResult, Message, MessageView, PushConsumer, PushConsumerBuilder,
+};
 
 use crate::support::{Inbox, LONG, Scene, body, collect, eventually, live_variable, numbered, say};
 
@@ -63,6 +66,30 @@ fn what_fails_comes_again_from_the_broker_and_says_how_often() {
         let (pause, level) = (pauses(&inbox, text)[0], scene.level(seconds));
         assert!(pause + Duration::from_millis(50) >= level, "{text} after {pause:?} instead of {level:?}");
         assert!(pause < level + Duration::from_secs(5), "{text} after {pause:?} instead of {level:?}");
+    }
+}
+
+#[test]
+fn the_first_retry_of_a_new_group_is_not_late_when_one_broker_is_slow() {
+    let cluster = Cluster::builder().brokers(2).topic("T", 1).delay_level_scale(0.1).start().unwrap();
+    let client = Client::connect(cluster.name_server()).unwrap();
+    let producer = client.producer("g").start().unwrap();
+    for queue in producer.fetch_queues("T").unwrap() {
+        producer.prepare(Message::new("T", queue.broker_name().to_owned())).queue(&queue).send().unwrap();
+    }
+    // It makes the retry topic when the group's first heartbeat reaches it, later than the other.
+    let slow = cluster.broker("broker-b");
+    slow.stop_reading();
+    let builder = client.push_consumer("g").subscribe("T", "*").consume_from_where(ConsumeFromWhere::FirstOffset);
+    let (_consumer, inbox) =
+        answering(builder, |_, times| if times == 0 { ConsumeResult::Retry } else { ConsumeResult::Success });
+    inbox.wait(1);
+    eventually(LONG, || if client.subscribe_queues("%RETRY%g").is_ok() { Ok(()) } else { Err("nobody makes it") });
+    slow.resume_reading();
+    inbox.wait(4);
+    for broker in ["broker-a", "broker-b"] {
+        let pause = pauses(&inbox, broker)[0];
+        assert!(pause < Duration::from_secs(6), "{broker}: {pause:?}");
     }
 }
 
