@@ -247,17 +247,20 @@ impl Queue {
         }
     }
 
-    /// Hands out the next batch, if the queue has one that may be consumed now.
-    pub(super) fn take(&mut self, options: &EngineOptions, now: Instant) -> Option<Batch> {
+    /// Whether there is a batch that may be consumed now.
+    pub(super) fn has_batch(&self, options: &EngineOptions, now: Instant) -> bool {
         let may = self.stage == Stage::Open && self.paused_until.is_none_or(|until| now >= until);
         if !may || self.cache.waiting() == 0 {
-            return None;
+            return false;
         }
-        if options.order == Order::Orderly {
-            let free = self.cache.running() == 0 && self.returns.is_empty();
-            if !free || (options.is_locked() && !self.lock.is_held(now)) {
-                return None;
-            }
+        let free = || self.cache.running() == 0 && self.returns.is_empty();
+        options.order == Order::Concurrent || free() && (!options.is_locked() || self.lock.is_held(now))
+    }
+
+    /// Hands out the next batch, if the queue has one that may be consumed now.
+    pub(super) fn take(&mut self, options: &EngineOptions, now: Instant) -> Option<Batch> {
+        if !self.has_batch(options, now) {
+            return None;
         }
         self.paused_until = None;
         let messages = self.cache.take(options.batch, now);
@@ -283,6 +286,11 @@ impl Queue {
             (Verdict::Later { .. }, Order::Orderly) => self.suspend(&offsets, None, options, now),
             (Verdict::Suspend(pause), Order::Orderly) => self.suspend(&offsets, pause, options, now),
         }
+    }
+
+    /// Takes what a filter dropped before a listener got it.
+    pub(super) fn dropped(&mut self, offsets: &[i64]) {
+        offsets.iter().for_each(|offset| self.cache.finish(*offset));
     }
 
     fn hand_back(&mut self, offset: i64, delay_level: i32, options: &EngineOptions, now: Instant) {

@@ -1,6 +1,7 @@
 //! The requests, one table file a subject. Field names are Java's; bodies that are JSON stand beside their request.
 
 pub(crate) mod check;
+pub(crate) mod diagnosis;
 pub(crate) mod heartbeat;
 pub(crate) mod lock;
 pub(crate) mod offset;
