@@ -298,8 +298,8 @@ pub use code::{RequestCode, ResponseCode};
 pub use consumer::allocation;
 pub use consumer::{
     ConsumeContext, ConsumeFromWhere, ConsumeHook, ConsumeResult, ConsumerStats, Consumption, Filter, FilterHook,
-    MessageModel, OffsetReset, PreparedPull, ProcessQueue, PullConsumer, PullConsumerBuilder, PullResult, PullStatus,
-    PushConsumer, PushConsumerBuilder, ResetReason, Standing, ThreadStats, Threads, TopicConsumption,
+    MessageModel, OffsetReset, OffsetStore, PreparedPull, ProcessQueue, PullConsumer, PullConsumerBuilder, PullResult,
+    PullStatus, PushConsumer, PushConsumerBuilder, ResetReason, Standing, ThreadStats, Threads, TopicConsumption,
 };
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};
@@ -311,6 +311,7 @@ pub use producer::{
 pub use trace::Trace;
 
 pub use protocol::compress::Compression;
+pub use protocol::rpc::assignment::MessageRequestMode;
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]

@@ -24,6 +24,9 @@ const EMPTY_DELAY: Duration = Duration::from_millis(50);
 const HAND_BACK_DELAY: Duration = Duration::from_secs(5);
 /// How often the last commit of a queue is tried.
 const LAST_COMMITS: u32 = 2;
+/// How often an orderly consumer tries a message with a damaged body when it is not told a limit: as often as brokers deliver
+/// to others.
+const DAMAGED_TRIES: i32 = 16;
 
 /// What a queue is doing.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -91,6 +94,8 @@ pub(crate) struct Queue {
     failing: bool,
     illegal: Option<(Illegal, Instant)>,
     commit_at: Instant,
+    /// Before this, no listener has had a message for too long.
+    overdue_at: Option<Instant>,
     paused_until: Option<Instant>,
     pub(crate) last_pull: Option<Instant>,
     pub(crate) last_progress: Option<Instant>,
@@ -118,6 +123,7 @@ impl Queue {
             failing: false,
             illegal: None,
             commit_at: now + options.persist_interval,
+            overdue_at: None,
             paused_until: None,
             last_pull: None,
             last_progress: None,
@@ -141,6 +147,7 @@ impl Queue {
         self.returns.clear();
         self.pulling = None;
         self.illegal = None;
+        self.overdue_at = None;
         self.paused_until = None;
     }
 
@@ -242,27 +249,32 @@ impl Queue {
 
     /// Goes on at another offset once the listeners have ended, which concurrent ones need not.
     pub(super) fn go_to(&mut self, to: i64, why: Why) {
-        if !self.is_leaving() {
-            self.stage = Stage::Moving { to, why };
+        match &mut self.stage {
+            // Its last commit tells the next owner.
+            Stage::Revoked { at, commits, .. } if *commits > 0 => *at = Some(to),
+            // Somebody else has the lock, and goes there.
+            Stage::Locking | Stage::Unlocked | Stage::Revoked { .. } | Stage::Gone => {}
+            Stage::Starting { .. } | Stage::Open | Stage::Moving { .. } => self.stage = Stage::Moving { to, why },
         }
     }
 
-    /// Whether there is a batch that may be consumed now.
-    pub(super) fn has_batch(&self, options: &EngineOptions, now: Instant) -> bool {
+    /// Whether it has messages that may be consumed now.
+    pub(super) fn is_ready(&self, options: &EngineOptions, now: Instant) -> bool {
         let may = self.stage == Stage::Open && self.paused_until.is_none_or(|until| now >= until);
         if !may || self.cache.waiting() == 0 {
             return false;
         }
-        let free = || self.cache.running() == 0 && self.returns.is_empty();
-        options.order == Order::Concurrent || free() && (!options.is_locked() || self.lock.is_held(now))
+        let free = self.cache.running() == 0 && self.returns.is_empty();
+        options.order == Order::Concurrent || (free && (!options.is_locked() || self.lock.is_held(now)))
     }
 
     /// Hands out the next batch, if the queue has one that may be consumed now.
     pub(super) fn take(&mut self, options: &EngineOptions, now: Instant) -> Option<Batch> {
-        if !self.has_batch(options, now) {
+        if !self.is_ready(options, now) {
             return None;
         }
         self.paused_until = None;
+        self.overdue_at = self.overdue_at.or(Some(now + options.consume_timeout));
         let messages = self.cache.take(options.batch, now);
         Some(Batch { spell: self.spell.clone(), messages })
     }
@@ -295,13 +307,18 @@ impl Queue {
 
     fn hand_back(&mut self, offset: i64, delay_level: i32, options: &EngineOptions, now: Instant) {
         if options.model == MessageModel::Broadcasting {
-            // Nobody would deliver it again.
-            return self.cache.finish(offset);
+            return self.drop_failed(offset);
         }
         if self.cache.hand_back(offset).is_some() {
             let dead = delay_level < 0;
             self.returns.insert(offset, Return { delay_level, repeats: 0, dead, retry_at: Some(now) });
         }
+    }
+
+    /// Nobody would deliver it again.
+    fn drop_failed(&mut self, offset: i64) {
+        log::warn!("{}: the message at offset {offset} failed, and is not broadcast again", self.spell.queue);
+        self.cache.finish(offset);
     }
 
     /// Puts a batch back to be consumed again, except for what was tried often enough.
@@ -311,12 +328,15 @@ impl Queue {
             let Some(repeats) = self.cache.give_back(*offset) else { continue };
             let Some(message) = self.cache.message(*offset) else { continue };
             let tries = message.reconsume_times().saturating_add(repeats);
-            let may_die = options.model == MessageModel::Clustering;
-            if options.max_reconsume.is_some_and(|max| tries > max) && may_die {
+            // No listener will ever make anything of it, so it must not hold up the queue for ever.
+            let max = options.max_reconsume.or_else(|| message.check_body().is_err().then_some(DAMAGED_TRIES));
+            if max.is_none_or(|max| tries <= max) {
+                again = true;
+            } else if options.model == MessageModel::Broadcasting {
+                self.drop_failed(*offset);
+            } else {
                 self.cache.hand_back(*offset);
                 self.returns.insert(*offset, Return { delay_level: -1, repeats, dead: true, retry_at: Some(now) });
-            } else {
-                again = true;
             }
         }
         if again {

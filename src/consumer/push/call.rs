@@ -63,6 +63,16 @@ impl Call {
 
     fn listen(&self, messages: &[MessageView]) -> Consumption {
         let started = Instant::now();
+        if let Some(Err(error)) = messages.first().map(MessageView::check_body) {
+            // It comes alone. Listeners that do not look would take it for an empty message.
+            let (group, message) = (&self.shared.group, &messages[0]);
+            log::error!(
+                "consumer {group}: offset {} of {} is damaged: {error}",
+                message.queue_offset(),
+                message.queue()
+            );
+            return Consumption { result: ConsumeResult::Retry, took: started.elapsed(), panicked: false };
+        }
         let result = catch_unwind(AssertUnwindSafe(|| (self.listener)(messages)));
         let panicked = result.is_err();
         Consumption { result: result.unwrap_or(ConsumeResult::Retry), took: started.elapsed(), panicked }

@@ -32,6 +32,7 @@ pub(in crate::consumer) use self::subscriptions::Subscriptions;
 use crate::client::{CloseReport, Route};
 use crate::consumer::engine::{Action, Engine, Event, Order};
 use crate::remoting::Deadline;
+use crate::thread::Thread;
 
 /// How often routes are looked at, and how soon an unknown one is asked for again.
 const LOOK: Duration = Duration::from_millis(500);
@@ -46,6 +47,8 @@ struct Runner {
     pool: Option<Pool>,
     inputs: Inputs,
     sink: Box<dyn Sink>,
+    /// The thread of an own offset store.
+    keeping: Option<Thread>,
     /// What was looked at last, and when.
     looked: Option<(Instant, u64)>,
     routes: Vec<Known>,
@@ -80,8 +83,13 @@ impl Runner {
                 break;
             }
         }
-        let Runner { shared, engine, sink, done, .. } = self;
-        let left = sink.stop(Instant::now() + IDLE);
+        let Runner { shared, engine, sink, keeping, done, .. } = self;
+        let until = Instant::now() + IDLE;
+        let mut left = sink.stop(until);
+        if let (Some(keeper), Some(thread)) = (&shared.keeper, keeping) {
+            keeper.end();
+            if thread.wait_until(until) { thread.join() } else { left.push(thread) }
+        }
         let mut report = report.unwrap_or_default();
         report.complete = left.is_empty();
         report.abandoned = engine.running();
@@ -95,7 +103,7 @@ impl Runner {
     fn next(&mut self) -> Event {
         let now = Instant::now();
         let look_at = self.looked.map_or(now, |(at, _)| at + LOOK);
-        let until = self.engine.next_at(now).map_or(look_at, |at| at.min(look_at));
+        let until = self.engine.next_at().map_or(look_at, |at| at.min(look_at));
         let until = self.pool.as_ref().and_then(Pool::next_at).map_or(until, |at| at.min(until));
         match self.inputs.next(until) {
             Input::Event(event) => event,
@@ -120,7 +128,7 @@ impl Runner {
         self.shared.counters.dropped_pulls.add(self.engine.take_dropped_pulls());
         let Some(pool) = &mut self.pool else { return };
         let running = self.engine.running();
-        let waiting = pool.may_grow() && self.engine.is_starved(now);
+        let waiting = pool.may_grow() && self.engine.is_starved();
         let Some(count) = pool.look(running, waiting, now) else { return };
         let group = &self.shared.group;
         match self.sink.resize(count) {
@@ -185,7 +193,7 @@ impl Runner {
             return None;
         }
         self.routes = routes;
-        let queues = |route: &Arc<Route>| route.subscribe_queues().to_vec();
+        let queues = |route: &Arc<Route>| route.subscribe_queues().clone();
         Some(Event::Topics(
             self.routes.iter().map(|(topic, route)| (topic.clone(), route.as_ref().map(queues))).collect(),
         ))

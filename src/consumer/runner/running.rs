@@ -8,6 +8,7 @@ use super::pool::Pool;
 use super::{ProcessQueue, Runner, Settings, Shared, Sink, Subscriptions};
 use crate::client::{Client, CloseReport, GroupKind, Member};
 use crate::consumer::engine::{Engine, EngineOptions, Event};
+use crate::consumer::offset_store::{Keeper, OffsetStore};
 use crate::consumer::pull;
 use crate::error::{Error, Outcome, Result};
 use crate::remoting::Deadline;
@@ -29,6 +30,8 @@ pub(in crate::consumer) struct Plan {
     pub(in crate::consumer) settings: Settings,
     pub(in crate::consumer) options: EngineOptions,
     pub(in crate::consumer) subscriptions: Subscriptions,
+    /// Where offsets are kept when brokers do not.
+    pub(in crate::consumer) store: Option<Arc<dyn OffsetStore>>,
 }
 
 /// A consumer whose engine runs on a thread of its own.
@@ -47,7 +50,7 @@ impl Running {
         plan: Plan,
         sink: impl FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>>,
     ) -> Result<Running> {
-        let Plan { client, group, settings, options, subscriptions } = plan;
+        let Plan { client, group, settings, options, subscriptions, store } = plan;
         let core = client.core().clone();
         // Its threads are started now, so that their failing is an error here.
         core.callbacks()?;
@@ -56,7 +59,9 @@ impl Running {
         let (questions, asked) = crossbeam_channel::unbounded();
         let (done, is_done) = crossbeam_channel::bounded(0);
         let puller = Arc::new(pull::Shared::of_engine(&core, &group));
-        let shared = Arc::new(Shared::new(core.clone(), group.clone(), settings, puller, events, subscriptions));
+        let (keeper, keeping) = store.map(|store| Keeper::start(&group, store)).transpose()?.unzip();
+        let shared = Shared::new(core.clone(), group.clone(), settings, puller, events, subscriptions, keeper);
+        let shared = Arc::new(shared);
         let sink = sink(&shared)?;
         let closing = Arc::downgrade(&shared);
         let closed = is_done.clone();
@@ -82,6 +87,7 @@ impl Running {
             pool: sink.threads().map(|threads| Pool::new(threads, Instant::now())),
             inputs: Inputs { events: events_out, requests, questions: asked },
             sink,
+            keeping,
             looked: None,
             routes: Vec::new(),
             done,
