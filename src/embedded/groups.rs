@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -56,6 +57,8 @@ struct Group {
 struct Client {
     id: Arc<str>,
     link: Arc<Link>,
+    /// When its last heartbeat came.
+    seen: Instant,
 }
 
 #[derive(Debug)]
@@ -76,9 +79,10 @@ impl Group {
     fn join(&mut self, id: &Arc<str>, link: &Arc<Link>) -> bool {
         if let Some(client) = self.clients.iter_mut().find(|client| client.link.id == link.id) {
             client.id = id.clone();
+            client.seen = Instant::now();
             return false;
         }
-        self.clients.push(Client { id: id.clone(), link: link.clone() });
+        self.clients.push(Client { id: id.clone(), link: link.clone(), seen: Instant::now() });
         true
     }
 
@@ -153,9 +157,12 @@ impl Groups {
     fn produce(&self, group: &Arc<str>, id: &Arc<str>, link: &Arc<Link>) {
         let mut table = self.lock();
         let clients = table.producers.entry(group.clone()).or_default();
-        if !clients.iter().any(|client| client.link.id == link.id) {
-            clients.push(Client { id: id.clone(), link: link.clone() });
-            table.clients.insert(id.clone(), link.clone());
+        match clients.iter_mut().find(|client| client.link.id == link.id) {
+            Some(client) => client.seen = Instant::now(),
+            None => {
+                clients.push(Client { id: id.clone(), link: link.clone(), seen: Instant::now() });
+                table.clients.insert(id.clone(), link.clone());
+            }
         }
     }
 
@@ -164,6 +171,27 @@ impl Groups {
         let table = self.lock();
         let clients = table.consumers.get(group).map(|group| group.clients.as_slice()).unwrap_or_default();
         clients.iter().map(|client| client.id.to_string()).collect()
+    }
+
+    /// The clients of a consumer group with their connections.
+    pub(super) fn consumers(&self, group: &str) -> Vec<(Arc<str>, Arc<Link>)> {
+        let table = self.lock();
+        let clients = table.consumers.get(group).map(|group| group.clients.as_slice()).unwrap_or_default();
+        clients.iter().map(|client| (client.id.clone(), client.link.clone())).collect()
+    }
+
+    /// Closes the connections of clients that have sent no heartbeat for `limit`, as Java does, and says when the next one is due.
+    /// Closing makes them leave their groups, of which the others are told.
+    pub(super) fn expire(&self, now: Instant, limit: Duration) -> Option<Instant> {
+        let table = self.lock();
+        let consumers = table.consumers.values().flat_map(|group| &group.clients);
+        let (silent, others): (Vec<&Client>, Vec<&Client>) =
+            consumers.chain(table.producers.values().flatten()).partition(|client| now >= client.seen + limit);
+        let next = others.iter().map(|client| client.seen + limit).min();
+        let silent: Vec<Arc<Link>> = silent.into_iter().map(|client| client.link.clone()).collect();
+        drop(table);
+        silent.iter().for_each(|link| link.close());
+        next
     }
 
     /// The clients of a producer group.
@@ -271,6 +299,7 @@ impl Broker {
         for producer in &body.producer_data_set {
             self.groups.produce(&producer.group_name, &body.client_id, call.link);
         }
+        self.set.clock.look_at(Instant::now() + self.set.settings.member_timeout);
         call.fields(&HeartbeatReply { subscriptions_changed: moved, fingerprints: true })
     }
 

@@ -49,6 +49,7 @@ mod offsets;
 mod priority;
 mod pull;
 mod queries;
+mod questions;
 mod recall;
 mod recorder;
 mod records;
