@@ -271,6 +271,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
+mod admin;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
@@ -289,6 +290,9 @@ mod remoting;
 mod thread;
 mod trace;
 
+pub use admin::{
+    Admin, GroupMember, GroupMembers, GroupProgress, GroupReset, GroupSubscription, QueueProgress, ResetTo,
+};
 pub use client::{
     BrokerRoute, Client, ClientBuilder, ClientStats, CloseReport, ConnectionState, ConnectionStats, Credentials,
     Latency, PreparedTopic, QueryResult, SendContext, SendHook, SendMode, SendResult, SendStatus, TopicRoute,
@@ -298,8 +302,9 @@ pub use code::{RequestCode, ResponseCode};
 pub use consumer::allocation;
 pub use consumer::{
     ConsumeContext, ConsumeFromWhere, ConsumeHook, ConsumeResult, ConsumerStats, Consumption, Filter, FilterHook,
-    MessageModel, OffsetReset, OffsetStore, PreparedPull, ProcessQueue, PullConsumer, PullConsumerBuilder, PullResult,
-    PullStatus, PushConsumer, PushConsumerBuilder, ResetReason, Standing, ThreadStats, Threads, TopicConsumption,
+    LocalFileOffsetStore, MessageModel, OffsetReset, OffsetStore, PreparedPull, ProcessQueue, PullConsumer,
+    PullConsumerBuilder, PullResult, PullStatus, PushConsumer, PushConsumerBuilder, ResetReason, Standing, ThreadStats,
+    Threads, TopicConsumption,
 };
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};

@@ -14,7 +14,7 @@ mod threads;
 
 pub use engine::MessageModel;
 pub use filter::Filter;
-pub use offset_store::OffsetStore;
+pub use offset_store::{LocalFileOffsetStore, OffsetStore};
 pub use pull::{PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
 pub use push::{
     ConsumeContext, ConsumeHook, ConsumeResult, Consumption, FilterHook, OffsetReset, PushConsumer,
