@@ -271,6 +271,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
+mod admin;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
@@ -289,6 +290,9 @@ mod remoting;
 mod thread;
 mod trace;
 
+pub use admin::{
+    Admin, GroupMember, GroupMembers, GroupProgress, GroupReset, GroupSubscription, QueueProgress, ResetTo,
+};
 pub use client::{
     BrokerRoute, Client, ClientBuilder, ClientStats, CloseReport, ConnectionState, ConnectionStats, Credentials,
     PreparedTopic, QueryResult, SendContext, SendHook, SendMode, SendResult, SendStatus, TopicRoute,
@@ -296,8 +300,9 @@ pub use client::{
 pub use code::{RequestCode, ResponseCode};
 pub use consumer::allocation;
 pub use consumer::{
-    ConsumeFromWhere, ConsumeResult, Filter, MessageModel, OffsetStore, PreparedPull, ProcessQueue, PullConsumer,
-    PullConsumerBuilder, PullResult, PullStatus, PushConsumer, PushConsumerBuilder, Standing,
+    ConsumeFromWhere, ConsumeResult, Filter, LocalFileOffsetStore, MessageModel, OffsetStore, PreparedPull,
+    ProcessQueue, PullConsumer, PullConsumerBuilder, PullResult, PullStatus, PushConsumer, PushConsumerBuilder,
+    Standing,
 };
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};

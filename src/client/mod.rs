@@ -4,6 +4,7 @@
 mod address_map;
 mod ask;
 mod ask_master;
+mod ask_masters;
 mod builder;
 mod callbacks;
 mod check_queue;
@@ -50,6 +51,7 @@ mod validation;
 mod tests;
 
 pub use crate::remoting::{ConnectionState, ConnectionStats};
+pub(crate) use ask_masters::AskedMasters;
 pub use builder::ClientBuilder;
 pub(crate) use check_queue::{Asked, CheckQueue};
 pub use close::CloseReport;

@@ -12,7 +12,7 @@ mod tests;
 
 pub use engine::MessageModel;
 pub use filter::Filter;
-pub use offset_store::OffsetStore;
+pub use offset_store::{LocalFileOffsetStore, OffsetStore};
 pub use pull::{PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
 pub use push::{ConsumeResult, PushConsumer, PushConsumerBuilder};
 pub use runner::{ConsumeFromWhere, ProcessQueue, Standing};

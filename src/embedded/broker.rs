@@ -216,6 +216,9 @@ impl Service for Broker {
             RequestCode::CONSUMER_SEND_MSG_BACK => self.send_back(call),
             RequestCode::LOCK_BATCH_MQ => self.lock_queues(call),
             RequestCode::UNLOCK_BATCH_MQ => self.unlock_queues(call),
+            RequestCode::GET_CONSUMER_CONNECTION_LIST => self.consumer_connections(call),
+            RequestCode::GET_CONSUME_STATS => self.consume_stats(call),
+            RequestCode::INVOKE_BROKER_TO_RESET_OFFSET => self.reset_offset(call),
             RequestCode::END_TRANSACTION => self.end_transaction(call),
             _ => call.unsupported(),
         }

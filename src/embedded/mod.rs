@@ -39,6 +39,7 @@ mod handles;
 mod hold;
 mod index;
 mod inner_batch;
+mod inspect;
 mod late;
 mod link;
 mod listen;

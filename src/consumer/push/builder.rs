@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use crate::client::{Client, names};
 use crate::consumer::Filter;
 use crate::consumer::allocation::{Allocation, Averagely};
 use crate::consumer::engine::{EngineOptions, Limits, MessageModel, Order};
-use crate::consumer::offset_store::{MemoryOffsets, OffsetStore, Store};
+use crate::consumer::offset_store::{OffsetStore, Place};
 use crate::consumer::runner::{ConsumeFromWhere, Plan, Running, Settings, Sink, Subscriptions};
 use crate::error::{Error, Result};
 use crate::message::MessageView;
@@ -40,7 +41,7 @@ pub struct PushConsumerBuilder {
     persist_interval: Duration,
     consume_timeout: Duration,
     suspend: Duration,
-    store: Option<Store>,
+    offsets: Place,
 }
 
 impl PushConsumerBuilder {
@@ -70,7 +71,7 @@ impl PushConsumerBuilder {
             persist_interval: Duration::from_secs(5),
             consume_timeout: Duration::from_secs(15 * 60),
             suspend: Duration::from_secs(1),
-            store: None,
+            offsets: Place::default(),
         }
     }
 
@@ -195,7 +196,20 @@ impl PushConsumerBuilder {
     /// Keeps the offsets in a store of your own instead of at the brokers, or in a file when broadcasting. The consumer drops
     /// it when it is closed.
     pub fn offset_store(mut self, store: impl OffsetStore + 'static) -> Self {
-        self.store = Some(Store(Arc::new(store)));
+        self.offsets.own(Arc::new(store));
+        self
+    }
+
+    /// Sets the folder below which a broadcasting consumer keeps its offsets, in `<client id>/<group>/offsets.json` (Java:
+    /// `rocketmq.client.localOffsetStoreDir`). By default what `ROCKETMQ_CLIENT_LOCALOFFSETSTOREDIR` in the environment
+    /// says, else `.rocketmq_offsets` in the home folder.
+    ///
+    /// So that a restart finds it, a client without an
+    /// [`instance_name`](crate::ClientBuilder::instance_name) counts as `DEFAULT` in the path, as in Java. Members of one
+    /// group on one host must therefore have instance names, or folders, of their own. See
+    /// [`LocalFileOffsetStore`](crate::LocalFileOffsetStore) for what happens when the file is damaged.
+    pub fn offset_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.offsets.folder(folder.into());
         self
     }
 
@@ -206,7 +220,8 @@ impl PushConsumerBuilder {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a setting out of range or a subscription that cannot be, [`Error::GroupInUse`] when this
-    /// identity has a consumer of the group already, [`Error::Closed`].
+    /// identity has a consumer of the group already, [`Error::OffsetStore`] when the file of a broadcasting consumer cannot
+    /// be read, [`Error::Closed`].
     pub fn start<R: Into<ConsumeResult>>(
         self,
         listener: impl Fn(&[MessageView]) -> R + Send + Sync + 'static,
@@ -233,11 +248,9 @@ impl PushConsumerBuilder {
             self.subscriptions.add(format!("%RETRY%{}", self.group).into(), Filter::all());
         }
         let options = self.options(order);
-        let PushConsumerBuilder { client, group, settings, subscriptions, threads, store, .. } = self;
+        let PushConsumerBuilder { client, group, settings, subscriptions, threads, offsets, .. } = self;
         let listened = group.clone();
-        let broadcasts = settings.model == MessageModel::Broadcasting;
-        let in_memory = || broadcasts.then(|| Arc::new(MemoryOffsets::default()) as Arc<dyn OffsetStore>);
-        let store = store.map(|store| store.0).or_else(in_memory);
+        let store = offsets.open(client.core(), &group, settings.model)?;
         let plan = Plan { client, group, settings, options, subscriptions, store };
         let running = Running::start(plan, |events| {
             let listeners = Listeners::new(listened, listener, events);
