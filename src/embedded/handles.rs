@@ -187,18 +187,6 @@ impl Broker {
         self.broker.set.offsets.committed(group, topic, queue_id)
     }
 
-    /// Moves a group in one queue, as an operator does with Apache's brokers from 5.2 on: what the group commits does not
-    /// count until its next pull, which is told where to go on.
-    pub fn reset_offset(&self, group: &str, topic: &str, queue_id: i32, offset: i64) {
-        self.broker.set.offsets.reset(&group.into(), &topic.into(), queue_id, offset);
-    }
-
-    /// Tells the members of a group that are connected to this server to go on at these offsets, each with its queue's
-    /// number, as brokers before 5.2 do for an operator.
-    pub fn tell_reset(&self, group: &str, topic: &str, offsets: &[(i32, i64)]) {
-        self.broker.tell_reset(group, topic, offsets);
-    }
-
     /// Returns the ids of the clients in a consumer group that are connected to this server.
     pub fn consumers(&self, group: &str) -> Vec<String> {
         self.broker.groups.members(group)

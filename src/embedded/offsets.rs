@@ -7,6 +7,7 @@ use super::broker::Broker;
 use super::call::{Call, Handled};
 use super::topics::is_group_name;
 use crate::code::ResponseCode;
+use crate::protocol::fields::NoFields;
 use crate::protocol::rpc::offset::{
     ConsumerOffset, ConsumerOffsetReply, EarliestStoreTime, MaxOffset, MinOffset, OffsetReply, SearchOffset,
     TimestampReply, UpdateConsumerOffset,
@@ -26,7 +27,6 @@ const SYSTEM_GROUPS: [&str; 8] = [
 
 /// The offsets of a topic's queues.
 type ByQueue = HashMap<i32, i64>;
-type ByGroup = HashMap<Arc<str>, HashMap<Arc<str>, ByQueue>>;
 
 /// The consumer groups of a broker and their offsets.
 #[derive(Debug)]
@@ -34,20 +34,22 @@ pub(super) struct Offsets {
     table: Mutex<Table>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Table {
     groups: HashSet<Arc<str>>,
     /// Groups that may not consume.
     disabled: HashSet<Arc<str>>,
-    offsets: ByGroup,
-    /// Where an operator wants groups to go on, until they do.
-    resets: ByGroup,
+    offsets: HashMap<Arc<str>, HashMap<Arc<str>, ByQueue>>,
+    /// How far clients have pulled.
+    pulled: HashMap<Arc<str>, HashMap<Arc<str>, ByQueue>>,
+    /// Where an operator has sent groups, until they come for it: what they commit before that means nothing.
+    resets: HashMap<(Arc<str>, Arc<str>, i32), i64>,
 }
 
 impl Table {
     fn new() -> Table {
         let groups = SYSTEM_GROUPS.into_iter().map(Arc::from).collect();
-        Table { groups, disabled: HashSet::new(), offsets: HashMap::new(), resets: HashMap::new() }
+        Table { groups, ..Table::default() }
     }
 }
 
@@ -90,54 +92,66 @@ impl Offsets {
         }
     }
 
-    /// Stores blindly, a smaller offset over a larger one, unless the group was reset and has not pulled since; false then.
-    pub(super) fn commit(&self, group: &Arc<str>, topic: &Arc<str>, queue_id: i32, offset: i64) -> bool {
+    /// Stores blindly: a smaller offset replaces a larger one.
+    pub(super) fn commit(&self, group: &Arc<str>, topic: &Arc<str>, queue_id: i32, offset: i64) {
         let mut table = self.lock();
-        if find(&table.resets, group, topic, queue_id).is_some() {
-            return false;
-        }
-        put(&mut table.offsets, group, topic, queue_id, offset);
-        true
+        let topics = table.offsets.entry(group.clone()).or_default();
+        topics.entry(topic.clone()).or_default().insert(queue_id, offset);
     }
 
     pub(super) fn committed(&self, group: &str, topic: &str, queue_id: i32) -> Option<i64> {
-        let table = self.lock();
-        find(&table.resets, group, topic, queue_id).or_else(|| find(&table.offsets, group, topic, queue_id))
+        self.lock().offsets.get(group)?.get(topic)?.get(&queue_id).copied()
     }
 
+    /// Notes how far a client has pulled.
+    pub(super) fn pull(&self, group: &Arc<str>, topic: &Arc<str>, queue_id: i32, next: i64) {
+        let mut table = self.lock();
+        let topics = table.pulled.entry(group.clone()).or_default();
+        topics.entry(topic.clone()).or_default().insert(queue_id, next);
+    }
+
+    pub(super) fn pulled(&self, group: &str, topic: &str, queue_id: i32) -> Option<i64> {
+        self.lock().pulled.get(group)?.get(topic)?.get(&queue_id).copied()
+    }
+
+    /// Sends a group elsewhere.
     pub(super) fn reset(&self, group: &Arc<str>, topic: &Arc<str>, queue_id: i32, offset: i64) {
-        let mut table = self.lock();
-        put(&mut table.offsets, group, topic, queue_id, offset);
-        put(&mut table.resets, group, topic, queue_id, offset);
+        self.commit(group, topic, queue_id, offset);
+        self.lock().resets.insert((group.clone(), topic.clone(), queue_id), offset);
     }
 
-    /// Where a group was to go on that pulls now.
-    pub(super) fn take_reset(&self, group: &str, topic: &str, queue_id: i32) -> Option<i64> {
+    /// Where the group has been sent, told once.
+    pub(super) fn take_reset(&self, group: &Arc<str>, topic: &Arc<str>, queue_id: i32) -> Option<i64> {
         let mut table = self.lock();
-        if table.resets.is_empty() {
-            return None;
-        }
-        table.resets.get_mut(group)?.get_mut(topic)?.remove(&queue_id)
+        if table.resets.is_empty() { None } else { table.resets.remove(&(group.clone(), topic.clone(), queue_id)) }
+    }
+
+    fn is_reset(&self, group: &Arc<str>, topic: &Arc<str>, queue_id: i32) -> bool {
+        self.lock().resets.contains_key(&(group.clone(), topic.clone(), queue_id))
+    }
+
+    /// The topics of which a group has committed offsets, sorted.
+    pub(super) fn topics(&self, group: &str) -> Vec<Arc<str>> {
+        let mut topics: Vec<_> = self.lock().offsets.get(group).into_iter().flat_map(HashMap::keys).cloned().collect();
+        topics.sort();
+        topics
     }
 
     /// Forgets what groups have consumed of a deleted topic.
     pub(super) fn remove_topic(&self, topic: &str) {
-        for topics in self.lock().offsets.values_mut() {
+        let mut table = self.lock();
+        for topics in table.offsets.values_mut() {
             topics.remove(topic);
         }
+        for topics in table.pulled.values_mut() {
+            topics.remove(topic);
+        }
+        table.resets.retain(|(_, at, _), _| **at != *topic);
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn find(offsets: &ByGroup, group: &str, topic: &str, queue_id: i32) -> Option<i64> {
-    offsets.get(group)?.get(topic)?.get(&queue_id).copied()
-}
-
-fn put(offsets: &mut ByGroup, group: &Arc<str>, topic: &Arc<str>, queue_id: i32, offset: i64) {
-    offsets.entry(group.clone()).or_default().entry(topic.clone()).or_default().insert(queue_id, offset);
 }
 
 impl Broker {
@@ -177,11 +191,11 @@ impl Broker {
         if self.set.topics.get(&asked.topic).is_none() {
             return call.error(ResponseCode::TOPIC_NOT_EXIST, &format!("Topic {} not exist!", asked.topic));
         }
-        let counts = self.set.offsets.commit(&asked.consumer_group, &asked.topic, asked.queue_id, asked.commit_offset);
-        if counts {
-            return call.done();
+        if self.set.offsets.is_reset(&asked.consumer_group, &asked.topic, asked.queue_id) {
+            return call.reply(ResponseCode::SUCCESS, Some("Offset has been previously reset"), &NoFields, &[]);
         }
-        call.error(ResponseCode::SUCCESS, "Offset has been previously reset")
+        self.set.offsets.commit(&asked.consumer_group, &asked.topic, asked.queue_id, asked.commit_offset);
+        call.done()
     }
 
     pub(super) fn max_offset(&self, call: &mut Call<'_>) -> Handled {

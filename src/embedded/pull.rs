@@ -51,7 +51,7 @@ impl Broker {
                 return call.reply(code, Some(&remark), &Forbidden { forbidden_type }, &[]);
             }
         };
-        let read = read(&self.set, self.member().id, &pull, &filter);
+        let read = read(&self.set, &pull, &filter);
         let (code, _) = self.set.outcome(self.member().id, &pull, &read);
         if pull.sys_flag & pull_flag::COMMIT_OFFSET != 0 {
             self.set.offsets.commit(&pull.consumer_group, &pull.topic, pull.queue_id, pull.commit_offset);
@@ -155,11 +155,11 @@ impl BrokerSet {
     }
 }
 
-fn read(set: &BrokerSet, broker_id: i64, pull: &PullMessage, filter: &Filter) -> Read {
-    if let Some(moved) = (broker_id == MASTER).then(|| set.moved(pull)).flatten() {
-        return moved;
-    }
+fn read(set: &BrokerSet, pull: &PullMessage, filter: &Filter) -> Read {
     let messages = usize::try_from(pull.max_messages).unwrap_or(0);
+    if let Some(offset) = set.offsets.take_reset(&pull.consumer_group, &pull.topic, pull.queue_id) {
+        return set.store().elsewhere(&pull.topic, pull.queue_id, offset);
+    }
     // Apache's brokers do not look at how many bytes are wished for (maxMsgBytes).
     let store = set.store();
     store.read(&pull.topic, pull.queue_id, pull.queue_offset, messages, usize::MAX, |entry| filter.matches(entry))
@@ -174,12 +174,13 @@ pub(super) fn answer(
     filter: &Filter,
     out: &mut Vec<u8>,
 ) {
-    let read = read(set, broker_id, pull, filter);
+    let read = read(set, pull, filter);
     write(set, broker_id, opaque, pull, &read, out);
 }
 
 fn write(set: &BrokerSet, broker_id: i64, opaque: i32, pull: &PullMessage, read: &Read, out: &mut Vec<u8>) {
     let (code, suggested) = set.outcome(broker_id, pull, read);
+    set.offsets.pull(&pull.consumer_group, &pull.topic, pull.queue_id, read.next);
     let found = matches!(read.status, Status::Found | Status::NoMatchedMessage);
     let header = PullReply {
         suggested_broker_id: Some(suggested),

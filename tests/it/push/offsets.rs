@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rocketmq_blocking::embedded::{Cluster, Fault};
 use rocketmq_blocking::{
-    Client, ConsumeFromWhere, Message, MessageQueue, PushConsumer, RequestCode, ResponseCode, Standing,
+    Client, ConsumeFromWhere, Message, MessageQueue, PushConsumer, RequestCode, ResetTo, ResponseCode, Standing,
 };
 
 use crate::support::{Feature, Inbox, LONG, Scene, collect, embedded_cluster, eventually, mqadmin, numbered, supports};
@@ -57,21 +57,16 @@ fn a_successor_begins_exactly_behind_what_was_finished() {
     assert_eq!(committed as usize, all.len());
 }
 
-/// Moves the scene's group to its first messages, as an operator does: in one queue or in all.
-fn reset(scene: &Scene, only: Option<&MessageQueue>) {
+/// Moves the scene's group to the first message of one queue, as an operator does.
+fn reset_one(scene: &Scene, queue: &MessageQueue) {
     if let Some(cluster) = embedded_cluster() {
-        for queue in scene.queues().iter().filter(|queue| only.is_none_or(|only| only == *queue)) {
-            cluster.broker(queue.broker_name()).reset_offset(&scene.group, &scene.topic, queue.queue_id(), 0);
-        }
-        return;
+        return cluster.broker(queue.broker_name()).reset_offset(&scene.group, &scene.topic, queue.queue_id(), 0);
     }
-    let command =
-        ["resetOffsetByTime", "-n", &scene.cluster.name_server, "-g", &scene.group, "-t", &scene.topic, "-s", "0"];
-    let Some(queue) = only else { return drop(mqadmin(&command)) };
     let route = scene.client.topic_route(&scene.topic).expect("it exists");
     let broker = route.brokers().iter().find(|one| one.name() == queue.broker_name()).expect("a broker of the route");
-    let id = queue.queue_id().to_string();
-    mqadmin(&[&command[..], &["-b", &broker.addresses()[&0], "-q", &id, "-o", "0"]].concat());
+    let (addr, id) = (&broker.addresses()[&0], queue.queue_id().to_string());
+    let place = ["-n", &scene.cluster.name_server, "-b", addr, "-t", &scene.topic, "-q", &id];
+    mqadmin(&[&["resetOffsetByTime", "-g", &scene.group, "-s", "0", "-o", "0"], &place[..]].concat());
 }
 
 /// How often messages of each queue came.
@@ -89,7 +84,7 @@ fn a_group_that_is_reset_while_it_runs_consumes_again_from_there() {
     inbox.wait(12);
     // What is committed after the reset must not undo it, so this is to be there before.
     stored(&scene, &consumer, 12);
-    reset(&scene, None);
+    scene.client.admin().reset_group(&scene.group, &scene.topic, ResetTo::First).unwrap();
     inbox.wait(24);
     assert!(numbered(12).iter().all(|text| inbox.times(text) == [0, 0]), "{:?}", inbox.bodies());
     stored(&scene, &consumer, 12);
@@ -122,7 +117,7 @@ fn a_reset_of_one_queue_leaves_the_others_alone() {
     inbox.wait(12);
     stored(&scene, &consumer, 12);
     let queue = scene.queue();
-    reset(&scene, Some(&queue));
+    reset_one(&scene, &queue);
     inbox.wait(15);
     stored(&scene, &consumer, 12);
     assert!(counts(&inbox).into_iter().all(|(one, count)| count == if one == queue { 6 } else { 3 }));
