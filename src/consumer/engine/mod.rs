@@ -1,10 +1,12 @@
 //! The heart of push consumption: told what happened, it says what is to be done. No threads, no locks, no input or output;
 //! the tests drive it with a clock of their own.
 
+mod by_broker;
 mod correction;
 mod event;
 mod lock;
 mod options;
+mod pop;
 mod process_queue;
 mod progress;
 mod queue;
@@ -22,9 +24,11 @@ pub(crate) use correction::{Bounds, Illegal};
 pub(crate) use event::{Action, Batch, Event, Pulled, Spell, Start, Verdict, Why};
 pub use options::MessageModel;
 pub(crate) use options::{EngineOptions, Order};
+pub(crate) use pop::{Assignment, Numbered, PopAction, PopEvent, PopOptions, PopQueue, Popped};
 pub(crate) use process_queue::{Full, Limits};
 pub(crate) use queue::{Queue, Standing};
 
+use self::by_broker::ByBroker;
 use self::rebalance::{Rebalance, change};
 use crate::consumer::allocation::{self, Situation, sort_members};
 use crate::message::MessageQueue;
@@ -36,6 +40,7 @@ pub(crate) struct Engine {
     /// The subscribed topics and their queues, sorted; `None` while the route is not known.
     topics: BTreeMap<Arc<str>, Option<Vec<MessageQueue>>>,
     queues: BTreeMap<MessageQueue, Queue>,
+    by_broker: ByBroker,
     rebalance: Rebalance,
     epoch: u64,
     /// Batches that listeners have.
@@ -54,6 +59,7 @@ impl Engine {
         Engine {
             topics: BTreeMap::new(),
             queues: BTreeMap::new(),
+            by_broker: ByBroker::default(),
             rebalance: Rebalance::new(options.rebalance_interval, now),
             epoch: 0,
             running: 0,
@@ -72,7 +78,12 @@ impl Engine {
         self.balance(now, actions);
         self.advance(now, actions);
         self.dispatch(now, actions);
-        if self.closing && self.queues.is_empty() && !std::mem::replace(&mut self.closed, true) {
+        self.advance_pops(now, actions);
+        if self.closing
+            && self.queues.is_empty()
+            && self.by_broker.pops.is_empty()
+            && !std::mem::replace(&mut self.closed, true)
+        {
             actions.push(Action::Closed);
         }
     }
@@ -81,7 +92,7 @@ impl Engine {
     pub(crate) fn next_at(&self, now: Instant) -> Option<Instant> {
         let queues = self.queues.values().filter_map(|queue| queue.next_at(&self.options, now));
         let rebalance = (!self.closing && !self.suspended).then(|| self.rebalance.next_at());
-        queues.chain(rebalance).min()
+        queues.chain(rebalance).chain(self.by_broker.pops.next_at(now)).min()
     }
 
     /// How many batches listeners have.
@@ -101,6 +112,8 @@ impl Engine {
                     self.rebalance.unfinished(now);
                 }
             },
+            Event::Assigned { topic, assignment } => self.assigned(&topic, assignment, now, actions),
+            Event::Pop(event) => self.by_broker.pops.handle(event, &self.options, now),
             Event::Started { spell, start } => {
                 let start = start.inspect_err(|error| log::warn!("{}: no offset to start from: {error}", spell.queue));
                 if let Some(queue) = of(&mut self.queues, &spell) {
@@ -121,6 +134,9 @@ impl Engine {
             }
             Event::Consumed { spell, offsets, verdict } => {
                 self.running = self.running.saturating_sub(1);
+                if self.by_broker.pops.consumed(&spell, verdict, &self.options, now) {
+                    return;
+                }
                 if let Some(queue) = of(&mut self.queues, &spell) {
                     queue.consumed(&offsets, verdict, &self.options, now);
                 }
@@ -149,6 +165,7 @@ impl Engine {
             Event::Close { grace } => {
                 self.closing = true;
                 self.queues.values_mut().for_each(|queue| queue.revoke(Some(grace), now));
+                self.by_broker.pops.revoke(|_| true, Some(grace), now);
             }
         }
     }
@@ -189,6 +206,7 @@ impl Engine {
                 state.revoke(grace, now);
             }
         }
+        self.by_broker.pops.revoke(|queue| !self.topics.contains_key(queue.topic()), grace, now);
         if !same_names {
             actions.push(Action::Heartbeat);
         }
@@ -209,7 +227,7 @@ impl Engine {
         for (topic, known) in topics {
             match self.options.model {
                 _ if !known => self.rebalance.unfinished(now),
-                MessageModel::Clustering => actions.push(Action::FetchMembers { topic }),
+                MessageModel::Clustering => self.ask_for_queues(topic, actions),
                 MessageModel::Broadcasting => {
                     let all = self.topics.get(&topic).cloned().flatten().unwrap_or_default();
                     self.assign(&topic, all, now, now, actions);
@@ -219,13 +237,16 @@ impl Engine {
     }
 
     fn divide(&mut self, topic: &Arc<str>, mut members: Vec<Arc<str>>, now: Instant, actions: &mut Vec<Action>) {
-        let Some(Some(queues)) = self.topics.get(topic) else { return };
         sort_members(&mut members);
         if !members.contains(&self.options.client_id) {
             // The broker does not know this client yet, or not any more. Its queues stay until it does.
             actions.push(Action::Heartbeat);
             return self.rebalance.unfinished(now);
         }
+        if self.confirmed(topic, now, actions) {
+            return;
+        }
+        let Some(Some(queues)) = self.topics.get(topic) else { return };
         let (group, client_id) = (&*self.options.group, &*self.options.client_id);
         let situation = Situation { group, client_id, queues, members: &members };
         match allocation::allocate(&*self.options.allocation, &situation) {
@@ -299,8 +320,8 @@ impl Engine {
         Limits { messages: messages.map_or(own, share), bytes: bytes.map_or(own_bytes, share), span }
     }
 
-    /// Hands batches to listeners as long as some are free, each queue in its turn.
-    fn dispatch(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    /// Hands pulled messages to listeners as long as some are free, each queue in its turn.
+    fn dispatch_pulled(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let mut idle = 0;
         while self.running < self.options.slots && idle < self.queues.len() {
             let at = self.turn % self.queues.len();

@@ -142,6 +142,7 @@ impl World {
             model: MessageModel::Clustering,
             order: self.order,
             allocation: Arc::new(Averagely),
+            by_broker: None,
             batch: self.random.usize(1..4),
             slots: 4,
             limits: Limits { messages: 20, bytes: 1 << 20, span: (self.order == Order::Concurrent).then_some(100) },
@@ -225,7 +226,7 @@ impl World {
                 }
                 self.soon(member, 20..50, Delivery::Event(Event::Committed { spell, done: !lost }));
             }
-            Action::Changed { .. } => {}
+            Action::Changed { .. } | Action::FetchAssignment { .. } | Action::Leftovers { .. } | Action::Pop(_) => {}
             Action::Moved { queue, to, .. } => self.queues.get_mut(&queue).unwrap().reached = to,
             Action::Closed => {
                 self.members[member].closed = true;

@@ -221,6 +221,7 @@ impl PushConsumerBuilder {
             model: self.settings.model,
             order,
             allocation: self.allocation.clone(),
+            by_broker: None,
             batch: self.batch,
             slots: self.threads,
             limits: self.limits,

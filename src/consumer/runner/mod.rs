@@ -5,6 +5,7 @@ mod commits;
 mod hand_back;
 mod inputs;
 mod perform;
+mod pop;
 mod queues;
 mod running;
 mod shared;

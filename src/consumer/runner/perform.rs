@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::shared::Shared;
-use super::{Sink, commits, hand_back, start};
+use super::{Sink, commits, hand_back, pop, start};
 use crate::client::Core;
 use crate::code::{RequestCode, ResponseCode};
 use crate::consumer::engine::{Action, Bounds, Event, Illegal, Order, Pulled, Spell};
@@ -83,6 +83,9 @@ fn one(shared: &Arc<Shared>, order: Order, action: Action) {
             hand_back::submit(shared, *message, how, move |done| {
                 let _ = events.send(Event::HandedBack { spell, offset, done });
             });
+        }
+        Action::FetchAssignment { .. } | Action::Leftovers { .. } | Action::Pop(_) => {
+            pop::perform(shared, order, action)
         }
         Action::Commit { spell, offset } => commits::submit(shared, spell, offset),
         Action::Closed
