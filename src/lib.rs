@@ -296,7 +296,7 @@ pub use client::{
 pub use code::{RequestCode, ResponseCode};
 pub use consumer::allocation;
 pub use consumer::{
-    ConsumeFromWhere, ConsumeResult, Filter, MessageModel, PreparedPull, ProcessQueue, PullConsumer,
+    ConsumeFromWhere, ConsumeResult, Filter, MessageModel, OffsetStore, PreparedPull, ProcessQueue, PullConsumer,
     PullConsumerBuilder, PullResult, PullStatus, PushConsumer, PushConsumerBuilder, Standing,
 };
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};

@@ -58,7 +58,9 @@ pub use hooks::{SendContext, SendHook, SendMode};
 pub(crate) use introduce::introduce;
 pub use new_topic::PreparedTopic;
 pub(crate) use offsets::{check_offset, check_queue, is_connection_over, may_have_moved, to_millis};
-pub(crate) use offsets::{committed_of, committed_request, update as commit_request};
+pub(crate) use offsets::{
+    committed_of, committed_request, max_request, min_request, search_request, update as commit_request,
+};
 pub use queries::QueryResult;
 pub(crate) use replies::Pushed;
 pub(crate) use route::Route;

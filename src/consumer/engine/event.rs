@@ -176,6 +176,10 @@ pub(crate) enum Action {
         spell: Spell,
         offset: i64,
     },
+    /// The queue is given up, and its last offset is committed.
+    Left {
+        queue: MessageQueue,
+    },
     /// The queues of a topic that this member has are others now.
     Changed {
         topic: Arc<str>,

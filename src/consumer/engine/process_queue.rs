@@ -80,9 +80,15 @@ impl ProcessQueue {
         self.waiting.insert(at, offset);
     }
 
-    /// Hands out up to `max` waiting messages, those with the lowest offsets.
+    /// Hands out up to `max` waiting messages, those with the lowest offsets. One whose body is damaged comes alone, so that
+    /// the others do not fail with it.
     pub(crate) fn take(&mut self, max: usize, now: Instant) -> Vec<MessageView> {
-        let count = max.min(self.waiting.len());
+        let is_damaged =
+            |offset: &i64| self.entries.get(offset).is_some_and(|entry| entry.message.check_body().is_err());
+        let count = match self.waiting.iter().take(max).position(is_damaged) {
+            Some(first) => first.max(1),
+            None => max.min(self.waiting.len()),
+        };
         let mut taken = Vec::with_capacity(count);
         for offset in self.waiting.drain(..count) {
             if let Some(entry) = self.entries.get_mut(&offset) {
@@ -191,7 +197,7 @@ impl ProcessQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consumer::tests::tagged;
+    use crate::consumer::tests::{damaged, tagged};
 
     fn filled(offsets: std::ops::Range<i64>) -> ProcessQueue {
         let mut queue = ProcessQueue::new(offsets.start);
@@ -219,6 +225,17 @@ mod tests {
         queue.finish(14);
         queue.finish(13);
         assert_eq!(queue.commit_offset(), 15);
+    }
+
+    #[test]
+    fn a_message_with_a_damaged_body_is_handed_out_alone() {
+        let mut queue = ProcessQueue::new(10);
+        let mut messages: Vec<_> = (10..15).map(|offset| tagged("", offset)).collect();
+        messages[2] = damaged(12);
+        queue.put(messages, 15);
+        assert_eq!(taken(&mut queue, 9), [10, 11]);
+        assert_eq!(taken(&mut queue, 9), [12]);
+        assert_eq!(taken(&mut queue, 9), [13, 14]);
     }
 
     #[test]

@@ -24,6 +24,9 @@ const EMPTY_DELAY: Duration = Duration::from_millis(50);
 const HAND_BACK_DELAY: Duration = Duration::from_secs(5);
 /// How often the last commit of a queue is tried.
 const LAST_COMMITS: u32 = 2;
+/// How often an orderly consumer tries a message with a damaged body when it is not told a limit: as often as brokers deliver
+/// to others.
+const DAMAGED_TRIES: i32 = 16;
 
 /// What a queue is doing.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -287,13 +290,18 @@ impl Queue {
 
     fn hand_back(&mut self, offset: i64, delay_level: i32, options: &EngineOptions, now: Instant) {
         if options.model == MessageModel::Broadcasting {
-            // Nobody would deliver it again.
-            return self.cache.finish(offset);
+            return self.drop_failed(offset);
         }
         if self.cache.hand_back(offset).is_some() {
             let dead = delay_level < 0;
             self.returns.insert(offset, Return { delay_level, repeats: 0, dead, retry_at: Some(now) });
         }
+    }
+
+    /// Nobody would deliver it again.
+    fn drop_failed(&mut self, offset: i64) {
+        log::warn!("{}: the message at offset {offset} failed, and is not broadcast again", self.spell.queue);
+        self.cache.finish(offset);
     }
 
     /// Puts a batch back to be consumed again, except for what was tried often enough.
@@ -303,12 +311,15 @@ impl Queue {
             let Some(repeats) = self.cache.give_back(*offset) else { continue };
             let Some(message) = self.cache.message(*offset) else { continue };
             let tries = message.reconsume_times().saturating_add(repeats);
-            let may_die = options.model == MessageModel::Clustering;
-            if options.max_reconsume.is_some_and(|max| tries > max) && may_die {
+            // No listener will ever make anything of it, so it must not hold up the queue for ever.
+            let max = options.max_reconsume.or_else(|| message.check_body().is_err().then_some(DAMAGED_TRIES));
+            if max.is_none_or(|max| tries <= max) {
+                again = true;
+            } else if options.model == MessageModel::Broadcasting {
+                self.drop_failed(*offset);
+            } else {
                 self.cache.hand_back(*offset);
                 self.returns.insert(*offset, Return { delay_level: -1, repeats, dead: true, retry_at: Some(now) });
-            } else {
-                again = true;
             }
         }
         if again {

@@ -192,6 +192,9 @@ impl World {
     }
 
     fn perform(&mut self, member: usize, action: Action) {
+        if let Action::Left { .. } = action {
+            return;
+        }
         let lost = self.chance(self.weather.lost_answers);
         match action {
             Action::FetchMembers { topic } => self.soon(member, 1..100, Delivery::Members(topic)),
@@ -226,7 +229,11 @@ impl World {
                 }
                 self.soon(member, 20..50, Delivery::Event(Event::Committed { spell, done: !lost }));
             }
-            Action::Changed { .. } | Action::FetchAssignment { .. } | Action::Leftovers { .. } | Action::Pop(_) => {}
+            Action::Changed { .. }
+            | Action::Left { .. }
+            | Action::FetchAssignment { .. }
+            | Action::Leftovers { .. }
+            | Action::Pop(_) => {}
             Action::Moved { queue, to, .. } => self.queues.get_mut(&queue).unwrap().reached = to,
             Action::Closed => {
                 self.members[member].closed = true;

@@ -29,6 +29,7 @@ pub(in crate::consumer) use self::subscriptions::Subscriptions;
 use crate::client::{CloseReport, Route};
 use crate::consumer::engine::{Action, Engine, Event, Order};
 use crate::remoting::Deadline;
+use crate::thread::Thread;
 
 /// How often routes are looked at, and how soon an unknown one is asked for again.
 const LOOK: Duration = Duration::from_millis(500);
@@ -42,6 +43,8 @@ struct Runner {
     order: Order,
     inputs: Inputs,
     sink: Box<dyn Sink>,
+    /// The thread of an own offset store.
+    keeping: Option<Thread>,
     /// What was looked at last, and when.
     looked: Option<(Instant, u64)>,
     routes: Vec<Known>,
@@ -75,8 +78,13 @@ impl Runner {
                 break;
             }
         }
-        let Runner { shared, engine, sink, done, .. } = self;
-        let left = sink.stop(Instant::now() + IDLE);
+        let Runner { shared, engine, sink, keeping, done, .. } = self;
+        let until = Instant::now() + IDLE;
+        let mut left = sink.stop(until);
+        if let (Some(keeper), Some(thread)) = (&shared.keeper, keeping) {
+            keeper.end();
+            if thread.wait_until(until) { thread.join() } else { left.push(thread) }
+        }
         let mut report = report.unwrap_or_default();
         report.complete = left.is_empty();
         report.abandoned = engine.running();

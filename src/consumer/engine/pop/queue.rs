@@ -209,7 +209,12 @@ impl PopQueue {
         let lane_of = |number: &u64| held.get(number).map(|held| held.message.queue());
         let lane = self.waiting.iter().filter_map(lane_of).find(|lane| !busy.contains(lane))?.clone();
         let of_lane = |number: &&u64| lane_of(number) == Some(&lane);
-        let numbers: Vec<u64> = self.waiting.iter().filter(of_lane).take(options.batch).copied().collect();
+        let is_damaged = |number: &u64| held.get(number).is_some_and(|held| held.message.check_body().is_err());
+        let mut numbers: Vec<u64> = self.waiting.iter().filter(of_lane).take(options.batch).copied().collect();
+        // It comes alone, so that the others do not fail with it.
+        if let Some(first) = numbers.iter().position(is_damaged) {
+            numbers.truncate(first.max(1));
+        }
         let mut messages = Vec::with_capacity(numbers.len());
         for number in &numbers {
             self.waiting.remove(number);
@@ -414,9 +419,11 @@ fn pause(verdict: Verdict, options: &EngineOptions) -> Duration {
 fn fate(message: &MessageView, place: usize, verdict: Verdict, options: &EngineOptions) -> Fate {
     let tries = message.reconsume_times();
     let often_enough = |max: Option<i32>| max.is_some_and(|max| tries >= max);
+    // No listener will ever make anything of it, so it must not hold up the queue for ever.
+    let damaged = || message.check_body().is_err().then_some(MAX_RECONSUME_TIMES);
     match (verdict, options.order) {
         (Verdict::Success, _) => Fate::Ack,
-        (_, Order::Orderly) if often_enough(options.max_reconsume) => Fate::Bury,
+        (_, Order::Orderly) if often_enough(options.max_reconsume.or_else(damaged)) => Fate::Bury,
         (_, Order::Orderly) => Fate::Again(pause(verdict, options)),
         (Verdict::Later { consumed, .. }, _) if place < consumed => Fate::Ack,
         (Verdict::Later { delay_level, .. }, _) if delay_level < 0 => Fate::Bury,

@@ -82,6 +82,7 @@ impl Queue {
         if options.is_locked() && self.lock.is_held(now) {
             actions.push(Action::Unlock { queue: self.spell.queue.clone() });
         }
+        actions.push(Action::Left { queue: self.spell.queue.clone() });
         self.stage = Stage::Gone;
     }
 
