@@ -310,6 +310,7 @@ pub use producer::{
 pub use trace::Trace;
 
 pub use protocol::compress::Compression;
+pub use protocol::rpc::assignment::MessageRequestMode;
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]
