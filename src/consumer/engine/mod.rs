@@ -24,7 +24,7 @@ pub(crate) use correction::{Bounds, Illegal};
 pub(crate) use event::{Action, Batch, Event, Pulled, Spell, Start, Verdict, Why};
 pub use options::MessageModel;
 pub(crate) use options::{EngineOptions, Order};
-pub(crate) use pop::{Assignment, Numbered, PopAction, PopEvent, PopOptions, PopQueue, Popped};
+pub(crate) use pop::{Assignment, Numbered, PopAction, PopEvent, PopOptions, Popped};
 pub(crate) use process_queue::{Full, Limits};
 pub(crate) use queue::{Queue, Standing};
 

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::PushConsumer;
+use super::by_broker::ByBroker;
 use super::listeners::{Listener, Listeners};
 use super::result::ConsumeResult;
 use crate::client::{Client, names};
@@ -41,6 +42,7 @@ pub struct PushConsumerBuilder {
     consume_timeout: Duration,
     suspend: Duration,
     store: Option<Store>,
+    pub(super) by_broker: ByBroker,
 }
 
 impl PushConsumerBuilder {
@@ -71,6 +73,7 @@ impl PushConsumerBuilder {
             consume_timeout: Duration::from_secs(15 * 60),
             suspend: Duration::from_secs(1),
             store: None,
+            by_broker: ByBroker::default(),
         }
     }
 
@@ -254,7 +257,7 @@ impl PushConsumerBuilder {
             model: self.settings.model,
             order,
             allocation: self.allocation.clone(),
-            by_broker: None,
+            by_broker: self.by_broker.options(),
             batch: self.batch,
             slots: self.threads,
             limits: self.limits,
@@ -291,6 +294,9 @@ impl PushConsumerBuilder {
         let hold = self.settings.hold;
         if !(Duration::from_millis(100)..=Duration::from_secs(60)).contains(&hold) {
             return wrong(format!("hold is {hold:?}, 100 ms to 60 s are allowed"));
+        }
+        if let Some(what) = self.by_broker.defect(&*self.allocation) {
+            return wrong(what);
         }
         if self.limits.messages == 0 || self.limits.bytes == 0 || self.limits.span.is_some_and(|span| span < 1) {
             return wrong("its limits let nothing in".into());

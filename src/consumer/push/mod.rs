@@ -1,6 +1,7 @@
 //! Push consumption: a listener gets the messages, the crate does everything else.
 
 mod builder;
+mod by_broker;
 mod listeners;
 mod result;
 
@@ -13,7 +14,7 @@ pub use result::ConsumeResult;
 
 use super::Filter;
 use super::engine::Event;
-use super::runner::{DEFAULT_GRACE, ProcessQueue, Running};
+use super::runner::{DEFAULT_GRACE, ProcessQueue, Running, unsubscribe_leftovers};
 use crate::client::{CloseReport, names};
 use crate::error::Result;
 
@@ -56,6 +57,7 @@ impl PushConsumer {
         if self.running.shared.with_subscriptions(|known| known.remove(topic)) {
             self.running.shared.changed();
         }
+        unsubscribe_leftovers(&self.running.shared, topic);
         Ok(())
     }
 

@@ -1,9 +1,11 @@
 //! The thread that drives a consumer: it waits for what happens, asks the engine, and has its wishes carried out. It never
 //! waits for anything else.
 
+mod acks;
 mod commits;
 mod hand_back;
 mod inputs;
+mod leftovers;
 mod perform;
 mod pop;
 mod queues;
@@ -20,6 +22,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 
 use self::inputs::{Input, Inputs};
+pub(in crate::consumer) use self::leftovers::unsubscribe as unsubscribe_leftovers;
 pub use self::queues::{ProcessQueue, Standing};
 pub(in crate::consumer) use self::running::{DEFAULT_GRACE, Plan, Running};
 pub(in crate::consumer) use self::shared::{Settings, Shared};
@@ -125,6 +128,21 @@ impl Runner {
                 cached_bytes: cache.bytes(),
                 running: cache.running(),
                 since_pull: since(queue.last_pull),
+                since_progress: since(queue.last_progress),
+                standing: standing.map(Into::into),
+            });
+        });
+        self.engine.look_at_pops(|queue, standing| {
+            let since = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
+            all.push(ProcessQueue {
+                queue: queue.spell().queue.clone(),
+                next_offset: -1,
+                commit_offset: -1,
+                stored_offset: None,
+                cached: queue.unacked(),
+                cached_bytes: queue.bytes(),
+                running: queue.running(),
+                since_pull: since(queue.last_pop),
                 since_progress: since(queue.last_progress),
                 standing: standing.map(Into::into),
             });

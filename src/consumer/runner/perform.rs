@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::shared::Shared;
-use super::{Sink, commits, hand_back, pop, start};
+use super::{Sink, commits, hand_back, leftovers, pop, start};
 use crate::client::Core;
 use crate::code::{RequestCode, ResponseCode};
 use crate::consumer::engine::{Action, Bounds, Event, Illegal, Order, Pulled, Spell};
@@ -120,7 +120,7 @@ fn fetch_members(shared: &Arc<Shared>, topic: Arc<str>) {
 }
 
 /// Any broker of a topic, the master if it has one: all of them know the members.
-fn any_broker(core: &Arc<Core>, topic: &str) -> Option<Arc<str>> {
+pub(super) fn any_broker(core: &Arc<Core>, topic: &str) -> Option<Arc<str>> {
     let route = core.routes().cached(topic)?;
     let brokers: Vec<_> = route.brokers().filter_map(|(_, addrs)| addrs.values().next().cloned()).collect();
     if brokers.is_empty() { None } else { brokers.get(fastrand::usize(..brokers.len())).cloned() }
@@ -160,6 +160,9 @@ fn pulled(result: Result<PullResult>, asked: i64, shared: &Shared) -> Pulled {
                     let mut messages = result.into_messages();
                     for message in &mut messages {
                         message.restore_topic(&shared.retry_topic, |name| shared.core.own_name(name).into_owned());
+                        if let Some(topic) = leftovers::origin(&shared.retry_topic, message.topic()) {
+                            message.restore(shared.core.own_name(topic).into_owned().into());
+                        }
                     }
                     Pulled::Found { messages, next }
                 }

@@ -72,22 +72,14 @@ pub(crate) enum PopAction {
     Pop {
         spell: Spell,
         ticket: u64,
+        /// The same for a pop in order that is repeated because its answer did not come: it brings the same messages.
+        attempt: u64,
         options: PopOptions,
     },
     /// Tell the broker that these are consumed.
-    Ack {
-        spell: Spell,
-        messages: Vec<Numbered>,
-    },
+    Ack { spell: Spell, messages: Vec<Numbered> },
     /// Have a message come again after this time.
-    ChangeInvisible {
-        spell: Spell,
-        message: Box<Numbered>,
-        invisible: Duration,
-    },
+    ChangeInvisible { spell: Spell, message: Box<Numbered>, invisible: Duration },
     /// Make a message a dead letter; it is acknowledged afterwards.
-    Bury {
-        spell: Spell,
-        message: Box<Numbered>,
-    },
+    Bury { spell: Spell, message: Box<Numbered> },
 }

@@ -10,7 +10,6 @@ mod simulation;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use event::{Assignment, Numbered, PopAction, PopEvent, PopOptions, Popped};

@@ -73,6 +73,7 @@ pub(crate) struct PopQueue {
     acks: usize,
     popping: Option<Instant>,
     ticket: u64,
+    attempt: u64,
     pop_at: Instant,
     failing: bool,
     pub(crate) last_pop: Option<Instant>,
@@ -90,6 +91,7 @@ impl PopQueue {
             acks: 0,
             popping: None,
             ticket: 0,
+            attempt: 1,
             pop_at: now,
             failing: false,
             last_pop: None,
@@ -141,6 +143,7 @@ impl PopQueue {
             return;
         }
         let Some(since) = self.popping.take() else { return };
+        self.attempt += u64::from(!matches!(popped, Popped::Failed(_)));
         let failed_before = std::mem::replace(&mut self.failing, false);
         self.pop_at = match popped {
             Popped::Found { messages, refused, .. } if messages.is_empty() && refused.is_empty() => now + EMPTY_DELAY,
@@ -374,7 +377,8 @@ impl PopQueue {
         self.ticket += 1;
         self.popping = Some(now);
         self.last_pop = Some(now);
-        actions.push(PopAction::Pop { spell: self.spell.clone(), ticket: self.ticket, options: pop });
+        let (ticket, attempt) = (self.ticket, self.attempt);
+        actions.push(PopAction::Pop { spell: self.spell.clone(), ticket, attempt, options: pop });
     }
 
     /// When something happens by itself.
