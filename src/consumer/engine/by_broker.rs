@@ -65,7 +65,7 @@ impl Engine {
     }
 
     fn has_queues(&self, topic: &str) -> bool {
-        self.queues.keys().any(|queue| queue.topic() == topic) || self.by_broker.pops.has(topic)
+        self.queues.count(topic) > 0 || self.by_broker.pops.has(topic)
     }
 
     /// The group's members are known, this one among them. Returns whether that was asked to be sure that this member is to
@@ -100,7 +100,7 @@ impl Engine {
         pops.revoke(|queue| lost.contains(queue), grace, now);
         // What listeners still have would be pulled as well.
         let (ready, waiting): (Vec<_>, Vec<_>) =
-            pull.into_iter().partition(|queue| self.queues.contains_key(queue) || !pops.overlaps(queue));
+            pull.into_iter().partition(|queue| self.queues.contains(queue) || !pops.overlaps(queue));
         if !waiting.is_empty() {
             self.rebalance.unfinished(now);
         }
@@ -109,7 +109,7 @@ impl Engine {
         let mut changed = !lost.is_empty();
         for queue in gained {
             // The last commit of what was pulled is where popping begins.
-            let pulled = self.queues.keys().any(|other| overlap(other, &queue));
+            let pulled = self.queues.iter().any(|other| overlap(&other.spell().queue, &queue));
             self.epoch += 1;
             if !pulled && self.by_broker.pops.gain(&queue, self.epoch, now) {
                 changed = true;
@@ -128,8 +128,8 @@ impl Engine {
     }
 
     fn pulled_queues(&self, topic: &str) -> Vec<MessageQueue> {
-        let mine = self.queues.iter().filter(|(queue, state)| queue.topic() == topic && !state.is_leaving());
-        mine.map(|(queue, _)| queue.clone()).collect()
+        let mine = self.queues.iter().filter(|queue| !queue.is_leaving()).map(|queue| &queue.spell().queue);
+        mine.filter(|queue| queue.topic() == topic).cloned().collect()
     }
 
     /// Hands batches to listeners as long as some are free, each queue in its turn.

@@ -145,6 +145,15 @@ impl ProcessQueue {
         self.entries.iter().filter(|(_, entry)| is_overdue(entry)).map(|(offset, _)| *offset).collect()
     }
 
+    /// Since when the listener that has been at it longest has had its message.
+    pub(crate) fn oldest_running(&self) -> Option<Instant> {
+        let since = |entry: &Entry| match entry.state {
+            State::Running { since } => Some(since),
+            _ => None,
+        };
+        self.entries.values().filter_map(since).min()
+    }
+
     /// Whether a listener still has this message, and nothing was decided about it meanwhile.
     pub(crate) fn is_running(&self, offset: i64) -> bool {
         self.entries.get(&offset).is_some_and(|entry| matches!(entry.state, State::Running { .. }))

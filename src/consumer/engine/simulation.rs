@@ -159,7 +159,8 @@ impl World {
         };
         let engine = Engine::new(options, self.now);
         self.members.push(Member { engine, alive: true, registered: false, closed: false });
-        let topic = |name: &str| self.queues.keys().filter(|queue| queue.topic() == name).cloned().collect::<Vec<_>>();
+        let topic =
+            |name: &str| self.queues.keys().filter(|queue| queue.topic() == name).cloned().collect::<Arc<[_]>>();
         let topics = vec![(TOPIC.into(), Some(topic(TOPIC))), (RETRY.into(), Some(topic(RETRY)))];
         self.tell(member, Event::Topics(topics));
     }
@@ -384,7 +385,7 @@ impl World {
         loop {
             let delivery = self.scheduled.peek().map(|scheduled| scheduled.at);
             let alive = self.members.iter().enumerate().filter(|(_, member)| member.alive);
-            let tick = alive.filter_map(|(id, member)| Some((member.engine.next_at(self.now)?, id))).min();
+            let tick = alive.filter_map(|(id, member)| Some((member.engine.next_at()?, id))).min();
             let tick_at = tick.map(|(at, _)| at.max(self.now));
             let Some(next) = delivery.into_iter().chain(tick_at).min().filter(|next| *next <= until) else { break };
             // A tick that is due again at once, with nothing in between, would be a loop.

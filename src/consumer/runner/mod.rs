@@ -101,7 +101,7 @@ impl Runner {
     fn next(&mut self) -> Event {
         let now = Instant::now();
         let look_at = self.looked.map_or(now, |(at, _)| at + LOOK);
-        let until = self.engine.next_at(now).map_or(look_at, |at| at.min(look_at));
+        let until = self.engine.next_at().map_or(look_at, |at| at.min(look_at));
         match self.inputs.next(until) {
             Input::Event(event) => event,
             Input::Request(request) => perform::served(&self.shared, request),
@@ -181,7 +181,7 @@ impl Runner {
             return None;
         }
         self.routes = routes;
-        let queues = |route: &Arc<Route>| route.subscribe_queues().to_vec();
+        let queues = |route: &Arc<Route>| route.subscribe_queues().clone();
         Some(Event::Topics(
             self.routes.iter().map(|(topic, route)| (topic.clone(), route.as_ref().map(queues))).collect(),
         ))

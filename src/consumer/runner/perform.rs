@@ -41,7 +41,7 @@ pub(in crate::consumer) fn all(
             }
             Action::Changed { topic, all, mine } => {
                 log::info!("consumer {}: has {} of {} queues of {topic}", shared.group, mine.len(), all.len());
-                sink.changed(&topic, all, mine);
+                sink.changed(&topic, all.to_vec(), mine);
             }
             other => one(shared, order, other),
         }

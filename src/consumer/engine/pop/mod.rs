@@ -128,8 +128,13 @@ impl PopQueues {
         None
     }
 
-    pub(super) fn next_at(&self, now: Instant) -> Option<Instant> {
-        self.queues.values().filter_map(|queue| queue.next_at(now)).min()
+    pub(super) fn next_at(&self) -> Option<Instant> {
+        self.queues.values().filter_map(PopQueue::next_at).min()
+    }
+
+    /// Something changed that concerns all of them.
+    pub(super) fn touch(&mut self) {
+        self.queues.values_mut().for_each(PopQueue::touch);
     }
 
     pub(super) fn look(&self, mut at: impl FnMut(&PopQueue)) {

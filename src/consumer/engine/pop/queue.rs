@@ -76,6 +76,9 @@ pub(crate) struct PopQueue {
     attempt: u64,
     pop_at: Instant,
     failing: bool,
+    /// Something happened since it took its last steps; else it takes none before `next_at`.
+    touched: bool,
+    next_at: Option<Instant>,
     pub(crate) last_pop: Option<Instant>,
     pub(crate) last_progress: Option<Instant>,
 }
@@ -94,6 +97,8 @@ impl PopQueue {
             attempt: 1,
             pop_at: now,
             failing: false,
+            touched: true,
+            next_at: None,
             last_pop: None,
             last_progress: None,
         }
@@ -115,6 +120,14 @@ impl PopQueue {
     /// How many messages listeners have.
     pub(crate) fn running(&self) -> usize {
         self.running
+    }
+
+    pub(super) fn touch(&mut self) {
+        self.touched = true;
+    }
+
+    pub(super) fn next_at(&self) -> Option<Instant> {
+        self.next_at
     }
 
     pub(super) fn is_leaving(&self) -> bool {
@@ -143,6 +156,7 @@ impl PopQueue {
             return;
         }
         let Some(since) = self.popping.take() else { return };
+        self.touched = true;
         self.attempt += u64::from(!matches!(popped, Popped::Failed(_)));
         let failed_before = std::mem::replace(&mut self.failing, false);
         self.pop_at = match popped {
@@ -203,6 +217,7 @@ impl PopQueue {
         if self.stage != Stage::Open {
             return None;
         }
+        self.touched = true;
         self.forget_late(now);
         let busy: BTreeSet<&MessageQueue> = match options.order {
             Order::Concurrent => BTreeSet::new(),
@@ -256,6 +271,7 @@ impl PopQueue {
     /// Takes what a listener said.
     pub(super) fn consumed(&mut self, numbers: &[u64], verdict: Verdict, options: &EngineOptions, now: Instant) {
         self.last_progress = Some(now);
+        self.touched = true;
         self.running -= numbers.len().min(self.running);
         for (place, number) in numbers.iter().enumerate() {
             let Some(held) = self.held.get_mut(number) else { continue };
@@ -284,6 +300,7 @@ impl PopQueue {
     }
 
     pub(super) fn settled(&mut self, numbers: &[u64], done: bool, now: Instant) {
+        self.touched = true;
         for number in numbers {
             let Some(held) = self.held.get_mut(number) else { continue };
             let State::Asked(fate) = held.state else { continue };
@@ -301,6 +318,7 @@ impl PopQueue {
     /// The queue is read by somebody else, or in another way. `grace` is how long listeners may take.
     pub(super) fn revoke(&mut self, grace: Option<Duration>, now: Instant) {
         if !self.is_leaving() {
+            self.touched = true;
             self.stage = Stage::Revoked(grace.map(|grace| now + grace));
             self.forget_waiting(|_| true);
         }
@@ -314,6 +332,9 @@ impl PopQueue {
         now: Instant,
         actions: &mut Vec<PopAction>,
     ) {
+        if !std::mem::take(&mut self.touched) && self.next_at.is_none_or(|at| now < at) {
+            return;
+        }
         self.settle(now, actions);
         if let Stage::Revoked(until) = self.stage {
             let out_of_time = until.is_some_and(|until| now >= until);
@@ -329,6 +350,7 @@ impl PopQueue {
         if self.stage == Stage::Open && !suspended {
             self.pop(options, now, actions);
         }
+        self.next_at = self.find_next_at(suspended);
     }
 
     /// Tells the broker about everything that is done with, as long as that counts.
@@ -382,15 +404,18 @@ impl PopQueue {
     }
 
     /// When something happens by itself.
-    pub(super) fn next_at(&self, now: Instant) -> Option<Instant> {
+    fn find_next_at(&self, suspended: bool) -> Option<Instant> {
         let stage = match self.stage {
             Stage::Revoked(until) => until,
-            Stage::Open if self.held.len() > THRESHOLD => None,
-            Stage::Open => Some(self.popping.map_or(self.pop_at, |since| since + POP_LOST)).filter(|at| *at > now),
+            Stage::Open => match self.popping {
+                Some(since) => Some(since + POP_LOST),
+                None => Some(self.pop_at).filter(|_| !suspended && self.held.len() <= THRESHOLD),
+            },
             Stage::Gone => None,
         };
+        // Acknowledgements wait for the one under way, not for the clock.
         let due = self.held.values().filter_map(|held| match held.state {
-            State::Due(_, at) if at > now => Some(at.min(held.until)),
+            State::Due(fate, at) if fate != Fate::Ack || self.acks == 0 => Some(at.min(held.until)),
             _ => None,
         });
         due.chain(stage).min()

@@ -68,7 +68,7 @@ impl Stage {
     fn new(options: EngineOptions) -> Stage {
         let now = Instant::now();
         let mut stage = Stage { engine: Engine::new(options, now), now };
-        let actions = stage.tell(Event::Topics(vec![("T".into(), Some(vec![queue(0), queue(1)]))]));
+        let actions = stage.tell(Event::Topics(vec![("T".into(), Some([queue(0), queue(1)].into()))]));
         assert!(
             matches!(&actions[..], [Action::Heartbeat, Action::FetchAssignment { strategy, .. }] if &**strategy == "AVG")
         );
@@ -183,7 +183,7 @@ fn nothing_is_popped_while_more_than_96_messages_are_not_acknowledged() {
         }
     }
     assert_eq!(stage.unacked(), 128);
-    assert_eq!(stage.engine.next_at(stage.now).map(|at| at - stage.now), Some(20 * SECOND), "it waits for a listener");
+    assert_eq!(stage.engine.next_at().map(|at| at - stage.now), Some(20 * SECOND), "it waits for a listener");
     for number in 1.. {
         let actions = stage.says(&handed.remove(0), Verdict::Success);
         handed.extend(batches(&actions));
@@ -254,7 +254,7 @@ fn an_acknowledgement_that_failed_is_repeated_as_long_as_it_counts() {
     let handed = batches(&stage.found(&spell, 1, vec![message(0, 5, 0)]));
     stage.says(&handed[0], Verdict::Success);
     assert!(acks(&stage.settled(&spell, &[1], false)).is_empty());
-    assert_eq!(stage.engine.next_at(stage.now), Some(stage.now + SECOND));
+    assert_eq!(stage.engine.next_at(), Some(stage.now + SECOND));
     assert_eq!(acks(&stage.after(SECOND)), [[5]]);
     stage.settled(&spell, &[1], false);
     assert!(acks(&stage.after(INVISIBLE)).is_empty());
@@ -282,7 +282,7 @@ fn a_broker_that_cannot_answer_is_asked_again_but_not_at_once() {
         let (mut stage, spell) = Stage::popping(options(Order::Concurrent));
         let actions = stage.tell(Event::Pop(PopEvent::Popped { spell: spell.clone(), ticket: 1, popped }));
         assert_eq!(pops(&actions), 0);
-        assert_eq!(stage.engine.next_at(stage.now), Some(stage.now + pause));
+        assert_eq!(stage.engine.next_at(), Some(stage.now + pause));
         assert_eq!(pops(&stage.after(pause)), 1);
     }
     let (mut stage, spell) = Stage::popping(options(Order::Concurrent));
@@ -311,7 +311,7 @@ fn closing_waits_for_acknowledgements_and_not_for_a_listener_without_end() {
     let handed = batches(&stage.found(&spell, 1, (0..2).map(|offset| message(0, offset, 0)).collect()));
     assert!(stage.tell(Event::Close { grace: 5 * SECOND }).is_empty());
     assert_eq!(acks(&stage.says(&handed[0], Verdict::Success)), [[0]]);
-    assert_eq!(stage.engine.next_at(stage.now), Some(stage.now + 5 * SECOND));
+    assert_eq!(stage.engine.next_at(), Some(stage.now + 5 * SECOND));
     assert!(stage.after(5 * SECOND).is_empty());
     assert!(matches!(stage.settled(&spell, &[1], true)[..], [Action::Closed]));
 }
