@@ -111,7 +111,7 @@ impl Engine {
             // The last commit of what was pulled is where popping begins.
             let pulled = self.queues.iter().any(|other| overlap(&other.spell().queue, &queue));
             self.epoch += 1;
-            if !pulled && self.by_broker.pops.gain(&queue, self.epoch, now) {
+            if !pulled && self.by_broker.pops.gain(&queue, self.options.order, self.epoch, now) {
                 changed = true;
             } else {
                 self.rebalance.unfinished(now);

@@ -16,7 +16,7 @@ pub(crate) use event::{Assignment, Numbered, PopAction, PopEvent, PopOptions, Po
 pub(crate) use queue::PopQueue;
 
 use super::event::{Batch, Spell, Verdict};
-use super::options::EngineOptions;
+use super::options::{EngineOptions, Order};
 use super::rebalance::{Change, change};
 use crate::message::MessageQueue;
 
@@ -59,9 +59,10 @@ impl PopQueues {
         self.queues.keys().any(|queue| overlap(queue, pulled))
     }
 
-    /// Takes a queue over; not while it is still being given up here.
-    pub(super) fn gain(&mut self, queue: &MessageQueue, epoch: u64, now: Instant) -> bool {
-        if self.queues.contains_key(queue) {
+    /// Takes a queue over; not while it is still being given up here, nor in order while another one with its messages is.
+    pub(super) fn gain(&mut self, queue: &MessageQueue, order: Order, epoch: u64, now: Instant) -> bool {
+        let is_here = |other: &MessageQueue| other == queue || (order == Order::Orderly && overlap(other, queue));
+        if self.queues.keys().any(is_here) {
             return false;
         }
         self.queues.insert(queue.clone(), PopQueue::new(queue.clone(), epoch, now));
