@@ -50,6 +50,7 @@ pub(crate) struct Engine {
     running: usize,
     /// Queues whose master was asked for its bounds.
     asked_bounds: BTreeSet<Spell>,
+    dropped_pulls: u64,
     suspended: bool,
     closing: bool,
     closed: bool,
@@ -65,6 +66,7 @@ impl Engine {
             epoch: 0,
             running: 0,
             asked_bounds: BTreeSet::new(),
+            dropped_pulls: 0,
             suspended: false,
             closing: false,
             closed: false,
@@ -97,6 +99,21 @@ impl Engine {
     /// How many batches listeners have.
     pub(crate) fn running(&self) -> usize {
         self.running
+    }
+
+    /// Whether batches wait although as many listeners run as may.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.running >= self.options.slots && (self.queues.has_ready() || self.by_broker.pops.has_ready())
+    }
+
+    /// So many listeners may run at once from now on.
+    pub(crate) fn slots(&mut self, count: usize) {
+        self.options.slots = count;
+    }
+
+    /// How many answers to pulls came, since this was asked last, when nobody wanted them any more.
+    pub(crate) fn take_dropped_pulls(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped_pulls)
     }
 
     fn take_in(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
@@ -140,6 +157,14 @@ impl Engine {
                     queue.consumed(&offsets, verdict, &self.options, now);
                 }
             }
+            Event::Dropped { spell, offsets } => {
+                if self.by_broker.pops.dropped(&spell, &offsets, &self.options, now) {
+                    return;
+                }
+                if let Some(queue) = self.queues.of(&spell) {
+                    queue.dropped(&offsets);
+                }
+            }
             Event::HandedBack { spell, offset, done } => {
                 if let Some(queue) = self.queues.of(&spell) {
                     queue.handed_back(offset, done, now);
@@ -174,7 +199,10 @@ impl Engine {
     fn pulled(&mut self, spell: &Spell, ticket: u64, pulled: Pulled, now: Instant, actions: &mut Vec<Action>) {
         let illegal = matches!(pulled, Pulled::Illegal(_));
         let asked = self.asked_bounds.contains(spell);
-        let Some(queue) = self.queues.of(spell) else { return };
+        let Some(queue) = self.queues.of(spell) else {
+            self.dropped_pulls += 1;
+            return log::debug!("{}: a pull is dropped, its queue is not here any more", spell.queue);
+        };
         queue.pulled(ticket, pulled, &self.options, now);
         if illegal && queue.correct(None, asked, now) {
             self.asked_bounds.insert(spell.clone());

@@ -41,8 +41,16 @@ pub(super) fn perform(shared: &Arc<Shared>, order: Order, action: Action) {
         Action::Pop(PopAction::Bury { spell, message }) => {
             let Numbered { number, message } = *message;
             let how = hand_back::How { delay_level: -1, repeats: 0, dead: true, as_message: false };
-            let events = shared.events.clone();
-            hand_back::submit(shared, message, how, move |done| settled(&events, spell, vec![number], done));
+            let then = shared.clone();
+            hand_back::submit(shared, message, how, move |done| {
+                let counters = &then.counters;
+                if done {
+                    counters.dead_letters.one()
+                } else {
+                    counters.hand_back_failures.one()
+                }
+                settled(&then.events, spell, vec![number], done);
+            });
         }
         _ => {}
     }
@@ -123,13 +131,17 @@ fn pop(shared: &Arc<Shared>, spell: Spell, ticket: u64, attempt: Option<u64>, op
         order: attempt.is_some(),
         attempt_id: attempt.map(|attempt| format!("{}@{}@{attempt}", shared.core.client_id(), spell.epoch).into()),
     };
-    let (core, then, asked) = (&shared.core, shared.clone(), pop.clone());
+    let (core, then, asked, started) = (&shared.core, shared.clone(), pop.clone(), Instant::now());
     core.pop_async(&pop, Deadline::after(hold + HOLD_MARGIN), move |answer| {
         let arrived = Instant::now();
         let core = then.core.clone();
         // Reading the answer can take long: messages may have to be inflated.
         let read = move || {
             let popped = answer.and_then(|answer| then.core.popped(&asked, &answer, arrived));
+            if let Ok(popped) = &popped {
+                let bytes = popped.messages.iter().map(|message| message.body().len()).sum();
+                then.counters.brought(spell.queue.shared_topic(), popped.messages.len(), bytes, started.elapsed());
+            }
             let popped = popped.map_or_else(failed, |popped| sorted(&spell, &filter, popped, arrived));
             let _ = then.events.send(Event::Pop(PopEvent::Popped { spell, ticket, popped }));
         };
@@ -165,13 +177,18 @@ fn sorted(spell: &Spell, filter: &Filter, popped: crate::client::Popped, arrived
 
 fn change(shared: &Arc<Shared>, spell: Spell, numbered: &Numbered, invisible: Duration) {
     let Numbered { number, message } = numbered;
-    let (events, number) = (shared.events.clone(), *number);
+    let (then, number) = (shared.clone(), *number);
     let Some(handle) = message.receipt_handle().and_then(Handle::decode) else {
-        return settled(&events, spell, vec![number], true);
+        return settled(&then.events, spell, vec![number], true);
     };
     let (topic, deadline) = (message.shared_topic(), Deadline::after(TELL_TIMEOUT));
     shared.core.change_invisible_async(&shared.group, topic, &handle, invisible, deadline, move |result| {
         let done = is_told("having a message come again later", &spell, result);
-        settled(&events, spell, vec![number], done);
+        if done {
+            then.counters.handed_back.one()
+        } else {
+            then.counters.hand_back_failures.one()
+        }
+        settled(&then.events, spell, vec![number], done);
     });
 }

@@ -18,13 +18,14 @@ pub(crate) use queue::PopQueue;
 use super::event::{Batch, Spell, Verdict};
 use super::options::{EngineOptions, Order};
 use super::rebalance::{Change, change};
-use crate::message::MessageQueue;
+use crate::message::{MessageQueue, MessageView};
 
 /// Messages that a listener has.
 #[derive(Debug)]
 struct Handed {
-    to: Spell,
-    numbers: Vec<u64>,
+    from: Spell,
+    /// By their offsets, which are different within a batch.
+    numbers: Vec<(i64, u64)>,
 }
 
 /// All popped queues of one consumer.
@@ -91,9 +92,22 @@ impl PopQueues {
 
     /// Takes what a listener said; returns whether its batch was popped.
     pub(super) fn consumed(&mut self, batch: &Spell, verdict: Verdict, options: &EngineOptions, now: Instant) -> bool {
-        let Some(Handed { to, numbers }) = self.handed.remove(&batch.epoch) else { return false };
-        if let Some(queue) = of(&mut self.queues, &to) {
+        let Some(Handed { from, numbers }) = self.handed.remove(&batch.epoch) else { return false };
+        if let Some(queue) = of(&mut self.queues, &from) {
+            let numbers: Vec<u64> = numbers.into_iter().map(|(_, number)| number).collect();
             queue.consumed(&numbers, verdict, options, now);
+        }
+        true
+    }
+
+    /// Takes what a filter dropped of a batch before a listener got it; returns whether that was popped.
+    pub(super) fn dropped(&mut self, batch: &Spell, offsets: &[i64], options: &EngineOptions, now: Instant) -> bool {
+        let Some(Handed { from, numbers }) = self.handed.get_mut(&batch.epoch) else { return false };
+        let (dropped, kept): (Vec<_>, _) = numbers.drain(..).partition(|(offset, _)| offsets.contains(offset));
+        *numbers = kept;
+        if let Some(queue) = of(&mut self.queues, from) {
+            let dropped: Vec<u64> = dropped.into_iter().map(|(_, number)| number).collect();
+            queue.consumed(&dropped, Verdict::Success, options, now);
         }
         true
     }
@@ -120,13 +134,19 @@ impl PopQueues {
             let Some(queue) = self.queues.values_mut().nth(at).filter(|queue| queue.has_waiting()) else { continue };
             if let Some((numbers, messages)) = queue.take(options, now) {
                 *epoch += 1;
-                let to = queue.spell().clone();
-                let spell = Spell { queue: to.queue.clone(), epoch: *epoch };
-                self.handed.insert(*epoch, Handed { to, numbers });
+                let from = queue.spell().clone();
+                let spell = Spell { queue: from.queue.clone(), epoch: *epoch };
+                let numbers = messages.iter().map(MessageView::queue_offset).zip(numbers).collect();
+                self.handed.insert(*epoch, Handed { from, numbers });
                 return Some(Batch { spell, messages });
             }
         }
         None
+    }
+
+    /// Whether messages wait for a listener.
+    pub(super) fn has_ready(&self) -> bool {
+        self.queues.values().any(PopQueue::has_waiting)
     }
 
     pub(super) fn next_at(&self) -> Option<Instant> {

@@ -226,9 +226,15 @@ impl PopQueue {
         let held = &self.held;
         let lane_of = |number: &u64| held.get(number).map(|held| held.message.queue());
         let lane = self.waiting.iter().filter_map(lane_of).find(|lane| !busy.contains(lane))?.clone();
-        let of_lane = |number: &&u64| lane_of(number) == Some(&lane);
         let is_damaged = |number: &u64| held.get(number).is_some_and(|held| held.message.check_body().is_err());
-        let mut numbers: Vec<u64> = self.waiting.iter().filter(of_lane).take(options.batch).copied().collect();
+        // A message of the retry topic may have the offset of another one.
+        let (mut numbers, mut offsets) = (Vec::new(), BTreeSet::new());
+        for (number, held) in self.waiting.iter().filter_map(|number| Some((*number, held.get(number)?))) {
+            let fits = *held.message.queue() == lane && numbers.len() < options.batch;
+            if fits && offsets.insert(held.message.queue_offset()) {
+                numbers.push(number);
+            }
+        }
         // It comes alone, so that the others do not fail with it.
         if let Some(first) = numbers.iter().position(is_damaged) {
             numbers.truncate(first.max(1));

@@ -227,6 +227,25 @@ fn of_a_batch_the_first_ones_may_succeed_and_the_others_fail() {
 }
 
 #[test]
+fn what_a_hook_drops_of_a_batch_is_acknowledged_and_the_verdict_is_about_the_others() {
+    let (mut stage, spell) = Stage::popping(EngineOptions { batch: 4, ..options(Order::Concurrent) });
+    let handed = batches(&stage.found(&spell, 1, (0..4).map(|offset| message(0, offset, 0)).collect()));
+    let actions = stage.tell(Event::Dropped { spell: handed[0].spell.clone(), offsets: vec![0, 2] });
+    assert_eq!(acks(&actions), [[0, 2]]);
+    let actions = stage.says(&handed[0], Verdict::Later { consumed: 1, delay_level: 0 });
+    assert_eq!(changes(&actions), [(3, 10)]);
+    assert_eq!(acks(&stage.settled(&spell, &[1, 3], true)), [[1]]);
+}
+
+#[test]
+fn two_messages_of_one_offset_are_never_in_one_batch() {
+    let (mut stage, spell) = Stage::popping(EngineOptions { batch: 4, slots: 1, ..options(Order::Concurrent) });
+    let messages = vec![message(0, 7, 0), message(0, 7, 1), message(0, 8, 0)];
+    let handed = batches(&stage.found(&spell, 1, messages));
+    assert_eq!(handed[0].messages.iter().map(MessageView::queue_offset).collect::<Vec<_>>(), [7, 8]);
+}
+
+#[test]
 fn a_listener_that_took_longer_than_the_message_was_its_own_has_no_say() {
     for verdict in [Verdict::Success, LATER, Verdict::Later { consumed: 0, delay_level: -1 }] {
         let (mut stage, spell) = Stage::popping(options(Order::Concurrent));
