@@ -11,6 +11,7 @@ mod pool;
 mod pop;
 mod queues;
 mod requests;
+mod routes;
 mod running;
 mod shared;
 mod sink;
@@ -18,7 +19,6 @@ mod start;
 mod subscriptions;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -28,21 +28,15 @@ pub(in crate::consumer) use self::leftovers::unsubscribe as unsubscribe_leftover
 use self::pool::Pool;
 pub use self::queues::{ProcessQueue, Standing};
 pub(in crate::consumer) use self::requests::Direct;
+use self::routes::Routes;
 pub(in crate::consumer) use self::running::{DEFAULT_GRACE, Plan, Running};
 pub(in crate::consumer) use self::shared::{Settings, Shared};
 pub(in crate::consumer) use self::sink::Sink;
 pub use self::start::ConsumeFromWhere;
 pub(in crate::consumer) use self::subscriptions::Subscriptions;
-use crate::client::{CloseReport, Route};
+use crate::client::CloseReport;
 use crate::consumer::engine::{Action, Engine, Event, Order};
-use crate::remoting::Deadline;
 use crate::thread::Thread;
-
-/// How often routes are looked at, and how soon an unknown one is asked for again.
-const LOOK: Duration = Duration::from_millis(500);
-
-/// A topic and the route that is known of it.
-type Known = (Arc<str>, Option<Arc<Route>>);
 
 struct Runner {
     shared: Arc<Shared>,
@@ -53,9 +47,7 @@ struct Runner {
     sink: Box<dyn Sink>,
     /// The thread of an own offset store.
     keeping: Option<Thread>,
-    /// What was looked at last, and when.
-    looked: Option<(Instant, u64)>,
-    routes: Vec<Known>,
+    routes: Routes,
     /// Dropped when the thread ends.
     done: Sender<()>,
 }
@@ -70,7 +62,7 @@ impl Runner {
         loop {
             let event = self.next();
             let now = Instant::now();
-            if let Some(topics) = self.look_at_routes(now) {
+            if let Some(topics) = self.routes.look(&self.shared, now) {
                 self.engine.handle(topics, now, &mut actions);
             }
             count(&mut report, &event);
@@ -106,7 +98,7 @@ impl Runner {
     /// Waits for what happens next.
     fn next(&mut self) -> Event {
         let now = Instant::now();
-        let look_at = self.looked.map_or(now, |(at, _)| at + LOOK);
+        let look_at = self.routes.look_at(now);
         let until = self.engine.next_at().map_or(look_at, |at| at.min(look_at));
         let until = self.pool.as_ref().and_then(Pool::next_at).map_or(until, |at| at.min(until));
         match self.inputs.next(until) {
@@ -180,43 +172,6 @@ impl Runner {
             });
         });
         all
-    }
-
-    /// Looks at the routes of the subscribed topics; says when something about them is new.
-    fn look_at_routes(&mut self, now: Instant) -> Option<Event> {
-        let changes = self.shared.changes.load(Ordering::Acquire);
-        let (due, changed) = match self.looked {
-            Some((at, seen)) => (now >= at + LOOK, changes != seen),
-            None => (true, true),
-        };
-        if !due && !changed {
-            return None;
-        }
-        self.looked = Some((now, changes));
-        let core = &self.shared.core;
-        let topics: Vec<Arc<str>> = self.shared.with_subscriptions(|known| known.topics().cloned().collect());
-        let find = |topic: Arc<str>| {
-            let route = core.routes().cached(&topic);
-            if route.is_none() {
-                // The retry topic is made by the group's first heartbeat: learnt at once, the first retry is not late.
-                let deadline = Deadline::after(core.options().request_timeout);
-                core.routes().watch(&topic);
-                core.routes().refresh_async(core, &topic, deadline, |_| ());
-            }
-            (topic, route)
-        };
-        let routes: Vec<_> = topics.into_iter().map(find).collect();
-        let same = |(old, new): (&Known, &Known)| {
-            old.0 == new.0 && old.1.as_ref().map(Arc::as_ptr) == new.1.as_ref().map(Arc::as_ptr)
-        };
-        if routes.len() == self.routes.len() && self.routes.iter().zip(&routes).all(same) {
-            return None;
-        }
-        self.routes = routes;
-        let queues = |route: &Arc<Route>| route.subscribe_queues().clone();
-        Some(Event::Topics(
-            self.routes.iter().map(|(topic, route)| (topic.clone(), route.as_ref().map(queues))).collect(),
-        ))
     }
 }
 
