@@ -11,7 +11,6 @@ use super::close::CloseReport;
 use super::core::Core;
 use super::{heartbeat, namespace};
 use crate::error::{Error, Result};
-use crate::message::MessageQueue;
 use crate::protocol::rpc::heartbeat::{ConsumerBody, HeartbeatBody, ProducerBody, UnregisterClient};
 use crate::remoting::{Deadline, ServerRequest};
 
@@ -79,9 +78,9 @@ impl Groups {
     }
 
     /// Takes note that the answer to a pull found its consumer gone.
-    pub(crate) fn pull_dropped(&self, group: &str, queue: &MessageQueue) {
+    pub(crate) fn pull_dropped(&self, group: &str) {
         self.dropped_pulls.fetch_add(1, Ordering::Relaxed);
-        log::debug!("{queue}: a pull is dropped, because consumer {group} is gone");
+        log::debug!("consumer {group}: a pull was answered after the consumer had ended; it is dropped");
     }
 
     pub(super) fn dropped_pulls(&self) -> u64 {

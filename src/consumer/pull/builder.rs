@@ -254,6 +254,7 @@ impl PullConsumerBuilder {
             model: self.model,
             order: Order::Elsewhere,
             allocation: self.allocation.clone(),
+            by_broker: None,
             batch: 1,
             slots: 0,
             limits: Limits { messages: 0, bytes: 0, span: None },
