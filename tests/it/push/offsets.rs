@@ -57,6 +57,9 @@ fn a_successor_begins_exactly_behind_what_was_finished() {
     assert_eq!(committed as usize, all.len());
 }
 
+/// Between two commits.
+const SOON: Duration = Duration::from_millis(200);
+
 /// How often messages of each queue came.
 fn counts(inbox: &Inbox) -> BTreeMap<MessageQueue, usize> {
     let mut counts = BTreeMap::new();
@@ -68,14 +71,16 @@ fn counts(inbox: &Inbox) -> BTreeMap<MessageQueue, usize> {
 fn a_group_that_is_reset_while_it_runs_consumes_again_from_there() {
     let scene = Scene::with_queues(2);
     scene.send(&numbered(12));
-    let (consumer, inbox) = scene.collect();
+    let (consumer, inbox) = collect(scene.push().persist_interval(SOON));
     inbox.wait(12);
-    // What is committed after the reset must not undo it, so this is to be there before.
     stored(&scene, &consumer, 12);
     scene.client.admin().reset_group(&scene.group, &scene.topic, ResetTo::First).unwrap();
-    inbox.wait(24);
+    // Brokers tell of it with the next answer to a pull, which they would hold for 15 s.
+    scene.send(&["+0", "+1", "+2", "+3"].map(str::to_owned));
+    inbox.wait(28);
     assert!(numbered(12).iter().all(|text| inbox.times(text) == [0, 0]), "{:?}", inbox.bodies());
-    stored(&scene, &consumer, 12);
+    assert_eq!(inbox.len(), 28, "what is new came once");
+    stored(&scene, &consumer, 16);
     consumer.close().unwrap();
     scene.send(&["later".to_owned()]);
     let (_again, rest) = scene.collect();
@@ -103,14 +108,15 @@ fn a_reset_of_one_queue_leaves_the_others_alone() {
     };
     let scene = Scene::with_queues(2);
     scene.send(&numbered(12));
-    let (consumer, inbox) = scene.collect();
+    let (consumer, inbox) = collect(scene.push().persist_interval(SOON));
     inbox.wait(12);
     stored(&scene, &consumer, 12);
     let queue = scene.queue();
     cluster.broker(queue.broker_name()).reset_offset(&scene.group, &scene.topic, queue.queue_id(), 0);
-    inbox.wait(15);
-    stored(&scene, &consumer, 12);
-    assert!(counts(&inbox).into_iter().all(|(one, count)| count == if one == queue { 6 } else { 3 }));
+    scene.send(&["+0", "+1", "+2", "+3"].map(str::to_owned));
+    inbox.wait(19);
+    stored(&scene, &consumer, 16);
+    assert!(counts(&inbox).into_iter().all(|(one, count)| count == if one == queue { 7 } else { 4 }));
 }
 
 #[test]
@@ -120,7 +126,7 @@ fn members_of_older_brokers_are_told_of_a_reset() {
     let producer = client.producer("g").start().unwrap();
     (0..8).for_each(|number| drop(producer.send(Message::new("T", number.to_string())).unwrap()));
     let builder = client.push_consumer("g").subscribe("T", "*").consume_from_where(ConsumeFromWhere::FirstOffset);
-    let (_consumer, inbox) = collect(builder);
+    let (_consumer, inbox) = collect(builder.persist_interval(SOON));
     inbox.wait(8);
     cluster.broker("broker-a").tell_reset("g", "T", &[(0, 2), (1, 3)]);
     inbox.wait(8 + 2 + 1);
