@@ -297,7 +297,8 @@ pub use code::{RequestCode, ResponseCode};
 pub use consumer::allocation;
 pub use consumer::{
     ConsumeFromWhere, ConsumeResult, Filter, MessageModel, OffsetStore, PreparedPull, ProcessQueue, PullConsumer,
-    PullConsumerBuilder, PullResult, PullStatus, PushConsumer, PushConsumerBuilder, Standing,
+    PullConsumerBuilder, PullResult, PullStatus, PushConsumer, PushConsumerBuilder, SimpleConsumer,
+    SimpleConsumerBuilder, Standing,
 };
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};

@@ -7,6 +7,7 @@ pub(crate) mod offset_store;
 pub(crate) mod pull;
 mod push;
 mod runner;
+mod simple;
 #[cfg(test)]
 mod tests;
 
@@ -16,3 +17,4 @@ pub use offset_store::OffsetStore;
 pub use pull::{PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
 pub use push::{ConsumeResult, PushConsumer, PushConsumerBuilder};
 pub use runner::{ConsumeFromWhere, ProcessQueue, Standing};
+pub use simple::{SimpleConsumer, SimpleConsumerBuilder};

@@ -246,7 +246,6 @@ impl MessageView {
         }
     }
 
-    #[allow(dead_code, reason = "the consumers that pop are on their way")]
     pub(crate) fn receipt(&self) -> Option<&Arc<Receipt>> {
         self.receipt.as_ref()
     }

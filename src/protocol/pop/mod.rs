@@ -7,7 +7,6 @@ mod popped;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "simple consumers are on their way")]
 pub(crate) use batch::batches;
 pub(crate) use handle::{Handle, Retry};
 #[cfg(feature = "embedded")]
