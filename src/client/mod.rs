@@ -63,7 +63,7 @@ pub(crate) use offsets::{check_offset, check_queue, is_connection_over, may_have
 pub(crate) use offsets::{
     committed_of, committed_request, max_request, min_request, search_request, update as commit_request,
 };
-pub(crate) use pop::{Pop, PopStatus, Popped};
+pub(crate) use pop::{Pop, PopStatus};
 pub use queries::QueryResult;
 pub(crate) use replies::Pushed;
 pub(crate) use route::Route;
