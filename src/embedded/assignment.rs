@@ -12,15 +12,20 @@ use crate::protocol::rpc::assignment::{Assigned, AssignedBody, AssignmentBody, M
 use crate::protocol::rpc::lock::QueueBody;
 use crate::protocol::rpc::pop::ANY_QUEUE;
 
+/// A topic and the group that reads it.
+type Reading = (Arc<str>, Arc<str>);
+/// A mode, and with how many further members queues are shared in it.
+type Mode = (MessageRequestMode, i32);
+
 /// The modes that were set, by topic and group.
 #[derive(Debug, Default)]
-pub(super) struct Modes(Mutex<HashMap<(Arc<str>, Arc<str>), (MessageRequestMode, i32)>>);
+pub(super) struct Modes(Mutex<HashMap<Reading, Mode>>);
 
 /// More are not kept.
 const MAX_MODES: usize = 10_000;
 
 impl Modes {
-    fn of(&self, topic: &Arc<str>, group: &Arc<str>) -> (MessageRequestMode, i32) {
+    fn of(&self, topic: &Arc<str>, group: &Arc<str>) -> Mode {
         let modes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         modes.get(&(topic.clone(), group.clone())).copied().unwrap_or((MessageRequestMode::Pull, -1))
     }

@@ -7,6 +7,9 @@ use super::correction::{Bounds, Illegal};
 use crate::error::Error;
 use crate::message::{MessageQueue, MessageView};
 
+/// The readable queues of a topic; shared, because there may be many.
+pub(crate) type AllQueues = Arc<[MessageQueue]>;
+
 /// A queue in one spell of being consumed here. What arrives for a former spell is recognised by its epoch, and ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Spell {
@@ -63,7 +66,7 @@ pub(crate) struct Start {
 #[derive(Debug)]
 pub(crate) enum Event {
     /// The subscribed topics, each with its readable queues; `None` for one whose route is not known.
-    Topics(Vec<(Arc<str>, Option<Vec<MessageQueue>>)>),
+    Topics(Vec<(Arc<str>, Option<AllQueues>)>),
     /// The members of the group, as a broker of the topic knows them.
     Members {
         topic: Arc<str>,
@@ -92,6 +95,11 @@ pub(crate) enum Event {
         spell: Spell,
         offsets: Vec<i64>,
         verdict: Verdict,
+    },
+    /// A filter dropped messages of a batch that a listener is about to get.
+    Dropped {
+        spell: Spell,
+        offsets: Vec<i64>,
     },
     /// The broker took a message back, or did not.
     HandedBack {
@@ -164,7 +172,7 @@ pub(crate) enum Action {
     /// The queues of a topic that this member has are others now.
     Changed {
         topic: Arc<str>,
-        all: Vec<MessageQueue>,
+        all: AllQueues,
         mine: Vec<MessageQueue>,
     },
     /// A queue goes on at another offset than it would have.

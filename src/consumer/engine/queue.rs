@@ -94,6 +94,8 @@ pub(crate) struct Queue {
     failing: bool,
     illegal: Option<(Illegal, Instant)>,
     commit_at: Instant,
+    /// Before this, no listener has had a message for too long.
+    overdue_at: Option<Instant>,
     paused_until: Option<Instant>,
     pub(crate) last_pull: Option<Instant>,
     pub(crate) last_progress: Option<Instant>,
@@ -121,6 +123,7 @@ impl Queue {
             failing: false,
             illegal: None,
             commit_at: now + options.persist_interval,
+            overdue_at: None,
             paused_until: None,
             last_pull: None,
             last_progress: None,
@@ -144,6 +147,7 @@ impl Queue {
         self.returns.clear();
         self.pulling = None;
         self.illegal = None;
+        self.overdue_at = None;
         self.paused_until = None;
     }
 
@@ -245,24 +249,32 @@ impl Queue {
 
     /// Goes on at another offset once the listeners have ended, which concurrent ones need not.
     pub(super) fn go_to(&mut self, to: i64, why: Why) {
-        if !self.is_leaving() {
-            self.stage = Stage::Moving { to, why };
+        match &mut self.stage {
+            // Its last commit tells the next owner.
+            Stage::Revoked { at, commits, .. } if *commits > 0 => *at = Some(to),
+            // Somebody else has the lock, and goes there.
+            Stage::Locking | Stage::Unlocked | Stage::Revoked { .. } | Stage::Gone => {}
+            Stage::Starting { .. } | Stage::Open | Stage::Moving { .. } => self.stage = Stage::Moving { to, why },
         }
+    }
+
+    /// Whether it has messages that may be consumed now.
+    pub(super) fn is_ready(&self, options: &EngineOptions, now: Instant) -> bool {
+        let may = self.stage == Stage::Open && self.paused_until.is_none_or(|until| now >= until);
+        if !may || self.cache.waiting() == 0 {
+            return false;
+        }
+        let free = self.cache.running() == 0 && self.returns.is_empty();
+        options.order == Order::Concurrent || (free && (!options.is_locked() || self.lock.is_held(now)))
     }
 
     /// Hands out the next batch, if the queue has one that may be consumed now.
     pub(super) fn take(&mut self, options: &EngineOptions, now: Instant) -> Option<Batch> {
-        let may = self.stage == Stage::Open && self.paused_until.is_none_or(|until| now >= until);
-        if !may || self.cache.waiting() == 0 {
+        if !self.is_ready(options, now) {
             return None;
         }
-        if options.order == Order::Orderly {
-            let free = self.cache.running() == 0 && self.returns.is_empty();
-            if !free || (options.is_locked() && !self.lock.is_held(now)) {
-                return None;
-            }
-        }
         self.paused_until = None;
+        self.overdue_at = self.overdue_at.or(Some(now + options.consume_timeout));
         let messages = self.cache.take(options.batch, now);
         Some(Batch { spell: self.spell.clone(), messages })
     }
@@ -286,6 +298,11 @@ impl Queue {
             (Verdict::Later { .. }, Order::Orderly) => self.suspend(&offsets, None, options, now),
             (Verdict::Suspend(pause), Order::Orderly) => self.suspend(&offsets, pause, options, now),
         }
+    }
+
+    /// Takes what a filter dropped before a listener got it.
+    pub(super) fn dropped(&mut self, offsets: &[i64]) {
+        offsets.iter().for_each(|offset| self.cache.finish(*offset));
     }
 
     fn hand_back(&mut self, offset: i64, delay_level: i32, options: &EngineOptions, now: Instant) {

@@ -76,10 +76,12 @@ impl Shared {
 
     /// All are tried, and the first error is returned.
     fn ack_each(&self, handles: &[(Arc<str>, Handle)]) -> Result<()> {
-        handles.iter().fold(Ok(()), |result, (topic, handle)| {
+        let mut result = Ok(());
+        for (topic, handle) in handles {
             let acked = self.ack_one(topic, handle);
-            result.and(acked)
-        })
+            result = result.and(acked);
+        }
+        result
     }
 
     pub(super) fn change_invisible(&self, message: &mut MessageView, invisible: Duration) -> Result<()> {

@@ -2,8 +2,11 @@
 
 pub(crate) mod assignment;
 pub(crate) mod batch_ack;
+pub(crate) mod by_queue;
 pub(crate) mod check;
+pub(crate) mod diagnosis;
 pub(crate) mod heartbeat;
+pub(crate) mod inspect;
 pub(crate) mod lock;
 pub(crate) mod offset;
 pub(crate) mod pop;
