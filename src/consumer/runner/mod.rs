@@ -1,11 +1,14 @@
 //! The thread that drives a consumer: it waits for what happens, asks the engine, and has its wishes carried out. It never
 //! waits for anything else.
 
+mod acks;
 mod commits;
 mod hand_back;
 mod inputs;
+mod leftovers;
 mod perform;
 mod pool;
+mod pop;
 mod queues;
 mod requests;
 mod routes;
@@ -21,6 +24,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 
 use self::inputs::{Input, Inputs};
+pub(in crate::consumer) use self::leftovers::unsubscribe as unsubscribe_leftovers;
 use self::pool::Pool;
 pub use self::queues::{ProcessQueue, Standing};
 pub(in crate::consumer) use self::requests::Direct;
@@ -149,6 +153,22 @@ impl Runner {
                 since_progress: since(queue.last_progress),
                 standing: standing.map(Into::into),
                 lag: self.shared.counters.end(&queue.spell().queue).map(|end| (end - cache.commit_offset()).max(0)),
+            });
+        });
+        self.engine.look_at_pops(|queue, standing| {
+            let since = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
+            all.push(ProcessQueue {
+                queue: queue.spell().queue.clone(),
+                next_offset: -1,
+                commit_offset: -1,
+                stored_offset: None,
+                cached: queue.unacked(),
+                cached_bytes: queue.bytes(),
+                running: queue.running(),
+                since_pull: since(queue.last_pop),
+                since_progress: since(queue.last_progress),
+                standing: standing.map(Into::into),
+                lag: None,
             });
         });
         all
