@@ -69,7 +69,7 @@ pub(crate) use offsets::{
     committed_of, committed_request, max_request, min_request, search_request, update as commit_request,
 };
 pub(crate) use owner::not_here;
-pub(crate) use pop::{Pop, PopStatus};
+pub(crate) use pop::{Pop, PopStatus, Popped};
 pub use queries::QueryResult;
 pub(crate) use replies::Pushed;
 pub(crate) use route::Route;
