@@ -304,7 +304,7 @@ pub use consumer::{
     ConsumeContext, ConsumeFromWhere, ConsumeHook, ConsumeResult, ConsumerStats, Consumption, Filter, FilterHook,
     LocalFileOffsetStore, MessageModel, OffsetReset, OffsetStore, PreparedPull, ProcessQueue, PullAgain, PullConsumer,
     PullConsumerBuilder, PullResult, PullSchedule, PullStatus, PushConsumer, PushConsumerBuilder, ResetReason,
-    Standing, ThreadStats, Threads, TopicConsumption,
+    SimpleConsumer, SimpleConsumerBuilder, Standing, ThreadStats, Threads, TopicConsumption,
 };
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};
