@@ -166,11 +166,6 @@ impl Engine {
 
     fn subscribe(&mut self, topics: Vec<(Arc<str>, Option<AllQueues>)>, now: Instant, actions: &mut Vec<Action>) {
         let mut topics: BTreeMap<_, _> = topics.into_iter().collect();
-        for queues in topics.values_mut().flatten().filter(|queues| !queues.is_sorted()) {
-            let mut sorted = queues.to_vec();
-            sorted.sort();
-            *queues = sorted.into();
-        }
         if topics == self.topics {
             return;
         }

@@ -3,6 +3,7 @@
 mod broker;
 mod clock;
 mod commits;
+mod fleet;
 
 mod members;
 mod world;
