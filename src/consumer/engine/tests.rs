@@ -268,3 +268,25 @@ fn a_reset_while_a_queue_leaves_is_what_its_next_owner_finds() {
     let actions = stage.tell(Event::Tick);
     let [Action::Commit { offset: 3, .. }] = actions[..] else { panic!("{actions:?}") };
 }
+
+#[test]
+fn a_lock_is_given_back_only_once_the_listener_has_ended() {
+    for ends in [true, false] {
+        let (mut stage, actions) = Stage::new(Order::Orderly, &["me"]);
+        let Some(Action::Lock { spell }) = actions.last() else { panic!("{actions:?}") };
+        let actions = stage.tell(Event::Locked { spell: spell.clone(), given: Some(true) });
+        let (spell, ticket) = stage.open(&actions);
+        stage.found(&spell, ticket, 10..13);
+        assert_eq!(stage.tell(Event::Close { grace: SECOND }).len(), 0, "a listener runs");
+        if ends {
+            let ended = Event::Consumed { spell: spell.clone(), offsets: vec![10], verdict: Verdict::Success };
+            assert!(matches!(stage.tell(ended)[..], [Action::Commit { offset: 11, .. }]));
+        } else {
+            stage.now += SECOND;
+            assert_eq!(stage.tell(Event::Tick).len(), 0, "the broker has this offset");
+        }
+        let actions = stage.tell(Event::Committed { spell, done: true });
+        let unlocked = actions.iter().any(|action| matches!(action, Action::Unlock { .. }));
+        assert_eq!(unlocked, ends, "a listener that outlasts its grace keeps others out until the lock expires");
+    }
+}
