@@ -172,6 +172,11 @@ impl Core {
         &self.name_servers
     }
 
+    /// The name servers that are known, the one that is asked next first.
+    pub(crate) fn name_server_addresses(&self) -> Vec<Arc<str>> {
+        self.name_servers.in_order().into_iter().collect()
+    }
+
     pub(super) fn resolver(&self) -> &Resolver {
         &self.resolver
     }

@@ -17,6 +17,7 @@ mod gather;
 mod groups;
 mod handle;
 mod heartbeat;
+mod histogram;
 pub(crate) mod hooks;
 mod identity;
 mod introduce;
@@ -30,7 +31,6 @@ mod options;
 mod owner;
 #[cfg(test)]
 pub(crate) mod peer;
-#[allow(dead_code, reason = "the consumers that pop are on their way")]
 mod pop;
 mod queries;
 mod replies;
@@ -59,6 +59,8 @@ pub(crate) use core::Core;
 pub use credentials::Credentials;
 pub(crate) use groups::{GroupKind, Member, Membership};
 pub use handle::Client;
+pub(crate) use histogram::Histogram;
+pub use histogram::Latency;
 pub use hooks::{SendContext, SendHook, SendMode};
 pub(crate) use introduce::introduce;
 pub use new_topic::PreparedTopic;
@@ -66,12 +68,12 @@ pub(crate) use offsets::{check_offset, check_queue, is_connection_over, may_have
 pub(crate) use offsets::{
     committed_of, committed_request, max_request, min_request, search_request, update as commit_request,
 };
-#[allow(unused_imports, reason = "the consumers that pop are on their way")]
+pub(crate) use owner::not_here;
 pub(crate) use pop::{Pop, PopStatus, Popped};
 pub use queries::QueryResult;
 pub(crate) use replies::Pushed;
 pub(crate) use route::Route;
 pub use send::{SendResult, SendStatus};
-pub use stats::ClientStats;
 pub(crate) use stats::TraceCounters;
+pub use stats::{ClientStats, TraceStats};
 pub use topic_route::{BrokerRoute, TopicRoute};

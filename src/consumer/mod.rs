@@ -7,12 +7,21 @@ pub(crate) mod offset_store;
 pub(crate) mod pull;
 mod push;
 mod runner;
+mod simple;
+mod stats;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 pub use engine::MessageModel;
 pub use filter::Filter;
 pub use offset_store::{LocalFileOffsetStore, OffsetStore};
 pub use pull::{PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
-pub use push::{ConsumeResult, PushConsumer, PushConsumerBuilder};
+pub use push::{
+    ConsumeContext, ConsumeHook, ConsumeResult, Consumption, FilterHook, OffsetReset, PushConsumer,
+    PushConsumerBuilder, ResetReason,
+};
 pub use runner::{ConsumeFromWhere, ProcessQueue, Standing};
+pub use simple::{SimpleConsumer, SimpleConsumerBuilder};
+pub use stats::{ConsumerStats, ThreadStats, TopicConsumption};
+pub use threads::Threads;

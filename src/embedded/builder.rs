@@ -65,6 +65,8 @@ impl Default for ClusterBuilder {
                 transactions: transaction::Settings::default(),
                 slave_read: true,
                 recall: true,
+                pop: true,
+                member_timeout: Duration::from_secs(120),
                 credentials: None,
             },
         }
@@ -197,9 +199,23 @@ impl ClusterBuilder {
         self
     }
 
+    /// Sets after how long without a heartbeat a client is forgotten: its connection is closed, and the other members of its groups
+    /// are told. 120 s by default, as Apache's brokers have it; at least 10 ms.
+    pub fn member_timeout(mut self, silence: Duration) -> ClusterBuilder {
+        self.settings.member_timeout = silence;
+        self
+    }
+
     /// Sets whether timer messages can be recalled (`recallMessageEnable`). True by default, unlike Apache's.
     pub fn recall(mut self, enabled: bool) -> ClusterBuilder {
         self.settings.recall = enabled;
+        self
+    }
+
+    /// Sets whether brokers hand messages out and share queues among consumers (pop), as they do since 5.0; those of the 4.x
+    /// line refuse all these requests with code 3. True by default.
+    pub fn pop(mut self, enabled: bool) -> ClusterBuilder {
+        self.settings.pop = enabled;
         self
     }
 
@@ -262,6 +278,10 @@ impl ClusterBuilder {
             sets.push(set);
         }
         let sets: Arc<[Arc<BrokerSet>]> = sets.into();
+        for set in sets.iter() {
+            // Only here.
+            let _ = set.neighbours.set(Arc::downgrade(&sets));
+        }
         let service: Arc<dyn Service> = Arc::new(NameServer::new(sets.clone()));
         let mut servers = Vec::new();
         for (number, (listener, addr)) in name_servers.into_iter().enumerate() {
@@ -291,6 +311,9 @@ impl ClusterBuilder {
         }
         if self.settings.transactions.check_interval < Duration::from_millis(10) {
             return Err(Error::invalid("transaction_check_interval: at least 10 ms are possible"));
+        }
+        if self.settings.member_timeout < Duration::from_millis(10) {
+            return Err(Error::invalid("member_timeout: at least 10 ms are possible"));
         }
         for topic in &self.settings.topics {
             topics::check_topic(&topic.name).map_err(Error::invalid)?;

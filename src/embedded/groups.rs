@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -61,6 +62,8 @@ struct Client {
     link: Arc<Link>,
     language: Language,
     version: i32,
+    /// When its last heartbeat came.
+    seen: Instant,
 }
 
 #[derive(Debug)]
@@ -80,7 +83,7 @@ impl Group {
     /// Adds a client or takes its new connection; true when that changes who is a member.
     fn join(&mut self, joining: Client) -> bool {
         if let Some(client) = self.clients.iter_mut().find(|client| client.link.id == joining.link.id) {
-            client.id = joining.id;
+            (client.id, client.seen) = (joining.id, joining.seen);
             return false;
         }
         self.clients.push(joining);
@@ -160,10 +163,13 @@ impl Groups {
     fn produce(&self, group: &Arc<str>, joining: Client) {
         let mut table = self.lock();
         let clients = table.producers.entry(group.clone()).or_default();
-        if !clients.iter().any(|client| client.link.id == joining.link.id) {
-            let (id, link) = (joining.id.clone(), joining.link.clone());
-            clients.push(joining);
-            table.clients.insert(id, link);
+        match clients.iter_mut().find(|client| client.link.id == joining.link.id) {
+            Some(client) => client.seen = joining.seen,
+            None => {
+                let (id, link) = (joining.id.clone(), joining.link.clone());
+                clients.push(joining);
+                table.clients.insert(id, link);
+            }
         }
     }
 
@@ -199,6 +205,27 @@ impl Groups {
         let table = self.lock();
         let clients = table.consumers.get(group).map(|group| group.clients.as_slice()).unwrap_or_default();
         clients.iter().map(|client| client.id.to_string()).collect()
+    }
+
+    /// The clients of a consumer group with their connections.
+    pub(super) fn consumers(&self, group: &str) -> Vec<(Arc<str>, Arc<Link>)> {
+        let table = self.lock();
+        let clients = table.consumers.get(group).map(|group| group.clients.as_slice()).unwrap_or_default();
+        clients.iter().map(|client| (client.id.clone(), client.link.clone())).collect()
+    }
+
+    /// Closes the connections of clients that have sent no heartbeat for `limit`, as Java does, and says when the next one is due.
+    /// Closing makes them leave their groups, of which the others are told.
+    pub(super) fn expire(&self, now: Instant, limit: Duration) -> Option<Instant> {
+        let table = self.lock();
+        let consumers = table.consumers.values().flat_map(|group| &group.clients);
+        let (silent, others): (Vec<&Client>, Vec<&Client>) =
+            consumers.chain(table.producers.values().flatten()).partition(|client| now >= client.seen + limit);
+        let next = others.iter().map(|client| client.seen + limit).min();
+        let silent: Vec<Arc<Link>> = silent.into_iter().map(|client| client.link.clone()).collect();
+        drop(table);
+        silent.iter().for_each(|link| link.close());
+        next
     }
 
     /// The clients of a producer group.
@@ -299,6 +326,7 @@ impl Broker {
             link: call.link.clone(),
             language: call.frame.language,
             version: call.frame.version,
+            seen: Instant::now(),
         };
         for consumer in &body.consumer_data_set {
             if !self.set.offsets.ensure_group(&consumer.group_name) {
@@ -312,6 +340,7 @@ impl Broker {
         for producer in &body.producer_data_set {
             self.groups.produce(&producer.group_name, client());
         }
+        self.set.clock.look_at(Instant::now() + self.set.settings.member_timeout);
         call.fields(&HeartbeatReply { subscriptions_changed: moved, fingerprints: true })
     }
 

@@ -1,10 +1,12 @@
 //! The heart of push consumption: told what happened, it says what is to be done. No threads, no locks, no input or output;
 //! the tests drive it with a clock of their own.
 
+mod by_broker;
 mod correction;
 mod event;
 mod lock;
 mod options;
+mod pop;
 mod process_queue;
 mod progress;
 mod queue;
@@ -23,9 +25,11 @@ pub(crate) use correction::{Bounds, Illegal};
 pub(crate) use event::{Action, Batch, Event, Pulled, Spell, Start, Verdict, Why};
 pub use options::MessageModel;
 pub(crate) use options::{EngineOptions, Order};
+pub(crate) use pop::{Assignment, Numbered, PopAction, PopEvent, PopOptions, Popped};
 pub(crate) use process_queue::{Full, Limits};
 pub(crate) use queue::{Queue, Standing};
 
+use self::by_broker::ByBroker;
 use self::event::AllQueues;
 use self::queues::{Number, Queues};
 use self::rebalance::{Rebalance, change};
@@ -39,12 +43,14 @@ pub(crate) struct Engine {
     /// The subscribed topics and their queues, sorted; `None` while the route is not known.
     topics: BTreeMap<Arc<str>, Option<AllQueues>>,
     queues: Queues,
+    by_broker: ByBroker,
     rebalance: Rebalance,
     epoch: u64,
     /// Batches that listeners have.
     running: usize,
     /// Queues whose master was asked for its bounds.
     asked_bounds: BTreeSet<Spell>,
+    dropped_pulls: u64,
     suspended: bool,
     closing: bool,
     closed: bool,
@@ -55,10 +61,12 @@ impl Engine {
         Engine {
             topics: BTreeMap::new(),
             queues: Queues::default(),
+            by_broker: ByBroker::default(),
             rebalance: Rebalance::new(options.rebalance_interval, now),
             epoch: 0,
             running: 0,
             asked_bounds: BTreeSet::new(),
+            dropped_pulls: 0,
             suspended: false,
             closing: false,
             closed: false,
@@ -72,7 +80,12 @@ impl Engine {
         self.balance(now, actions);
         self.advance(now, actions);
         self.dispatch(now, actions);
-        if self.closing && self.queues.is_empty() && !std::mem::replace(&mut self.closed, true) {
+        self.advance_pops(now, actions);
+        if self.closing
+            && self.queues.is_empty()
+            && self.by_broker.pops.is_empty()
+            && !std::mem::replace(&mut self.closed, true)
+        {
             actions.push(Action::Closed);
         }
     }
@@ -80,12 +93,27 @@ impl Engine {
     /// When [`Event::Tick`] is to come at the latest.
     pub(crate) fn next_at(&self) -> Option<Instant> {
         let rebalance = (!self.closing && !self.suspended).then(|| self.rebalance.next_at());
-        self.queues.next_at().into_iter().chain(rebalance).min()
+        self.queues.next_at().into_iter().chain(rebalance).chain(self.by_broker.pops.next_at()).min()
     }
 
     /// How many batches listeners have.
     pub(crate) fn running(&self) -> usize {
         self.running
+    }
+
+    /// Whether batches wait although as many listeners run as may.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.running >= self.options.slots && (self.queues.has_ready() || self.by_broker.pops.has_ready())
+    }
+
+    /// So many listeners may run at once from now on.
+    pub(crate) fn slots(&mut self, count: usize) {
+        self.options.slots = count;
+    }
+
+    /// How many answers to pulls came, since this was asked last, when nobody wanted them any more.
+    pub(crate) fn take_dropped_pulls(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped_pulls)
     }
 
     fn take_in(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
@@ -100,6 +128,8 @@ impl Engine {
                     self.rebalance.unfinished(now);
                 }
             },
+            Event::Assigned { topic, assignment } => self.assigned(&topic, assignment, now, actions),
+            Event::Pop(event) => self.by_broker.pops.handle(event, &self.options, now),
             Event::Started { spell, start } => {
                 let start = start.inspect_err(|error| log::warn!("{}: no offset to start from: {error}", spell.queue));
                 if let Some(queue) = self.queues.of(&spell) {
@@ -120,8 +150,19 @@ impl Engine {
             }
             Event::Consumed { spell, offsets, verdict } => {
                 self.running = self.running.saturating_sub(1);
+                if self.by_broker.pops.consumed(&spell, verdict, &self.options, now) {
+                    return;
+                }
                 if let Some(queue) = self.queues.of(&spell) {
                     queue.consumed(&offsets, verdict, &self.options, now);
+                }
+            }
+            Event::Dropped { spell, offsets } => {
+                if self.by_broker.pops.dropped(&spell, &offsets, &self.options, now) {
+                    return;
+                }
+                if let Some(queue) = self.queues.of(&spell) {
+                    queue.dropped(&offsets);
                 }
             }
             Event::HandedBack { spell, offset, done } => {
@@ -144,11 +185,13 @@ impl Engine {
             Event::Suspended(suspended) => {
                 self.suspended = suspended;
                 self.queues.for_each(|_| ());
+                self.by_broker.pops.touch();
                 self.rebalance.disturb(now);
             }
             Event::Close { grace } => {
                 self.closing = true;
                 self.queues.for_each(|queue| queue.revoke(Some(grace), now));
+                self.by_broker.pops.revoke(|_| true, Some(grace), now);
             }
         }
     }
@@ -156,7 +199,10 @@ impl Engine {
     fn pulled(&mut self, spell: &Spell, ticket: u64, pulled: Pulled, now: Instant, actions: &mut Vec<Action>) {
         let illegal = matches!(pulled, Pulled::Illegal(_));
         let asked = self.asked_bounds.contains(spell);
-        let Some(queue) = self.queues.of(spell) else { return };
+        let Some(queue) = self.queues.of(spell) else {
+            self.dropped_pulls += 1;
+            return log::debug!("{}: a pull is dropped, its queue is not here any more", spell.queue);
+        };
         queue.pulled(ticket, pulled, &self.options, now);
         if illegal && queue.correct(None, asked, now) {
             self.asked_bounds.insert(spell.clone());
@@ -184,6 +230,7 @@ impl Engine {
                 queue.revoke(grace, now);
             }
         });
+        self.by_broker.pops.revoke(|queue| !self.topics.contains_key(queue.topic()), grace, now);
         if !same_names {
             actions.push(Action::Heartbeat);
         }
@@ -204,7 +251,7 @@ impl Engine {
         for (topic, known) in topics {
             match self.options.model {
                 _ if !known => self.rebalance.unfinished(now),
-                MessageModel::Clustering => actions.push(Action::FetchMembers { topic }),
+                MessageModel::Clustering => self.ask_for_queues(topic, actions),
                 MessageModel::Broadcasting => {
                     let all = self.topics.get(&topic).cloned().flatten().unwrap_or_default();
                     self.assign(&topic, all.to_vec(), now, now, actions);
@@ -214,13 +261,16 @@ impl Engine {
     }
 
     fn divide(&mut self, topic: &Arc<str>, mut members: Vec<Arc<str>>, now: Instant, actions: &mut Vec<Action>) {
-        let Some(Some(queues)) = self.topics.get(topic) else { return };
         sort_members(&mut members);
         if !members.contains(&self.options.client_id) {
             // The broker does not know this client yet, or not any more. Its queues stay until it does.
             actions.push(Action::Heartbeat);
             return self.rebalance.unfinished(now);
         }
+        if self.confirmed(topic, now, actions) {
+            return;
+        }
+        let Some(Some(queues)) = self.topics.get(topic) else { return };
         let (group, client_id) = (&*self.options.group, &*self.options.client_id);
         let situation = Situation { group, client_id, queues, members: &members };
         match allocation::allocate(&*self.options.allocation, &situation) {
@@ -304,8 +354,8 @@ impl Engine {
         Limits { messages: topic_messages.map_or(messages, share), bytes: topic_bytes.map_or(bytes, share), span }
     }
 
-    /// Hands batches to listeners as long as some are free, each queue in its turn.
-    fn dispatch(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    /// Hands pulled messages to listeners as long as some are free, each queue in its turn.
+    fn dispatch_pulled(&mut self, now: Instant, actions: &mut Vec<Action>) {
         while self.running < self.options.slots {
             let Some(number) = self.queues.next_ready() else { return };
             if let Some(batch) = self.queues.at_mut(number).and_then(|queue| queue.take(&self.options, now)) {

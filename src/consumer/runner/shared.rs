@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::Sender;
 
+use super::acks::OneByOne;
 use super::commits::Commits;
 use super::start::ConsumeFromWhere;
 use super::subscriptions::Subscriptions;
@@ -13,8 +14,9 @@ use crate::client::{CloseReport, Core, Membership, to_millis};
 use crate::consumer::engine::{Event, MessageModel};
 use crate::consumer::offset_store::Keeper;
 use crate::consumer::pull;
+use crate::consumer::stats::Counters;
 use crate::error::{Error, Outcome, Result};
-use crate::protocol::rpc::heartbeat::ConsumerBody;
+use crate::protocol::rpc::heartbeat::{ConsumerBody, SubscriptionBody};
 
 /// The settings that concern requests.
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ pub(in crate::consumer) struct Shared {
     pub(in crate::consumer) puller: Arc<pull::Shared>,
     pub(in crate::consumer) events: Sender<Event>,
     pub(in crate::consumer) commits: Commits,
+    pub(in crate::consumer) one_by_one: OneByOne,
+    pub(in crate::consumer) counters: Counters,
     /// Where offsets are kept when brokers do not.
     pub(in crate::consumer) keeper: Option<Keeper>,
     subscriptions: Mutex<Subscriptions>,
@@ -68,6 +72,8 @@ impl Shared {
             puller,
             events,
             commits: Commits::default(),
+            one_by_one: OneByOne::default(),
+            counters: Counters::default(),
             keeper,
             subscriptions: Mutex::new(subscriptions),
             version: AtomicI64::new(0),
@@ -117,6 +123,12 @@ impl Shared {
         self.changes.fetch_add(1, Ordering::AcqRel);
         // Nobody listens any more once the consumer has ended.
         let _ = self.events.send(Event::Disturbed);
+    }
+
+    /// The subscriptions as heartbeats said them last.
+    pub(in crate::consumer) fn subscription_bodies(&self) -> Vec<SubscriptionBody> {
+        let version = self.version.load(Ordering::Acquire);
+        self.with_subscriptions(|subscriptions| subscriptions.bodies(version))
     }
 
     /// What heartbeats say, under a version that is newer than all before.
