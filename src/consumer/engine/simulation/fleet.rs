@@ -9,7 +9,7 @@ use fastrand::Rng;
 
 use super::super::*;
 use super::clock::{Clock, Date};
-use crate::consumer::allocation::Averagely;
+use super::options;
 use crate::error::Error;
 
 const MEMBERS: usize = 1_000;
@@ -77,23 +77,12 @@ impl Fleet {
         let number = self.members.len();
         let id: Arc<str> = format!("10.0.{}.{}@{}", number / 256, number % 256, self.random.u16(..)).into();
         let options = EngineOptions {
-            group: "g".into(),
             client_id: id.clone(),
-            model: MessageModel::Clustering,
-            order: Order::Concurrent,
-            allocation: Arc::new(Averagely),
-            batch: 1,
             slots: 20,
             limits: Limits { messages: 1000, bytes: 100 << 20, span: Some(2000) },
-            topic_limits: (None, None),
-            pull_interval: Duration::ZERO,
             rebalance_interval: REBALANCE,
-            persist_interval: Duration::from_secs(5),
             consume_timeout: Duration::from_secs(900),
-            suspend: Duration::from_secs(1),
-            max_reconsume: None,
-            revoke_grace: Duration::from_secs(1),
-            handover: Duration::from_millis(2500),
+            ..options(Order::Concurrent)
         };
         self.members.push(Member { engine: Engine::new(options, self.clock.now), id, alive: true, wake: None });
         self.clock.after(0, Delivery::Beat(number));
