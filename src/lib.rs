@@ -296,8 +296,9 @@ pub use client::{
 pub use code::{RequestCode, ResponseCode};
 pub use consumer::allocation;
 pub use consumer::{
-    ConsumeFromWhere, ConsumeResult, Filter, MessageModel, PreparedPull, ProcessQueue, PullConsumer,
-    PullConsumerBuilder, PullResult, PullStatus, PushConsumer, PushConsumerBuilder, Standing,
+    ConsumeFromWhere, ConsumeResult, Filter, LitePullConsumer, LitePullConsumerBuilder, MessageModel, Messages,
+    PreparedPull, ProcessQueue, PullConsumer, PullConsumerBuilder, PullResult, PullStatus, PushConsumer,
+    PushConsumerBuilder, Standing,
 };
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};

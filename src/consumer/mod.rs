@@ -3,6 +3,7 @@
 pub mod allocation;
 mod engine;
 mod filter;
+mod lite_pull;
 pub(crate) mod pull;
 mod push;
 mod runner;
@@ -11,6 +12,7 @@ mod tests;
 
 pub use engine::MessageModel;
 pub use filter::Filter;
+pub use lite_pull::{LitePullConsumer, LitePullConsumerBuilder, Messages};
 pub use pull::{PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
 pub use push::{ConsumeResult, PushConsumer, PushConsumerBuilder};
 pub use runner::{ConsumeFromWhere, ProcessQueue, Standing};

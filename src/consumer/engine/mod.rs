@@ -1,6 +1,7 @@
 //! The heart of push consumption: told what happened, it says what is to be done. No threads, no locks, no input or output;
 //! the tests drive it with a clock of their own.
 
+mod callers;
 mod correction;
 mod event;
 mod lock;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use correction::{Bounds, Illegal};
-pub(crate) use event::{Action, Batch, Event, Pulled, Spell, Start, Verdict, Why};
+pub(crate) use event::{Action, Answer, Batch, Event, Held, Pulled, Spell, Start, Verdict, Why};
 pub use options::MessageModel;
 pub(crate) use options::{EngineOptions, Order};
 pub(crate) use process_queue::{Full, Limits};
@@ -42,6 +43,8 @@ pub(crate) struct Engine {
     running: usize,
     /// Where the search for the next batch begins, so that no queue starves the others.
     turn: usize,
+    /// The queues that were given; `None` when the group's members share them.
+    assigned: Option<Vec<MessageQueue>>,
     /// Queues whose master was asked for its bounds.
     asked_bounds: BTreeSet<Spell>,
     suspended: bool,
@@ -58,6 +61,7 @@ impl Engine {
             epoch: 0,
             running: 0,
             turn: 0,
+            assigned: None,
             asked_bounds: BTreeSet::new(),
             suspended: false,
             closing: false,
@@ -104,6 +108,9 @@ impl Engine {
             Event::Started { spell, start } => {
                 let start = start.inspect_err(|error| log::warn!("{}: no offset to start from: {error}", spell.queue));
                 if let Some(queue) = of(&mut self.queues, &spell) {
+                    if let Err(error) = &start {
+                        queue.refused(error, &self.options);
+                    }
                     queue.started(start.ok(), &self.options, now);
                 }
             }
@@ -135,6 +142,12 @@ impl Engine {
                     queue.committed(done);
                 }
             }
+            Event::Taken { .. }
+            | Event::Recalled { .. }
+            | Event::Seek { .. }
+            | Event::Commit { .. }
+            | Event::Paused { .. }
+            | Event::Assign(_) => self.called(event, now, actions),
             Event::Reset(offsets) => {
                 for (queue, offset) in offsets {
                     if let Some(queue) = self.queues.get_mut(&queue) {
@@ -185,7 +198,7 @@ impl Engine {
         self.topics = topics;
         let grace = self.grace();
         for (queue, state) in &mut self.queues {
-            if !self.topics.contains_key(queue.topic()) {
+            if self.assigned.is_none() && !self.topics.contains_key(queue.topic()) {
                 state.revoke(grace, now);
             }
         }
@@ -196,13 +209,16 @@ impl Engine {
     }
 
     fn grace(&self) -> Option<Duration> {
-        (self.options.order == Order::Concurrent).then_some(self.options.revoke_grace)
+        (self.options.order != Order::Orderly).then_some(self.options.revoke_grace)
     }
 
     /// Starts a rebalance when it is time.
     fn balance(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if self.closing || self.suspended || !self.rebalance.is_due(now) {
             return;
+        }
+        if self.assigned.is_some() {
+            return self.assign_given(now, actions);
         }
         let topics: Vec<(Arc<str>, bool)> =
             self.topics.iter().map(|(topic, queues)| (topic.clone(), queues.is_some())).collect();
@@ -270,7 +286,8 @@ impl Engine {
             let state = Queue::new(queue.clone(), self.epoch, former_owner, &self.options, now);
             self.queues.insert(queue.clone(), state);
         }
-        if !change.gained.is_empty() || !change.lost.is_empty() {
+        let shares = self.assigned.is_none();
+        if shares && (!change.gained.is_empty() || !change.lost.is_empty()) {
             let all = self.topics.get(topic).cloned().flatten().unwrap_or_default();
             actions.push(Action::Changed { topic: topic.clone(), all, mine });
             actions.push(Action::Heartbeat);

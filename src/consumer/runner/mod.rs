@@ -75,10 +75,11 @@ impl Runner {
             }
         }
         let Runner { shared, engine, sink, done, .. } = self;
+        let tally = sink.tally();
         let left = sink.stop(Instant::now() + IDLE);
         let mut report = report.unwrap_or_default();
         report.complete = left.is_empty();
-        report.abandoned = engine.running();
+        (report.finished, report.abandoned) = tally.unwrap_or((report.finished, engine.running()));
         shared.ended(report);
         // Whoever closes has given them their time before; the client joins them when it closes.
         shared.core.inherit(left);
@@ -110,7 +111,7 @@ impl Runner {
             all.push(ProcessQueue {
                 queue: queue.spell().queue.clone(),
                 next_offset: cache.next_offset(),
-                commit_offset: cache.commit_offset(),
+                commit_offset: queue.commit_offset(),
                 stored_offset: queue.stored(),
                 cached: cache.len(),
                 cached_bytes: cache.bytes(),
@@ -134,6 +135,7 @@ impl Runner {
             return None;
         }
         self.looked = Some((now, changes));
+        self.sink.look();
         let core = &self.shared.core;
         let topics: Vec<Arc<str>> = self.shared.with_subscriptions(|known| known.topics().cloned().collect());
         let find = |topic: Arc<str>| {
