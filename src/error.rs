@@ -250,6 +250,13 @@ pub enum Error {
         addr: Option<Arc<str>>,
     },
 
+    /// The place where a consumer keeps its offsets cannot be read or written; nothing was sent.
+    #[error("the offset store fails: {source}")]
+    OffsetStore {
+        /// What it said.
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+
     /// The operating system refused a thread.
     #[error("cannot start a thread")]
     Thread {

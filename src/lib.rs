@@ -297,7 +297,7 @@ pub use code::{RequestCode, ResponseCode};
 pub use consumer::allocation;
 pub use consumer::{
     ConsumeFromWhere, ConsumeResult, Filter, LitePullConsumer, LitePullConsumerBuilder, MessageModel, Messages,
-    PreparedPull, ProcessQueue, PullConsumer, PullConsumerBuilder, PullResult, PullStatus, PushConsumer,
+    OffsetStore, PreparedPull, ProcessQueue, PullConsumer, PullConsumerBuilder, PullResult, PullStatus, PushConsumer,
     PushConsumerBuilder, Standing,
 };
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
@@ -311,6 +311,7 @@ pub use producer::{
 pub use trace::Trace;
 
 pub use protocol::compress::Compression;
+pub use protocol::rpc::assignment::MessageRequestMode;
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]

@@ -1,6 +1,7 @@
 //! Asking the master of a queue without waiting.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::core::Core;
 use super::offsets::{is_connection_over, may_have_moved};
@@ -15,6 +16,7 @@ struct Question<R: Request> {
     queue: MessageQueue,
     request: R,
     body: Vec<u8>,
+    hold: Option<Duration>,
     deadline: Deadline,
     done: Box<dyn FnOnce(Result<Answer<R>>) + Send>,
 }
@@ -32,8 +34,21 @@ impl Core {
         deadline: Deadline,
         done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
     ) {
+        self.ask_master_held_async(queue, request, body, None, deadline, done);
+    }
+
+    /// As [`ask_master_async`](Core::ask_master_async), for a request that the broker may hold before it answers.
+    pub(crate) fn ask_master_held_async<R: Request + Clone + Send + 'static>(
+        self: &Arc<Self>,
+        queue: &MessageQueue,
+        request: R,
+        body: Vec<u8>,
+        hold: Option<Duration>,
+        deadline: Deadline,
+        done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
+    ) {
         let (core, topic) = (self.clone(), queue.shared_topic().clone());
-        let question = Question { core, queue: queue.clone(), request, body, deadline, done: Box::new(done) };
+        let question = Question { core, queue: queue.clone(), request, body, hold, deadline, done: Box::new(done) };
         self.routes().get_async(self, &topic, deadline, move |route| match route {
             Ok(route) => match route.master(question.queue.broker_name()).cloned() {
                 Some(addr) => question.ask(addr),
@@ -46,10 +61,9 @@ impl Core {
 
 impl<R: Request + Clone + Send + 'static> Question<R> {
     fn ask(self, addr: Arc<str>) {
-        let (core, request, body, deadline) =
-            (self.core.clone(), self.request.clone(), self.body.clone(), self.deadline);
-        let asked = addr.clone();
-        core.remoting().submit(&addr, &request, &body, deadline, move |answer| match answer {
+        let (core, request, body) = (self.core.clone(), self.request.clone(), self.body.clone());
+        let (hold, deadline, asked) = (self.hold, self.deadline, addr.clone());
+        submit(&core, &addr, &request, &body, hold, deadline, move |answer| match answer {
             Err(error) if may_have_moved(&error) => self.look_again(Some((asked, error))),
             answer => (self.done)(answer),
         });
@@ -59,14 +73,14 @@ impl<R: Request + Clone + Send + 'static> Question<R> {
     fn look_again(self, failed: Option<(Arc<str>, Error)>) {
         let (core, topic, deadline) = (self.core.clone(), self.queue.shared_topic().clone(), self.deadline);
         core.routes().refresh_async(&core, &topic, deadline, move |route| {
-            let Question { core, queue, request, body, done, .. } = self;
+            let Question { core, queue, request, body, hold, done, .. } = self;
             let route = match route {
                 Ok(route) => route,
                 Err(error) => return done(Err(failed.map_or(error, |(_, first)| first))),
             };
             match (route.master(queue.broker_name()), failed) {
                 (Some(addr), Some((asked, error))) if *addr == asked && !is_connection_over(&error) => done(Err(error)),
-                (Some(addr), _) => core.remoting().submit(addr, &request, &body, deadline, done),
+                (Some(addr), _) => submit(&core, addr, &request, &body, hold, deadline, done),
                 (None, Some((_, error))) => done(Err(error)),
                 (None, None) => done(Err(Error::NoBroker {
                     what: queue.to_string().into(),
@@ -74,5 +88,20 @@ impl<R: Request + Clone + Send + 'static> Question<R> {
                 })),
             }
         });
+    }
+}
+
+fn submit<R: Request + 'static>(
+    core: &Core,
+    addr: &Arc<str>,
+    request: &R,
+    body: &[u8],
+    hold: Option<Duration>,
+    deadline: Deadline,
+    done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
+) {
+    match hold {
+        None => core.remoting().submit(addr, request, body, deadline, done),
+        Some(hold) => core.remoting().submit_held(addr, request, body, hold, deadline, done),
     }
 }

@@ -45,7 +45,13 @@ impl Server {
 /// order of their answers.
 ///
 /// Only for requests that may be repeated: one whose connection broke is asked once more.
-pub(super) fn gather<R>(core: &Core, servers: &[Server], request: &R, deadline: Deadline) -> Vec<Gathered<R>>
+pub(super) fn gather<R>(
+    core: &Core,
+    servers: &[Server],
+    request: &R,
+    body: &[u8],
+    deadline: Deadline,
+) -> Vec<Gathered<R>>
 where
     R: Request + Send + 'static,
 {
@@ -53,7 +59,7 @@ where
     let (done, answers) = crossbeam_channel::bounded(servers.len());
     let ask = |number: usize| {
         let done = done.clone();
-        core.remoting().submit(&servers[number].addr, request, &[], deadline, move |answer| {
+        core.remoting().submit(&servers[number].addr, request, body, deadline, move |answer| {
             // Nobody listens any more once the deadline has passed.
             let _ = done.try_send((number, answer));
         });

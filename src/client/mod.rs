@@ -29,8 +29,11 @@ mod options;
 mod owner;
 #[cfg(test)]
 pub(crate) mod peer;
+#[allow(dead_code, reason = "the consumers that pop are on their way")]
+mod pop;
 mod queries;
 mod replies;
+mod request_mode;
 mod resolver;
 mod route;
 mod route_entry;
@@ -58,7 +61,11 @@ pub use hooks::{SendContext, SendHook, SendMode};
 pub(crate) use introduce::introduce;
 pub use new_topic::PreparedTopic;
 pub(crate) use offsets::{check_offset, check_queue, is_connection_over, may_have_moved, to_millis};
-pub(crate) use offsets::{committed_of, committed_request, update as commit_request};
+pub(crate) use offsets::{
+    committed_of, committed_request, max_request, min_request, search_request, update as commit_request,
+};
+#[allow(unused_imports, reason = "the consumers that pop are on their way")]
+pub(crate) use pop::{Pop, PopStatus, Popped};
 pub use queries::QueryResult;
 pub(crate) use replies::Pushed;
 pub(crate) use route::Route;

@@ -191,8 +191,10 @@ fn attributes_text(attributes: &[(String, String)]) -> Result<Option<String>> {
 impl Core {
     fn create_topic(self: &Arc<Self>, request: &CreateTopic, deadline: Deadline) -> Result<()> {
         let masters = self.masters(&request.default_topic, "topics are created on masters", deadline)?;
-        let mut failures: Vec<_> =
-            gather(self, &masters, request, deadline).into_iter().filter_map(|asked| asked.split().err()).collect();
+        let mut failures: Vec<_> = gather(self, &masters, request, &[], deadline)
+            .into_iter()
+            .filter_map(|asked| asked.split().err())
+            .collect();
         // What is known of the topic may be an older number of queues, or that it does not exist. Should this fail,
         // the next look finds out.
         let _ = self.routes().refresh(self, &request.topic, deadline);
@@ -207,7 +209,7 @@ impl Core {
     }
 
     /// The masters on which a topic lies, at least one.
-    fn masters(self: &Arc<Self>, topic: &Arc<str>, why: &str, deadline: Deadline) -> Result<Vec<Server>> {
+    pub(super) fn masters(self: &Arc<Self>, topic: &Arc<str>, why: &str, deadline: Deadline) -> Result<Vec<Server>> {
         let route = self.routes().refresh(self, topic, deadline)?;
         let masters: Vec<Server> = route
             .brokers()
@@ -224,7 +226,7 @@ impl Core {
     fn topic_attributes(self: &Arc<Self>, topic: &Arc<str>, deadline: Deadline) -> Result<BTreeMap<String, String>> {
         let masters = self.masters(topic, "masters know its attributes", deadline)?;
         let mut failure = None;
-        for asked in gather(self, &masters, &GetTopicConfig { topic: topic.clone() }, deadline) {
+        for asked in gather(self, &masters, &GetTopicConfig { topic: topic.clone() }, &[], deadline) {
             match asked.answer {
                 Ok(answer) => {
                     let body: TopicConfigBody = json::decode("topic", answer.frame.body())?;

@@ -55,15 +55,13 @@ impl Client {
 
 impl Core {
     pub(crate) fn min_offset(self: &Arc<Self>, queue: &MessageQueue, deadline: Deadline) -> Result<i64> {
-        let (topic, queue_id, broker_name) = fields(queue);
-        let answer = self.ask_master(queue, &MinOffset { topic, queue_id, broker_name }, deadline)?;
+        let answer = self.ask_master(queue, &min_request(queue), deadline)?;
         // A queue of type BatchCQ says -1 for a moment, until its first message is indexed (seen with 5.5.0).
         Ok(answer.header()?.offset.max(0))
     }
 
     pub(crate) fn max_offset(self: &Arc<Self>, queue: &MessageQueue, deadline: Deadline) -> Result<i64> {
-        let (topic, queue_id, broker_name) = fields(queue);
-        let answer = self.ask_master(queue, &MaxOffset { topic, queue_id, broker_name }, deadline)?;
+        let answer = self.ask_master(queue, &max_request(queue), deadline)?;
         Ok(answer.header()?.offset)
     }
 
@@ -73,9 +71,7 @@ impl Core {
         time: SystemTime,
         deadline: Deadline,
     ) -> Result<i64> {
-        let (topic, queue_id, broker_name) = fields(queue);
-        let request = SearchOffset { topic, queue_id, timestamp: to_millis(time), boundary: None, broker_name };
-        Ok(self.ask_master(queue, &request, deadline)?.header()?.offset)
+        Ok(self.ask_master(queue, &search_request(queue, time), deadline)?.header()?.offset)
     }
 
     pub(crate) fn earliest_store_time(
@@ -200,6 +196,21 @@ pub(crate) fn check_offset(offset: i64) -> Result<()> {
 
 fn fields(queue: &MessageQueue) -> (Arc<str>, i32, Option<Arc<str>>) {
     (queue.shared_topic().clone(), queue.queue_id(), Some(queue.shared_broker_name().clone()))
+}
+
+pub(crate) fn min_request(queue: &MessageQueue) -> MinOffset {
+    let (topic, queue_id, broker_name) = fields(queue);
+    MinOffset { topic, queue_id, broker_name }
+}
+
+pub(crate) fn max_request(queue: &MessageQueue) -> MaxOffset {
+    let (topic, queue_id, broker_name) = fields(queue);
+    MaxOffset { topic, queue_id, broker_name }
+}
+
+pub(crate) fn search_request(queue: &MessageQueue, time: SystemTime) -> SearchOffset {
+    let (topic, queue_id, broker_name) = fields(queue);
+    SearchOffset { topic, queue_id, timestamp: to_millis(time), boundary: None, broker_name }
 }
 
 /// Asks for the offset of a group; brokers from 5.0 on tell "none" from 0.

@@ -220,7 +220,7 @@ impl Core {
             return Err(Error::NoBroker { what: format!("topic {}", query.topic).into(), reason });
         }
         let mut found = QueryResult { messages: Vec::new(), failures: Vec::new() };
-        for asked in gather(self, &servers, &query, deadline) {
+        for asked in gather(self, &servers, &query, &[], deadline) {
             let elapsed = asked.elapsed;
             match asked.split() {
                 Ok((_, answer)) if answer.code() == ResponseCode::QUERY_NOT_FOUND => {}

@@ -39,3 +39,8 @@ pub(super) fn tagged(tag: &str, queue_offset: i64) -> MessageView {
     let body = Ok(stored.body.clone());
     MessageView::new(stored, "b".into(), body)
 }
+
+/// A message whose body could not be inflated.
+pub(super) fn damaged(queue_offset: i64) -> MessageView {
+    MessageView::new(stored("", queue_offset), "b".into(), Err("no deflate stream".into()))
+}

@@ -30,6 +30,8 @@ pub(crate) mod key {
     pub(crate) const INNER_COUNT: &str = "INNER_NUM";
     pub(crate) const PRODUCER_GROUP: &str = "PGROUP";
     pub(crate) const CHECK_IMMUNITY_SECONDS: &str = "CHECK_IMMUNITY_TIME_IN_SECONDS";
+    /// The handle of a popped message, where the broker wrote it.
+    pub(crate) const POP_HANDLE: &str = "POP_CK";
     pub(crate) const TRANSACTION_CHECKS: &str = "TRANSACTION_CHECK_TIMES";
     /// Brokers 5.0 and later put it on half messages, and it stays on those that are committed.
     pub(crate) const TRANSACTION_ID: &str = "__transactionId__";
@@ -71,7 +73,7 @@ pub(crate) mod key {
         PUSH_REPLY_TIME,
         CLUSTER,
         MESSAGE_TYPE,
-        "POP_CK",
+        POP_HANDLE,
         "POP_CK_OFFSET",
         "1ST_POP_TIME",
         PRIORITY,

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use super::properties::{Properties, find_in_wire, key};
-use super::{MessageQueue, OffsetMessageId};
+use super::{MessageQueue, OffsetMessageId, Receipt};
 use crate::error::{Error, Result};
 
 /// Bits of a message's system flag.
@@ -54,13 +54,15 @@ pub struct MessageView {
     stored: Stored,
     queue: MessageQueue,
     body: Result<Bytes, Arc<str>>,
+    /// Of a message that was popped.
+    receipt: Option<Arc<Receipt>>,
 }
 
 impl MessageView {
     /// Puts a view together; `body` is the inflated body, or why it could not be inflated.
     pub(crate) fn new(stored: Stored, broker_name: Arc<str>, body: Result<Bytes, Arc<str>>) -> MessageView {
         let queue = MessageQueue::new(stored.topic.clone(), broker_name, stored.queue_id);
-        MessageView { stored, queue, body }
+        MessageView { stored, queue, body, receipt: None }
     }
 
     /// Returns the topic.
@@ -193,6 +195,15 @@ impl MessageView {
         self.stored.commit_log_offset
     }
 
+    /// Returns the handle by which a message is acknowledged that was handed out by a broker (a
+    /// [`SimpleConsumer`](crate::SimpleConsumer), or a push consumer in pop mode; Java: the property `POP_CK`), `None` for a
+    /// message that was pulled.
+    ///
+    /// It names this delivery, not the message: the next one has another handle.
+    pub fn receipt_handle(&self) -> Option<&str> {
+        self.receipt.as_deref().map(Receipt::handle)
+    }
+
     /// Returns whether the body was sent compressed.
     pub fn was_compressed(&self) -> bool {
         self.stored.sys_flag & sys_flag::COMPRESSED != 0
@@ -233,6 +244,21 @@ impl MessageView {
         if let Some(topic) = self.property(key::RETRY_TOPIC).map(own) {
             self.stored.topic = topic.into();
         }
+    }
+
+    #[allow(dead_code, reason = "the consumers that pop are on their way")]
+    pub(crate) fn receipt(&self) -> Option<&Arc<Receipt>> {
+        self.receipt.as_ref()
+    }
+
+    /// Takes the receipt of this delivery, or one that replaces it.
+    pub(crate) fn receive(&mut self, receipt: Receipt) {
+        self.receipt = Some(Arc::new(receipt));
+    }
+
+    /// Says how often the message was handed out before, where the broker keeps count of it elsewhere.
+    pub(crate) fn retried(&mut self, times: i32) {
+        self.stored.reconsume_times = times;
     }
 
     pub(crate) fn stored(&self) -> &Stored {

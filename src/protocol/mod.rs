@@ -3,6 +3,7 @@
 //! Pure: no sockets, threads, locks, clocks or logging. Both directions of everything are here, because the client uses
 //! one side, the embedded cluster the other, and tests both.
 
+pub(crate) mod base64;
 pub(crate) mod batch;
 pub(crate) mod binary_header;
 pub(crate) mod compress;
@@ -13,6 +14,8 @@ pub(crate) mod json;
 pub(crate) mod json_header;
 mod members;
 pub(crate) mod namespace;
+#[allow(dead_code, reason = "the consumers that pop are on their way")]
+pub(crate) mod pop;
 pub(crate) mod recall;
 pub(crate) mod record;
 pub(crate) mod request;

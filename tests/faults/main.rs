@@ -14,6 +14,8 @@ mod auto_batch;
 mod busy;
 mod closing;
 mod connecting;
+mod consuming;
+mod consuming_faults;
 mod late;
 mod replies;
 mod reply;
@@ -67,6 +69,15 @@ const TESTS: &[(&str, fn())] = tests! {
     stalled:
         a_peer_that_stops_reading_and_resumes
         a_broker_that_never_reads;
+    consuming_faults:
+        nothing_a_server_does_loses_a_message_or_stops_a_consumer;
+    consuming:
+        kill_and_restart_with_a_hundred_thousand_messages
+        a_storm_of_notifications
+        a_listener_that_never_returns_before_a_large_backlog
+        a_damaged_body_becomes_a_dead_letter_alone
+        a_damaged_body_does_not_hold_up_an_orderly_queue_for_ever
+        a_truncated_last_message_is_pulled_again;
     trace:
         a_stalled_trace_broker;
     restart:

@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     Twice,
     /// The answer comes when the test calls [`Proxy::release`].
     Hold,
+    /// The answer lacks the last bytes of its body.
+    Shorten(usize),
     /// The answer has a number that belongs to no request.
     Foreign,
     /// These bytes come in place of the answer.
@@ -333,16 +335,22 @@ impl Shared {
             Some(Fault::Foreign) => {
                 client.write_all(&frame.with(|header| header["opaque"] = (frame.opaque() + 1_000_000).into()))
             }
+            Some(Fault::Shorten(count)) => client.write_all(&frame.without(count)),
             Some(Fault::Garbage(garbage)) => client.write_all(&garbage),
         }
     }
 }
 
 /// Waits for a condition that another thread brings about; the tests' only way to wait.
-pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let until = std::time::Instant::now() + Duration::from_secs(10);
+pub(crate) fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    eventually_within(Duration::from_secs(10), || what.to_owned(), condition);
+}
+
+/// As [`eventually`], with a time of its own and words that are found when it is over.
+pub(crate) fn eventually_within(limit: Duration, what: impl Fn() -> String, mut condition: impl FnMut() -> bool) {
+    let until = std::time::Instant::now() + limit;
     while !condition() {
-        assert!(std::time::Instant::now() < until, "never came about: {what}");
+        assert!(std::time::Instant::now() < until, "never came about: {}", what());
         std::thread::park_timeout(Duration::from_millis(2));
     }
 }

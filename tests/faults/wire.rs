@@ -4,6 +4,15 @@ use serde_json::Value;
 
 pub(crate) const SEND: i64 = 310;
 pub(crate) const END_TRANSACTION: i64 = 37;
+pub(crate) const PULL: i64 = 11;
+pub(crate) const QUERY_OFFSET: i64 = 14;
+pub(crate) const UPDATE_OFFSET: i64 = 15;
+pub(crate) const MIN_OFFSET: i64 = 31;
+pub(crate) const HEARTBEAT: i64 = 34;
+pub(crate) const SEND_BACK: i64 = 36;
+pub(crate) const CONSUMER_LIST: i64 = 38;
+pub(crate) const NOTIFY_MEMBERS: i64 = 40;
+pub(crate) const LOCK: i64 = 41;
 
 /// A frame as it passes by.
 #[derive(Debug, Clone)]
@@ -49,6 +58,13 @@ impl Frame {
         encode(&header, &self.bytes[8 + old..])
     }
 
+    /// The same frame without the last bytes of its body.
+    pub(crate) fn without(&self, last: usize) -> Vec<u8> {
+        let header_len = u32::from_be_bytes([0, self.bytes[5], self.bytes[6], self.bytes[7]]) as usize;
+        let body = &self.bytes[8 + header_len..];
+        encode(&self.header, &body[..body.len().saturating_sub(last)])
+    }
+
     /// An answer to this frame that says no.
     pub(crate) fn refusal(&self, code: i64, remark: &str) -> Vec<u8> {
         let header = serde_json::json!({
@@ -56,6 +72,14 @@ impl Frame {
         });
         encode(&header, &[])
     }
+}
+
+/// A request of the tests' own.
+pub(crate) fn request(code: i64, fields: &Value, body: &[u8]) -> Vec<u8> {
+    let header = serde_json::json!({
+        "code": code, "flag": 0, "language": "JAVA", "opaque": 1, "version": 477, "extFields": fields,
+    });
+    encode(&header, body)
 }
 
 fn encode(header: &Value, body: &[u8]) -> Vec<u8> {

@@ -9,6 +9,7 @@ mod async_send;
 mod auto_batch;
 mod basic;
 mod batch;
+mod broadcast;
 mod client;
 mod compression;
 mod delay;

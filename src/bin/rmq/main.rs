@@ -1,10 +1,13 @@
 //! `rmq`: sends, reads, looks up and measures messages of a RocketMQ cluster, and runs an embedded one.
 #![forbid(unsafe_code)]
 
+mod begin;
 mod bench;
 mod broker;
 mod client_log;
 mod cluster;
+mod columns;
+mod consume;
 mod duration;
 mod failure;
 mod histogram;
@@ -22,6 +25,7 @@ mod send;
 mod text;
 mod topic;
 mod usage;
+mod wanted;
 
 use std::process::ExitCode;
 
@@ -58,6 +62,7 @@ enum Command {
     Broker(broker::Broker),
     Send(send::Send),
     Pull(pull::Pull),
+    Consume(consume::Consume),
     Request(request::Request),
     Reply(reply::Reply),
     Recall(recall::Recall),
@@ -77,6 +82,7 @@ fn main() -> ExitCode {
         Command::Broker(broker) => broker.run(&mut output),
         Command::Send(send) => send.run(&mut output),
         Command::Pull(pull) => pull.run(&mut output),
+        Command::Consume(consume) => consume.run(&mut output),
         Command::Request(request) => request.run(&mut output),
         Command::Reply(reply) => reply.run(&mut output),
         Command::Recall(recall) => recall.run(&mut output),

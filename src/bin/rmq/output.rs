@@ -130,6 +130,11 @@ pub(crate) struct Received<'a> {
 }
 
 impl<'a> Received<'a> {
+    /// A message that was refused on purpose, and comes again.
+    pub(crate) fn failed(message: &'a MessageView) -> Received<'a> {
+        Received { status: "FAILED", ..Received::of(message) }
+    }
+
     pub(crate) fn of(message: &'a MessageView) -> Received<'a> {
         let properties = message.properties();
         let intact = message.check_body().is_ok();

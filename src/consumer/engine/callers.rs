@@ -4,19 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Action, Answer, Engine, Event, of};
+use super::{Action, Answer, Engine, Event};
 use crate::message::MessageQueue;
 
 impl Engine {
     pub(super) fn called(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
         match event {
             Event::Taken { spell, offsets, held } => {
-                if let Some(queue) = of(&mut self.queues, &spell) {
+                if let Some(queue) = self.queues.of(&spell) {
                     queue.taken(&offsets, held, now);
                 }
             }
             Event::Recalled { spell, held } => {
-                if let Some(queue) = of(&mut self.queues, &spell) {
+                if let Some(queue) = self.queues.of(&spell) {
                     queue.recalled(held);
                 }
             }
@@ -50,7 +50,8 @@ impl Engine {
     pub(super) fn assign_given(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let Some(given) = self.assigned.clone() else { return };
         let mut by_topic: BTreeMap<Arc<str>, Vec<MessageQueue>> = BTreeMap::new();
-        let topics: BTreeSet<Arc<str>> = self.queues.keys().map(|queue| queue.shared_topic().clone()).collect();
+        let has = self.queues.iter().map(|queue| queue.spell().queue.shared_topic().clone());
+        let topics: BTreeSet<Arc<str>> = has.collect();
         by_topic.extend(topics.into_iter().map(|topic| (topic, Vec::new())));
         for queue in given {
             by_topic.entry(queue.shared_topic().clone()).or_default().push(queue);

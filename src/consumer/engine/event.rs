@@ -7,6 +7,9 @@ use super::correction::{Bounds, Illegal};
 use crate::error::Error;
 use crate::message::{MessageQueue, MessageView};
 
+/// The readable queues of a topic; shared, because there may be many.
+pub(crate) type AllQueues = Arc<[MessageQueue]>;
+
 /// A queue in one spell of being consumed here. What arrives for a former spell is recognised by its epoch, and ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Spell {
@@ -82,7 +85,7 @@ pub(crate) enum Answer {
 #[derive(Debug)]
 pub(crate) enum Event {
     /// The subscribed topics, each with its readable queues; `None` for one whose route is not known.
-    Topics(Vec<(Arc<str>, Option<Vec<MessageQueue>>)>),
+    Topics(Vec<(Arc<str>, Option<AllQueues>)>),
     /// The members of the group, as a broker of the topic knows them.
     Members {
         topic: Arc<str>,
@@ -206,10 +209,14 @@ pub(crate) enum Action {
         spell: Spell,
         offset: i64,
     },
+    /// The queue is given up, and its last offset is committed.
+    Left {
+        queue: MessageQueue,
+    },
     /// The queues of a topic that this member has are others now.
     Changed {
         topic: Arc<str>,
-        all: Vec<MessageQueue>,
+        all: AllQueues,
         mine: Vec<MessageQueue>,
     },
     /// The queue is given up: drop what nobody has taken yet, and say what callers have.

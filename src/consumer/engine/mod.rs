@@ -9,6 +9,7 @@ mod options;
 mod process_queue;
 mod progress;
 mod queue;
+mod queues;
 mod rebalance;
 #[cfg(test)]
 mod simulation;
@@ -26,6 +27,8 @@ pub(crate) use options::{EngineOptions, Order};
 pub(crate) use process_queue::{Full, Limits};
 pub(crate) use queue::{Queue, Standing};
 
+use self::event::AllQueues;
+use self::queues::{Number, Queues};
 use self::rebalance::{Rebalance, change};
 use crate::consumer::allocation::{self, Situation, sort_members};
 use crate::message::MessageQueue;
@@ -35,14 +38,12 @@ use crate::message::MessageQueue;
 pub(crate) struct Engine {
     options: EngineOptions,
     /// The subscribed topics and their queues, sorted; `None` while the route is not known.
-    topics: BTreeMap<Arc<str>, Option<Vec<MessageQueue>>>,
-    queues: BTreeMap<MessageQueue, Queue>,
+    topics: BTreeMap<Arc<str>, Option<AllQueues>>,
+    queues: Queues,
     rebalance: Rebalance,
     epoch: u64,
     /// Batches that listeners have.
     running: usize,
-    /// Where the search for the next batch begins, so that no queue starves the others.
-    turn: usize,
     /// The queues that were given; `None` when the group's members share them.
     assigned: Option<Vec<MessageQueue>>,
     /// Queues whose master was asked for its bounds.
@@ -56,11 +57,10 @@ impl Engine {
     pub(crate) fn new(options: EngineOptions, now: Instant) -> Engine {
         Engine {
             topics: BTreeMap::new(),
-            queues: BTreeMap::new(),
+            queues: Queues::default(),
             rebalance: Rebalance::new(options.rebalance_interval, now),
             epoch: 0,
             running: 0,
-            turn: 0,
             assigned: None,
             asked_bounds: BTreeSet::new(),
             suspended: false,
@@ -82,10 +82,9 @@ impl Engine {
     }
 
     /// When [`Event::Tick`] is to come at the latest.
-    pub(crate) fn next_at(&self, now: Instant) -> Option<Instant> {
-        let queues = self.queues.values().filter_map(|queue| queue.next_at(&self.options, now));
+    pub(crate) fn next_at(&self) -> Option<Instant> {
         let rebalance = (!self.closing && !self.suspended).then(|| self.rebalance.next_at());
-        queues.chain(rebalance).min()
+        self.queues.next_at().into_iter().chain(rebalance).min()
     }
 
     /// How many batches listeners have.
@@ -107,7 +106,7 @@ impl Engine {
             },
             Event::Started { spell, start } => {
                 let start = start.inspect_err(|error| log::warn!("{}: no offset to start from: {error}", spell.queue));
-                if let Some(queue) = of(&mut self.queues, &spell) {
+                if let Some(queue) = self.queues.of(&spell) {
                     if let Err(error) = &start {
                         queue.refused(error, &self.options);
                     }
@@ -115,30 +114,30 @@ impl Engine {
                 }
             }
             Event::Locked { spell, given } => {
-                if let Some(queue) = of(&mut self.queues, &spell) {
+                if let Some(queue) = self.queues.of(&spell) {
                     queue.locked(given, now);
                 }
             }
             Event::Pulled { spell, ticket, pulled } => self.pulled(&spell, ticket, pulled, now, actions),
             Event::Bounds { spell, bounds } => {
                 self.asked_bounds.remove(&spell);
-                if let Some(queue) = of(&mut self.queues, &spell) {
+                if let Some(queue) = self.queues.of(&spell) {
                     queue.correct(bounds, true, now);
                 }
             }
             Event::Consumed { spell, offsets, verdict } => {
                 self.running = self.running.saturating_sub(1);
-                if let Some(queue) = of(&mut self.queues, &spell) {
+                if let Some(queue) = self.queues.of(&spell) {
                     queue.consumed(&offsets, verdict, &self.options, now);
                 }
             }
             Event::HandedBack { spell, offset, done } => {
-                if let Some(queue) = of(&mut self.queues, &spell) {
+                if let Some(queue) = self.queues.of(&spell) {
                     queue.handed_back(offset, done, now);
                 }
             }
             Event::Committed { spell, done } => {
-                if let Some(queue) = of(&mut self.queues, &spell) {
+                if let Some(queue) = self.queues.of(&spell) {
                     queue.committed(done);
                 }
             }
@@ -157,11 +156,12 @@ impl Engine {
             }
             Event::Suspended(suspended) => {
                 self.suspended = suspended;
+                self.queues.for_each(|_| ());
                 self.rebalance.disturb(now);
             }
             Event::Close { grace } => {
                 self.closing = true;
-                self.queues.values_mut().for_each(|queue| queue.revoke(Some(grace), now));
+                self.queues.for_each(|queue| queue.revoke(Some(grace), now));
             }
         }
     }
@@ -169,7 +169,7 @@ impl Engine {
     fn pulled(&mut self, spell: &Spell, ticket: u64, pulled: Pulled, now: Instant, actions: &mut Vec<Action>) {
         let illegal = matches!(pulled, Pulled::Illegal(_));
         let asked = self.asked_bounds.contains(spell);
-        let Some(queue) = of(&mut self.queues, spell) else { return };
+        let Some(queue) = self.queues.of(spell) else { return };
         queue.pulled(ticket, pulled, &self.options, now);
         if illegal && queue.correct(None, asked, now) {
             self.asked_bounds.insert(spell.clone());
@@ -177,14 +177,13 @@ impl Engine {
         }
     }
 
-    fn subscribe(
-        &mut self,
-        topics: Vec<(Arc<str>, Option<Vec<MessageQueue>>)>,
-        now: Instant,
-        actions: &mut Vec<Action>,
-    ) {
+    fn subscribe(&mut self, topics: Vec<(Arc<str>, Option<AllQueues>)>, now: Instant, actions: &mut Vec<Action>) {
         let mut topics: BTreeMap<_, _> = topics.into_iter().collect();
-        topics.values_mut().flatten().for_each(|queues| queues.sort());
+        for queues in topics.values_mut().flatten().filter(|queues| !queues.is_sorted()) {
+            let mut sorted = queues.to_vec();
+            sorted.sort();
+            *queues = sorted.into();
+        }
         if topics == self.topics {
             return;
         }
@@ -197,11 +196,12 @@ impl Engine {
         }
         self.topics = topics;
         let grace = self.grace();
-        for (queue, state) in &mut self.queues {
-            if self.assigned.is_none() && !self.topics.contains_key(queue.topic()) {
-                state.revoke(grace, now);
+        let Engine { topics, queues, assigned, .. } = self;
+        queues.for_each(|queue| {
+            if assigned.is_none() && !topics.contains_key(queue.spell().queue.topic()) {
+                queue.revoke(grace, now);
             }
-        }
+        });
         if !same_names {
             actions.push(Action::Heartbeat);
         }
@@ -228,7 +228,7 @@ impl Engine {
                 MessageModel::Clustering => actions.push(Action::FetchMembers { topic }),
                 MessageModel::Broadcasting => {
                     let all = self.topics.get(&topic).cloned().flatten().unwrap_or_default();
-                    self.assign(&topic, all, now, now, actions);
+                    self.assign(&topic, all.to_vec(), now, now, actions);
                 }
             }
         }
@@ -268,8 +268,8 @@ impl Engine {
         if self.closing || self.suspended {
             return;
         }
-        let has = self.queues.iter().filter(|(queue, state)| queue.topic() == &**topic && !state.is_leaving());
-        let change = change(has.map(|(queue, _)| queue), mine.clone());
+        let has = self.queues.iter().filter(|queue| !queue.is_leaving()).map(|queue| &queue.spell().queue);
+        let change = change(has.filter(|queue| queue.topic() == &**topic), mine.clone());
         let grace = self.grace();
         for queue in &change.lost {
             if let Some(state) = self.queues.get_mut(queue) {
@@ -277,14 +277,13 @@ impl Engine {
             }
         }
         for queue in &change.gained {
-            if self.queues.contains_key(queue) {
+            if self.queues.contains(queue) {
                 // It is still being given up here; what it committed last is where it goes on.
                 self.rebalance.unfinished(now);
                 continue;
             }
             self.epoch += 1;
-            let state = Queue::new(queue.clone(), self.epoch, former_owner, &self.options, now);
-            self.queues.insert(queue.clone(), state);
+            self.queues.insert(Queue::new(queue.clone(), self.epoch, former_owner, &self.options, now));
         }
         let shares = self.assigned.is_none();
         if shares && (!change.gained.is_empty() || !change.lost.is_empty()) {
@@ -294,56 +293,55 @@ impl Engine {
         }
     }
 
+    /// Lets every queue take its steps that something happened to, or whose time has come.
     fn advance(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let limits = self.limits();
-        let Engine { options, queues, epoch, suspended, .. } = self;
-        for queue in queues.values_mut() {
-            queue.advance(options, &limits, epoch, *suspended, now, actions);
-        }
-        let before = queues.len();
-        queues.retain(|_, queue| !queue.is_gone());
-        if queues.len() < before {
-            self.asked_bounds.retain(|spell| self.queues.contains_key(&spell.queue));
+        while let Some(number) = self.queues.next_due(now) {
+            let Some(limits) = self.queues.at(number).map(|queue| self.limits(queue)) else { continue };
+            let Engine { options, queues, epoch, suspended, .. } = self;
+            if let Some(queue) = queues.at_mut(number) {
+                queue.advance(options, &limits, epoch, *suspended, now, actions);
+            }
+            self.settle(number, now);
         }
     }
 
-    /// The bounds of one queue: a topic's are divided among the queues that are here.
-    fn limits(&self) -> Limits {
-        let (messages, bytes) = self.options.topic_limits;
-        let count = self.queues.len().max(1);
+    fn settle(&mut self, number: Number, now: Instant) {
+        let Some(queue) = self.queues.at(number) else { return };
+        if queue.is_gone() {
+            self.asked_bounds.remove(queue.spell());
+        }
+        let (next_at, ready) = (queue.next_at(&self.options, now), queue.is_ready(&self.options, now));
+        self.queues.settle(number, next_at, ready);
+    }
+
+    /// The bounds of one queue: a topic's are divided among its queues that are here.
+    fn limits(&self, queue: &Queue) -> Limits {
+        let Limits { messages, bytes, span } = self.options.limits;
+        let (topic_messages, topic_bytes) = self.options.topic_limits;
+        if topic_messages.is_none() && topic_bytes.is_none() {
+            return self.options.limits;
+        }
+        let count = self.queues.count(queue.spell().queue.topic()).max(1);
         let share = |whole: usize| (whole / count).max(1);
-        let Limits { messages: own, bytes: own_bytes, span } = self.options.limits;
-        Limits { messages: messages.map_or(own, share), bytes: bytes.map_or(own_bytes, share), span }
+        Limits { messages: topic_messages.map_or(messages, share), bytes: topic_bytes.map_or(bytes, share), span }
     }
 
     /// Hands batches to listeners as long as some are free, each queue in its turn.
     fn dispatch(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let mut idle = 0;
-        while self.running < self.options.slots && idle < self.queues.len() {
-            let at = self.turn % self.queues.len();
-            self.turn = self.turn.wrapping_add(1);
-            let Some(queue) = self.queues.values_mut().nth(at) else { return };
-            match queue.take(&self.options, now) {
-                Some(batch) => {
-                    idle = 0;
-                    self.running += 1;
-                    actions.push(Action::Consume(batch));
-                }
-                None => idle += 1,
+        while self.running < self.options.slots {
+            let Some(number) = self.queues.next_ready() else { return };
+            if let Some(batch) = self.queues.at_mut(number).and_then(|queue| queue.take(&self.options, now)) {
+                self.running += 1;
+                actions.push(Action::Consume(batch));
             }
+            self.settle(number, now);
         }
     }
 
     /// Looks at every queue: its state for statistics and for whoever asks why nothing is consumed.
     pub(crate) fn look(&self, now: Instant, mut at: impl FnMut(&Queue, Option<Standing>)) {
-        let limits = self.limits();
-        for queue in self.queues.values() {
-            at(queue, queue.standing(&limits, self.suspended, now));
+        for queue in self.queues.iter() {
+            at(queue, queue.standing(&self.limits(queue), self.suspended, now));
         }
     }
-}
-
-/// The queue of a spell, unless that is over.
-fn of<'a>(queues: &'a mut BTreeMap<MessageQueue, Queue>, spell: &Spell) -> Option<&'a mut Queue> {
-    queues.get_mut(&spell.queue).filter(|queue| queue.spell().epoch == spell.epoch)
 }

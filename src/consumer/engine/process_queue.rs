@@ -80,9 +80,15 @@ impl ProcessQueue {
         self.waiting.insert(at, offset);
     }
 
-    /// Hands out up to `max` waiting messages, those with the lowest offsets.
+    /// Hands out up to `max` waiting messages, those with the lowest offsets. One whose body is damaged comes alone, so that
+    /// the others do not fail with it.
     pub(crate) fn take(&mut self, max: usize, now: Instant) -> Vec<MessageView> {
-        let count = max.min(self.waiting.len());
+        let is_damaged =
+            |offset: &i64| self.entries.get(offset).is_some_and(|entry| entry.message.check_body().is_err());
+        let count = match self.waiting.iter().take(max).position(is_damaged) {
+            Some(first) => first.max(1),
+            None => max.min(self.waiting.len()),
+        };
         let mut taken = Vec::with_capacity(count);
         for offset in self.waiting.drain(..count) {
             if let Some(entry) = self.entries.get_mut(&offset) {
@@ -139,6 +145,15 @@ impl ProcessQueue {
         self.entries.iter().filter(|(_, entry)| is_overdue(entry)).map(|(offset, _)| *offset).collect()
     }
 
+    /// Since when the listener that has been at it longest has had its message.
+    pub(crate) fn oldest_running(&self) -> Option<Instant> {
+        let since = |entry: &Entry| match entry.state {
+            State::Running { since } => Some(since),
+            _ => None,
+        };
+        self.entries.values().filter_map(since).min()
+    }
+
     /// Whether a listener still has this message, and nothing was decided about it meanwhile.
     pub(crate) fn is_running(&self, offset: i64) -> bool {
         self.entries.get(&offset).is_some_and(|entry| matches!(entry.state, State::Running { .. }))
@@ -191,7 +206,7 @@ impl ProcessQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consumer::tests::tagged;
+    use crate::consumer::tests::{damaged, tagged};
 
     fn filled(offsets: std::ops::Range<i64>) -> ProcessQueue {
         let mut queue = ProcessQueue::new(offsets.start);
@@ -219,6 +234,17 @@ mod tests {
         queue.finish(14);
         queue.finish(13);
         assert_eq!(queue.commit_offset(), 15);
+    }
+
+    #[test]
+    fn a_message_with_a_damaged_body_is_handed_out_alone() {
+        let mut queue = ProcessQueue::new(10);
+        let mut messages: Vec<_> = (10..15).map(|offset| tagged("", offset)).collect();
+        messages[2] = damaged(12);
+        queue.put(messages, 15);
+        assert_eq!(taken(&mut queue, 9), [10, 11]);
+        assert_eq!(taken(&mut queue, 9), [12]);
+        assert_eq!(taken(&mut queue, 9), [13, 14]);
     }
 
     #[test]

@@ -26,6 +26,9 @@ const EMPTY_DELAY: Duration = Duration::from_millis(50);
 const HAND_BACK_DELAY: Duration = Duration::from_secs(5);
 /// How often the last commit of a queue is tried.
 const LAST_COMMITS: u32 = 2;
+/// How often an orderly consumer tries a message with a damaged body when it is not told a limit: as often as brokers deliver
+/// to others.
+const DAMAGED_TRIES: i32 = 16;
 
 /// What a queue is doing.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -93,6 +96,8 @@ pub(crate) struct Queue {
     failing: bool,
     illegal: Option<(Illegal, Instant)>,
     commit_at: Instant,
+    /// Before this, no listener has had a message for too long.
+    overdue_at: Option<Instant>,
     paused_until: Option<Instant>,
     callers: Callers,
     pub(crate) last_pull: Option<Instant>,
@@ -121,6 +126,7 @@ impl Queue {
             failing: false,
             illegal: None,
             commit_at: now + options.persist_interval,
+            overdue_at: None,
             paused_until: None,
             callers: Callers::default(),
             last_pull: None,
@@ -145,6 +151,7 @@ impl Queue {
         self.returns.clear();
         self.pulling = None;
         self.illegal = None;
+        self.overdue_at = None;
         self.paused_until = None;
         self.callers.renew();
     }
@@ -248,25 +255,33 @@ impl Queue {
 
     /// Goes on at another offset once the listeners have ended, which concurrent ones need not.
     pub(super) fn go_to(&mut self, to: i64, why: Why) {
-        if !self.is_leaving() {
-            self.stage = Stage::Moving { to, why };
+        match &mut self.stage {
+            // Its last commit tells the next owner.
+            Stage::Revoked { at, commits, .. } if *commits > 0 => *at = Some(to),
+            // Somebody else has the lock, and goes there.
+            Stage::Locking | Stage::Unlocked | Stage::Revoked { .. } | Stage::Gone => {}
+            Stage::Starting { .. } | Stage::Open | Stage::Moving { .. } => self.stage = Stage::Moving { to, why },
         }
+    }
+
+    /// Whether it has messages that may be consumed now.
+    pub(super) fn is_ready(&self, options: &EngineOptions, now: Instant) -> bool {
+        let open = self.stage == Stage::Open && !self.callers.is_paused();
+        let may = open && self.paused_until.is_none_or(|until| now >= until);
+        if !may || self.cache.waiting() == 0 {
+            return false;
+        }
+        let free = self.cache.running() == 0 && self.returns.is_empty();
+        options.order != Order::Orderly || (free && (!options.is_locked() || self.lock.is_held(now)))
     }
 
     /// Hands out the next batch, if the queue has one that may be consumed now.
     pub(super) fn take(&mut self, options: &EngineOptions, now: Instant) -> Option<Batch> {
-        let open = self.stage == Stage::Open && !self.callers.is_paused();
-        let may = open && self.paused_until.is_none_or(|until| now >= until);
-        if !may || self.cache.waiting() == 0 {
+        if !self.is_ready(options, now) {
             return None;
         }
-        if options.order == Order::Orderly {
-            let free = self.cache.running() == 0 && self.returns.is_empty();
-            if !free || (options.is_locked() && !self.lock.is_held(now)) {
-                return None;
-            }
-        }
         self.paused_until = None;
+        self.overdue_at = self.overdue_at.or(Some(now + options.consume_timeout));
         let messages = self.cache.take(options.batch, now);
         Some(Batch { spell: self.spell.clone(), messages })
     }
@@ -294,13 +309,18 @@ impl Queue {
 
     fn hand_back(&mut self, offset: i64, delay_level: i32, options: &EngineOptions, now: Instant) {
         if options.model == MessageModel::Broadcasting {
-            // Nobody would deliver it again.
-            return self.cache.finish(offset);
+            return self.drop_failed(offset);
         }
         if self.cache.hand_back(offset).is_some() {
             let dead = delay_level < 0;
             self.returns.insert(offset, Return { delay_level, repeats: 0, dead, retry_at: Some(now) });
         }
+    }
+
+    /// Nobody would deliver it again.
+    fn drop_failed(&mut self, offset: i64) {
+        log::warn!("{}: the message at offset {offset} failed, and is not broadcast again", self.spell.queue);
+        self.cache.finish(offset);
     }
 
     /// Puts a batch back to be consumed again, except for what was tried often enough.
@@ -310,12 +330,15 @@ impl Queue {
             let Some(repeats) = self.cache.give_back(*offset) else { continue };
             let Some(message) = self.cache.message(*offset) else { continue };
             let tries = message.reconsume_times().saturating_add(repeats);
-            let may_die = options.model == MessageModel::Clustering;
-            if options.max_reconsume.is_some_and(|max| tries > max) && may_die {
+            // No listener will ever make anything of it, so it must not hold up the queue for ever.
+            let max = options.max_reconsume.or_else(|| message.check_body().is_err().then_some(DAMAGED_TRIES));
+            if max.is_none_or(|max| tries <= max) {
+                again = true;
+            } else if options.model == MessageModel::Broadcasting {
+                self.drop_failed(*offset);
+            } else {
                 self.cache.hand_back(*offset);
                 self.returns.insert(*offset, Return { delay_level: -1, repeats, dead: true, retry_at: Some(now) });
-            } else {
-                again = true;
             }
         }
         if again {

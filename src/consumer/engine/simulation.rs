@@ -158,7 +158,8 @@ impl World {
         };
         let engine = Engine::new(options, self.now);
         self.members.push(Member { engine, alive: true, registered: false, closed: false });
-        let topic = |name: &str| self.queues.keys().filter(|queue| queue.topic() == name).cloned().collect::<Vec<_>>();
+        let topic =
+            |name: &str| self.queues.keys().filter(|queue| queue.topic() == name).cloned().collect::<Arc<[_]>>();
         let topics = vec![(TOPIC.into(), Some(topic(TOPIC))), (RETRY.into(), Some(topic(RETRY)))];
         self.tell(member, Event::Topics(topics));
     }
@@ -191,6 +192,9 @@ impl World {
     }
 
     fn perform(&mut self, member: usize, action: Action) {
+        if let Action::Left { .. } = action {
+            return;
+        }
         let lost = self.chance(self.weather.lost_answers);
         match action {
             Action::FetchMembers { topic } => self.soon(member, 1..100, Delivery::Members(topic)),
@@ -225,7 +229,7 @@ impl World {
                 }
                 self.soon(member, 20..50, Delivery::Event(Event::Committed { spell, done: !lost }));
             }
-            Action::Changed { .. } => {}
+            Action::Changed { .. } | Action::Left { .. } => {}
             Action::Moved { queue, to, .. } => self.queues.get_mut(&queue).unwrap().reached = to,
             Action::Closed => {
                 self.members[member].closed = true;
@@ -376,7 +380,7 @@ impl World {
         loop {
             let delivery = self.scheduled.peek().map(|scheduled| scheduled.at);
             let alive = self.members.iter().enumerate().filter(|(_, member)| member.alive);
-            let tick = alive.filter_map(|(id, member)| Some((member.engine.next_at(self.now)?, id))).min();
+            let tick = alive.filter_map(|(id, member)| Some((member.engine.next_at()?, id))).min();
             let tick_at = tick.map(|(at, _)| at.max(self.now));
             let Some(next) = delivery.into_iter().chain(tick_at).min().filter(|next| *next <= until) else { break };
             // A tick that is due again at once, with nothing in between, would be a loop.

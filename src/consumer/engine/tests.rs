@@ -36,7 +36,7 @@ impl Stage {
         let now = Instant::now();
         let mut stage = Stage { engine: Engine::new(options, now), now };
         let queues = vec![MessageQueue::new("T", "b", 0)];
-        stage.tell(Event::Topics(vec![("T".into(), Some(queues))]));
+        stage.tell(Event::Topics(vec![("T".into(), Some(queues.into()))]));
         let actions = stage.members(members);
         (stage, actions)
     }
@@ -103,7 +103,8 @@ fn a_queue_that_goes_to_another_member_is_committed_once_its_listeners_have_ende
     assert!(stage.tell(ended(10)).is_empty(), "the other listener still runs, and nothing new is handed out");
     let actions = stage.tell(ended(11));
     let [Action::Commit { offset: 12, .. }] = actions[..] else { panic!("{actions:?}") };
-    assert!(stage.tell(Event::Committed { spell, done: true }).is_empty());
+    let actions = stage.tell(Event::Committed { spell, done: true });
+    assert!(matches!(actions[..], [Action::Left { .. }]), "{actions:?}");
     assert!(stage.engine.queues.is_empty());
 }
 
@@ -113,7 +114,7 @@ fn a_member_that_brokers_do_not_list_keeps_its_queues_and_tells_them_again() {
     stage.open(&actions);
     let actions = stage.members(&["other"]);
     assert!(matches!(actions[..], [Action::Heartbeat]), "{actions:?}");
-    assert_eq!(stage.engine.queues.len(), 1);
+    assert_eq!(stage.engine.queues.iter().count(), 1);
 }
 
 #[test]
@@ -145,4 +146,125 @@ fn an_orderly_queue_is_consumed_under_its_lock_only_and_waits_after_a_failure() 
     stage.now += 30 * SECOND;
     let ended = Event::Consumed { spell, offsets: vec![10], verdict: Verdict::Success };
     assert_eq!(consumed(&stage.tell(ended)), [0; 0], "the lock has expired");
+}
+
+/// An engine that has `count` queues, of which it has just begun all.
+fn crowded(count: i32) -> (Stage, Vec<Spell>) {
+    let (mut stage, mut actions) = Stage::new(Order::Concurrent, &["me"]);
+    let queues = (0..count).map(|id| MessageQueue::new("T", "b", id)).collect();
+    stage.tell(Event::Topics(vec![("T".into(), Some(queues))]));
+    actions.extend(stage.members(&["me"]));
+    let spell = |action: &Action| match action {
+        Action::FindStart { spell } => Some(spell.clone()),
+        _ => None,
+    };
+    let spells: Vec<_> = actions.iter().filter_map(spell).collect();
+    for spell in &spells {
+        let start = Start { offset: 10, stored: Some(10) };
+        stage.tell(Event::Started { spell: spell.clone(), start: Ok(start) });
+    }
+    (stage, spells)
+}
+
+#[test]
+fn what_an_event_costs_does_not_depend_on_the_number_of_queues() {
+    let (mut stage, spells) = crowded(10_000);
+    let before = stage.engine.queues.looks;
+    for offset in 10..510 {
+        stage.now += Duration::from_millis(1);
+        let actions = stage.found(&spells[77], offset as u64 - 9, offset..offset + 1);
+        assert_eq!(consumed(&actions), [offset]);
+        let verdict = Verdict::Success;
+        stage.tell(Event::Consumed { spell: spells[77].clone(), offsets: vec![offset], verdict });
+        stage.tell(Event::Tick);
+    }
+    assert_eq!(stage.engine.queues.looks - before, 1500, "once per event, and once to hand out a batch");
+}
+
+#[test]
+fn queues_that_are_idle_want_nothing_but_their_pulls() {
+    let (mut stage, spells) = crowded(100);
+    let start = stage.now;
+    let mut ticks = 0;
+    while let Some(at) = stage.engine.next_at().filter(|at| *at < start + 110 * SECOND) {
+        assert!(at > stage.now, "it wants to be looked at again at once");
+        stage.now = at;
+        ticks += 1;
+        for action in stage.tell(Event::Tick) {
+            let Action::FetchMembers { .. } = action else { panic!("{action:?}") };
+            stage.members(&["me"]);
+        }
+    }
+    let queues = stage.engine.queues.iter().count();
+    assert_eq!((ticks, queues, spells.len()), (6, 100, 100), "it only rebalanced, every 20 s");
+}
+
+#[test]
+fn the_bounds_of_a_topic_are_divided_among_its_own_queues() {
+    let (mut stage, _) = Stage::new(Order::Concurrent, &["me"]);
+    stage.engine.options.topic_limits = (Some(40), Some(4000));
+    let queues = |topic: &str, count| (0..count).map(|id| MessageQueue::new(topic, "b", id)).collect();
+    let topics = vec![("T".into(), Some(queues("T", 4))), ("U".into(), Some(queues("U", 1)))];
+    stage.tell(Event::Topics(topics));
+    for topic in ["T", "U"] {
+        stage.tell(Event::Members { topic: topic.into(), members: Ok(vec!["me".into()]) });
+    }
+    let of = |topic: &str| {
+        let queue = stage.engine.queues.iter().find(|queue| queue.spell().queue.topic() == topic);
+        stage.engine.limits(queue.expect("it is assigned"))
+    };
+    assert_eq!((of("T").messages, of("T").bytes), (10, 1000));
+    assert_eq!((of("U").messages, of("U").bytes), (40, 4000));
+}
+
+#[test]
+fn a_storm_of_notifications_rebalances_once_a_second() {
+    let (mut stage, _) = Stage::new(Order::Concurrent, &["me"]);
+    let start = stage.now;
+    let mut rebalances = Vec::new();
+    for millis in 1..=100 {
+        stage.now = start + Duration::from_millis(millis);
+        let actions = stage.tell(Event::Disturbed);
+        rebalances.extend(actions.iter().map(|action| (millis, matches!(action, Action::FetchMembers { .. }))));
+    }
+    assert_eq!(rebalances, [], "the last rebalance is less than a second ago");
+    assert_eq!(stage.engine.next_at(), Some(start + SECOND));
+    stage.now = start + SECOND;
+    assert!(matches!(stage.tell(Event::Tick)[..], [Action::FetchMembers { .. }]));
+    stage.members(&["me"]);
+    assert!(stage.engine.next_at() > Some(start + 2 * SECOND), "and then there is nothing left to do");
+}
+
+#[test]
+fn a_queue_that_is_full_is_not_pulled_before_a_message_is_finished() {
+    let bounds = [
+        (Limits { messages: 3, bytes: 1 << 20, span: None }, Full::Messages),
+        (Limits { messages: 100, bytes: 19, span: None }, Full::Bytes),
+        (Limits { messages: 100, bytes: 1 << 20, span: Some(2) }, Full::Span),
+    ];
+    for (limits, full) in bounds {
+        let (mut stage, actions) = Stage::new(Order::Concurrent, &["me"]);
+        stage.engine.options.limits = limits;
+        let (spell, ticket) = stage.open(&actions);
+        let actions = stage.found(&spell, ticket, 10..14);
+        assert!(!actions.iter().any(|action| matches!(action, Action::Pull { .. })), "{full:?}: {actions:?}");
+        stage.engine.look(stage.now, |_, standing| assert_eq!(standing, Some(Standing::Full(full))));
+        let actions = stage.tell(Event::Consumed { spell, offsets: vec![10], verdict: Verdict::Success });
+        assert!(
+            actions.iter().any(|action| matches!(action, Action::Pull { offset: 14, .. })),
+            "{full:?}: {actions:?}"
+        );
+    }
+}
+
+#[test]
+fn a_reset_while_a_queue_leaves_is_what_its_next_owner_finds() {
+    let (mut stage, actions) = Stage::new(Order::Concurrent, &["me"]);
+    let (spell, ticket) = stage.open(&actions);
+    stage.found(&spell, ticket, 10..13);
+    stage.members(&["before", "me"]);
+    stage.tell(Event::Reset(vec![(spell.queue.clone(), 3)]));
+    stage.now += SECOND;
+    let actions = stage.tell(Event::Tick);
+    let [Action::Commit { offset: 3, .. }] = actions[..] else { panic!("{actions:?}") };
 }

@@ -9,7 +9,8 @@ use super::notices::{Notices, QueueListener};
 use crate::client::{Client, check_queue, names};
 use crate::consumer::Filter;
 use crate::consumer::allocation::{Allocation, Averagely};
-use crate::consumer::engine::{EngineOptions, Event, Limits, MessageModel, Order};
+use crate::consumer::engine::{EngineOptions, Limits, MessageModel, Order};
+use crate::consumer::offset_store::{MemoryOffsets, OffsetStore, Store};
 use crate::consumer::runner::{ConsumeFromWhere, Plan, Running, Settings, Sink, Subscriptions};
 use crate::error::{Error, Result};
 use crate::message::MessageQueue;
@@ -46,6 +47,7 @@ pub struct LitePullConsumerBuilder {
     rebalance_interval: Duration,
     poll_timeout: Duration,
     poll_batch: usize,
+    store: Option<Store>,
 }
 
 impl LitePullConsumerBuilder {
@@ -76,6 +78,7 @@ impl LitePullConsumerBuilder {
             rebalance_interval: Duration::from_secs(20),
             poll_timeout: Duration::from_secs(5),
             poll_batch: 32,
+            store: None,
         }
     }
 
@@ -104,6 +107,19 @@ impl LitePullConsumerBuilder {
             self.defect.get_or_insert_with(|| error.to_string().into());
         }
         self.subscriptions.add(topic, filter);
+        self
+    }
+
+    /// Sets whether the members of the group share the messages; [`MessageModel::Clustering`] by default (Java:
+    /// `messageModel`). Otherwise each has all queues, and keeps offsets of its own.
+    pub fn message_model(mut self, model: MessageModel) -> Self {
+        self.settings.model = model;
+        self
+    }
+
+    /// Keeps the offsets in a store of your own instead of at the brokers.
+    pub fn offset_store(mut self, store: impl OffsetStore + 'static) -> Self {
+        self.store = Some(Store(Arc::new(store)));
         self
     }
 
@@ -214,11 +230,15 @@ impl LitePullConsumerBuilder {
             auto_commit,
             poll_batch,
             poll_timeout,
+            store,
             ..
         } = self;
         let notices = Arc::new(Notices::new(client.core().clone(), listener));
         let (told, mut inbox) = (notices.clone(), None);
-        let plan = Plan { client, group, settings, options, subscriptions };
+        let broadcasts = settings.model == MessageModel::Broadcasting;
+        let in_memory = || broadcasts.then(|| Arc::new(MemoryOffsets::default()) as Arc<dyn OffsetStore>);
+        let store = store.map(|store| store.0).or_else(in_memory);
+        let plan = Plan { client, group, settings, options, subscriptions, store };
         let running = Running::start(plan, |events| {
             let own = Arc::new(Inbox::new(events, auto_commit));
             inbox = Some(own.clone());
@@ -250,7 +270,7 @@ impl LitePullConsumerBuilder {
             rebalance_interval: self.rebalance_interval,
             persist_interval: self.auto_commit_interval,
             // Callers may take their time.
-            consume_timeout: Duration::MAX,
+            consume_timeout: Duration::from_secs(365 * 24 * 3600),
             suspend: Duration::ZERO,
             max_reconsume: None,
             revoke_grace: Duration::from_secs(1),

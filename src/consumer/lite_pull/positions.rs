@@ -165,11 +165,20 @@ impl LitePullConsumer {
     /// first message in memory. Blocks at most for the client's request timeout (3 s by default).
     ///
     /// # Errors
-    /// As [`Client::min_offset`](crate::Client::min_offset). Trouble is never taken for "no offset".
+    /// As [`Client::min_offset`](crate::Client::min_offset), or what an own store fails with. Trouble is never taken for "no
+    /// offset".
     pub fn committed(&self, queue: &MessageQueue) -> Result<Option<i64>> {
-        self.running.shared.check_open()?;
-        let core = &self.running.shared.core;
-        core.committed_offset(&self.running.shared.group, queue, core.request_deadline())
+        let shared = &self.running.shared;
+        shared.check_open()?;
+        let Some(keeper) = &shared.keeper else {
+            return shared.core.committed_offset(&shared.group, queue, shared.core.request_deadline());
+        };
+        let (sender, answer) = crossbeam_channel::bounded(1);
+        keeper.load(queue.clone(), move |stored| {
+            // Fails when nobody waits any more.
+            let _ = sender.try_send(stored);
+        });
+        answer.recv().unwrap_or_else(|_| Err(Error::Closed { outcome: Outcome::NotSent }))
     }
 
     /// Returns the offset of the first message of a queue that was stored at `time` or later. Errors and blocking as

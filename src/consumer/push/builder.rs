@@ -8,6 +8,7 @@ use crate::client::{Client, names};
 use crate::consumer::Filter;
 use crate::consumer::allocation::{Allocation, Averagely};
 use crate::consumer::engine::{EngineOptions, Limits, MessageModel, Order};
+use crate::consumer::offset_store::{MemoryOffsets, OffsetStore, Store};
 use crate::consumer::runner::{ConsumeFromWhere, Plan, Running, Settings, Sink, Subscriptions};
 use crate::error::{Error, Result};
 use crate::message::MessageView;
@@ -39,6 +40,7 @@ pub struct PushConsumerBuilder {
     persist_interval: Duration,
     consume_timeout: Duration,
     suspend: Duration,
+    store: Option<Store>,
 }
 
 impl PushConsumerBuilder {
@@ -68,6 +70,7 @@ impl PushConsumerBuilder {
             persist_interval: Duration::from_secs(5),
             consume_timeout: Duration::from_secs(15 * 60),
             suspend: Duration::from_secs(1),
+            store: None,
         }
     }
 
@@ -79,6 +82,17 @@ impl PushConsumerBuilder {
             self.defect.get_or_insert_with(|| error.to_string().into());
         }
         self.subscriptions.add(topic, filter);
+        self
+    }
+
+    /// Sets whether the members of the group share the messages; [`MessageModel::Clustering`] by default (Java:
+    /// `messageModel`).
+    ///
+    /// When each member gets all of them, nobody but this consumer knows what it has consumed: what its listener fails is
+    /// not delivered again and never becomes a dead letter, but is logged and dropped. An orderly listener gets what it
+    /// fails again, as often as [`max_reconsume_times`](PushConsumerBuilder::max_reconsume_times) allows.
+    pub fn message_model(mut self, model: MessageModel) -> Self {
+        self.settings.model = model;
         self
     }
 
@@ -110,6 +124,13 @@ impl PushConsumerBuilder {
     /// Sets the pause between a pull that found messages and the next; none by default.
     pub fn pull_interval(mut self, pause: Duration) -> Self {
         self.pull_interval = pause;
+        self
+    }
+
+    /// Sets how long a broker may hold a pull that finds nothing, 100 ms to 60 s; 15 s by default (Java:
+    /// `BROKER_SUSPEND_MAX_TIME_MILLIS`). A pull whose answer is lost is sent again after twice that time.
+    pub fn hold(mut self, hold: Duration) -> Self {
+        self.settings.hold = hold;
         self
     }
 
@@ -171,6 +192,13 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// Keeps the offsets in a store of your own instead of at the brokers, or in a file when broadcasting. The consumer drops
+    /// it when it is closed.
+    pub fn offset_store(mut self, store: impl OffsetStore + 'static) -> Self {
+        self.store = Some(Store(Arc::new(store)));
+        self
+    }
+
     /// Starts the consumer: `listener` gets messages on several threads at once, in no order.
     ///
     /// It returns a [`ConsumeResult`], nothing, or a `Result`. Does not block: consumption begins when brokers know the group
@@ -201,11 +229,16 @@ impl PushConsumerBuilder {
 
     fn run(mut self, order: Order, listener: Listener) -> Result<PushConsumer> {
         self.check()?;
-        self.subscriptions.add(format!("%RETRY%{}", self.group).into(), Filter::all());
+        if self.settings.model == MessageModel::Clustering {
+            self.subscriptions.add(format!("%RETRY%{}", self.group).into(), Filter::all());
+        }
         let options = self.options(order);
-        let PushConsumerBuilder { client, group, settings, subscriptions, threads, .. } = self;
+        let PushConsumerBuilder { client, group, settings, subscriptions, threads, store, .. } = self;
         let listened = group.clone();
-        let plan = Plan { client, group, settings, options, subscriptions };
+        let broadcasts = settings.model == MessageModel::Broadcasting;
+        let in_memory = || broadcasts.then(|| Arc::new(MemoryOffsets::default()) as Arc<dyn OffsetStore>);
+        let store = store.map(|store| store.0).or_else(in_memory);
+        let plan = Plan { client, group, settings, options, subscriptions, store };
         let running = Running::start(plan, |events| {
             let listeners = Listeners::new(listened, listener, events);
             listeners.grow(threads)?;
@@ -253,6 +286,10 @@ impl PushConsumerBuilder {
             if !(1..=max).contains(&number) {
                 return wrong(format!("{what} is {number}, 1 to {max} are allowed"));
             }
+        }
+        let hold = self.settings.hold;
+        if !(Duration::from_millis(100)..=Duration::from_secs(60)).contains(&hold) {
+            return wrong(format!("hold is {hold:?}, 100 ms to 60 s are allowed"));
         }
         if self.limits.messages == 0 || self.limits.bytes == 0 || self.limits.span.is_some_and(|span| span < 1) {
             return wrong("its limits let nothing in".into());

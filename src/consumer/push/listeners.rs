@@ -65,10 +65,18 @@ impl Sink for Listeners {
 
 fn run(work: &Receiver<Batch>, events: &Sender<Event>, listener: &Listener, group: &str) {
     for Batch { spell, messages } in work {
-        let result = catch_unwind(AssertUnwindSafe(|| listener(&messages))).unwrap_or_else(|_| {
-            log::error!("consumer {group}: a listener panicked over {}; its messages come again", spell.queue);
-            ConsumeResult::Retry
-        });
+        let result = match messages.first().map(MessageView::check_body) {
+            // It comes alone. Listeners that do not look would take it for an empty message.
+            Some(Err(error)) => {
+                let offset = messages[0].queue_offset();
+                log::error!("consumer {group}: offset {offset} of {} is damaged: {error}", spell.queue);
+                ConsumeResult::Retry
+            }
+            _ => catch_unwind(AssertUnwindSafe(|| listener(&messages))).unwrap_or_else(|_| {
+                log::error!("consumer {group}: a listener panicked over {}; its messages come again", spell.queue);
+                ConsumeResult::Retry
+            }),
+        };
         let offsets = messages.iter().map(MessageView::queue_offset).collect();
         // Nobody listens any more once the consumer has ended.
         let _ = events.send(Event::Consumed { spell, offsets, verdict: result.into() });

@@ -57,6 +57,12 @@ impl Commits {
 
 /// Commits an offset, now or when those before it at the same place are answered. It does not wait.
 pub(in crate::consumer) fn submit(shared: &Arc<Shared>, spell: Spell, offset: i64) {
+    if let Some(keeper) = &shared.keeper {
+        let events = shared.events.clone();
+        return keeper.store(spell.queue.clone(), offset, move |done| {
+            let _ = events.send(Event::Committed { spell, done });
+        });
+    }
     let place = (spell.queue.shared_broker_name().clone(), spell.queue.shared_topic().clone());
     if shared.commits.enter(&place, &spell, offset) {
         send(shared, place, spell, offset);

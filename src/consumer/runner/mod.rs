@@ -28,6 +28,7 @@ pub(in crate::consumer) use self::subscriptions::Subscriptions;
 use crate::client::{CloseReport, Route};
 use crate::consumer::engine::{Action, Engine, Event, Order};
 use crate::remoting::Deadline;
+use crate::thread::Thread;
 
 /// How often routes are looked at, and how soon an unknown one is asked for again.
 const LOOK: Duration = Duration::from_millis(500);
@@ -41,6 +42,8 @@ struct Runner {
     order: Order,
     inputs: Inputs,
     sink: Box<dyn Sink>,
+    /// The thread of an own offset store.
+    keeping: Option<Thread>,
     /// What was looked at last, and when.
     looked: Option<(Instant, u64)>,
     routes: Vec<Known>,
@@ -74,9 +77,14 @@ impl Runner {
                 break;
             }
         }
-        let Runner { shared, engine, sink, done, .. } = self;
+        let Runner { shared, engine, sink, keeping, done, .. } = self;
+        let until = Instant::now() + IDLE;
         let tally = sink.tally();
-        let left = sink.stop(Instant::now() + IDLE);
+        let mut left = sink.stop(until);
+        if let (Some(keeper), Some(thread)) = (&shared.keeper, keeping) {
+            keeper.end();
+            if thread.wait_until(until) { thread.join() } else { left.push(thread) }
+        }
         let mut report = report.unwrap_or_default();
         report.complete = left.is_empty();
         (report.finished, report.abandoned) = tally.unwrap_or((report.finished, engine.running()));
@@ -90,7 +98,7 @@ impl Runner {
     fn next(&mut self) -> Event {
         let now = Instant::now();
         let look_at = self.looked.map_or(now, |(at, _)| at + LOOK);
-        let until = self.engine.next_at(now).map_or(look_at, |at| at.min(look_at));
+        let until = self.engine.next_at().map_or(look_at, |at| at.min(look_at));
         match self.inputs.next(until) {
             Input::Event(event) => event,
             Input::Request(request) => perform::served(&self.shared, request),
@@ -156,7 +164,7 @@ impl Runner {
             return None;
         }
         self.routes = routes;
-        let queues = |route: &Arc<Route>| route.subscribe_queues().to_vec();
+        let queues = |route: &Arc<Route>| route.subscribe_queues().clone();
         Some(Event::Topics(
             self.routes.iter().map(|(topic, route)| (topic.clone(), route.as_ref().map(queues))).collect(),
         ))

@@ -20,8 +20,6 @@ use crate::remoting::{Deadline, ServerRequest};
 
 /// Java's time for this.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
-/// How much longer than the broker may hold it a pull may take.
-const HOLD_MARGIN: Duration = Duration::from_secs(15);
 
 /// Carries out actions that belong together: locks of one broker are asked for in one request.
 pub(in crate::consumer) fn all(
@@ -47,7 +45,7 @@ pub(in crate::consumer) fn all(
             }
             Action::Changed { topic, all, mine } => {
                 log::info!("consumer {}: has {} of {} queues of {topic}", shared.group, mine.len(), all.len());
-                sink.changed(&topic, all, mine);
+                sink.changed(&topic, all.to_vec(), mine);
             }
             other => one(shared, order, other),
         }
@@ -68,7 +66,7 @@ fn one(shared: &Arc<Shared>, order: Order, action: Action) {
         Action::FetchMembers { topic } => fetch_members(shared, topic),
         Action::FindStart { spell } => {
             let (events, queue) = (shared.events.clone(), spell.queue.clone());
-            start::find(&shared.core, &shared.group, &queue, shared.settings.from, move |start| {
+            start::find(shared, &queue, move |start| {
                 let _ = events.send(Event::Started { spell, start });
             });
         }
@@ -89,6 +87,11 @@ fn one(shared: &Arc<Shared>, order: Order, action: Action) {
             });
         }
         Action::Commit { spell, offset } => commits::submit(shared, spell, offset),
+        Action::Left { queue } => {
+            if let Some(keeper) = &shared.keeper {
+                keeper.remove(queue);
+            }
+        }
         Action::Closed
         | Action::Lock { .. }
         | Action::Heartbeat
@@ -137,7 +140,8 @@ fn pull(shared: &Arc<Shared>, spell: Spell, offset: i64, ticket: u64) {
         max: settings.pull_batch,
         max_bytes: settings.pull_bytes,
         hold: Some(settings.hold),
-        deadline: Deadline::after(settings.hold + HOLD_MARGIN),
+        // Java's 15 s of holding and as many for the way; never less than a busy broker needs.
+        deadline: Deadline::after(settings.hold + settings.hold.max(Duration::from_secs(1))),
     };
     let (events, then) = (shared.events.clone(), shared.clone());
     let told = spell.clone();

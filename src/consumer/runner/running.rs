@@ -7,6 +7,7 @@ use super::inputs::{Inputs, Question};
 use super::{ProcessQueue, Runner, Settings, Shared, Sink, Subscriptions};
 use crate::client::{Client, CloseReport, GroupKind, Member};
 use crate::consumer::engine::{Engine, EngineOptions, Event};
+use crate::consumer::offset_store::{Keeper, OffsetStore};
 use crate::consumer::pull;
 use crate::error::{Error, Outcome, Result};
 use crate::remoting::Deadline;
@@ -28,6 +29,8 @@ pub(in crate::consumer) struct Plan {
     pub(in crate::consumer) settings: Settings,
     pub(in crate::consumer) options: EngineOptions,
     pub(in crate::consumer) subscriptions: Subscriptions,
+    /// Where offsets are kept when brokers do not.
+    pub(in crate::consumer) store: Option<Arc<dyn OffsetStore>>,
 }
 
 /// A consumer whose engine runs on a thread of its own.
@@ -45,7 +48,7 @@ impl Running {
         plan: Plan,
         sink: impl FnOnce(Sender<Event>) -> Result<Box<dyn Sink>>,
     ) -> Result<Running> {
-        let Plan { client, group, settings, options, subscriptions } = plan;
+        let Plan { client, group, settings, options, subscriptions, store } = plan;
         let core = client.core().clone();
         // Its threads are started now, so that their failing is an error here.
         core.callbacks()?;
@@ -55,7 +58,9 @@ impl Running {
         let (done, is_done) = crossbeam_channel::bounded(0);
         let puller = Arc::new(pull::Shared::of_engine(&core, &group));
         let sink = sink(events.clone())?;
-        let shared = Arc::new(Shared::new(core.clone(), group.clone(), settings, puller, events, subscriptions));
+        let (keeper, keeping) = store.map(|store| Keeper::start(&group, store)).transpose()?.unzip();
+        let shared = Shared::new(core.clone(), group.clone(), settings, puller, events, subscriptions, keeper);
+        let shared = Arc::new(shared);
         let closing = Arc::downgrade(&shared);
         let closed = is_done.clone();
         let member = Member {
@@ -80,6 +85,7 @@ impl Running {
             order,
             inputs: Inputs { events: events_out, requests, questions: asked },
             sink,
+            keeping,
             looked: None,
             routes: Vec::new(),
             done,

@@ -11,6 +11,7 @@ use super::start::ConsumeFromWhere;
 use super::subscriptions::Subscriptions;
 use crate::client::{CloseReport, Core, Membership, to_millis};
 use crate::consumer::engine::{Event, MessageModel};
+use crate::consumer::offset_store::Keeper;
 use crate::consumer::pull;
 use crate::error::{Error, Outcome, Result};
 use crate::protocol::rpc::heartbeat::ConsumerBody;
@@ -39,6 +40,8 @@ pub(in crate::consumer) struct Shared {
     pub(in crate::consumer) puller: Arc<pull::Shared>,
     pub(in crate::consumer) events: Sender<Event>,
     pub(in crate::consumer) commits: Commits,
+    /// Where offsets are kept when brokers do not.
+    pub(in crate::consumer) keeper: Option<Keeper>,
     subscriptions: Mutex<Subscriptions>,
     /// Grows with every change; never the same twice, even within a millisecond.
     version: AtomicI64,
@@ -60,6 +63,7 @@ impl Shared {
         puller: Arc<pull::Shared>,
         events: Sender<Event>,
         subscriptions: Subscriptions,
+        keeper: Option<Keeper>,
     ) -> Shared {
         Shared {
             core,
@@ -69,6 +73,7 @@ impl Shared {
             puller,
             events,
             commits: Commits::default(),
+            keeper,
             subscriptions: Mutex::new(subscriptions),
             version: AtomicI64::new(0),
             membership: OnceLock::new(),

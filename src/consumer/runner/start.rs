@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::client::{Core, committed_of, committed_request, to_millis};
+use super::shared::Shared;
+use crate::client::{Core, committed_of, committed_request, max_request, min_request, search_request};
 use crate::consumer::engine::Start;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::message::MessageQueue;
-use crate::protocol::rpc::offset::{MaxOffset, MinOffset, SearchOffset};
+use crate::protocol::request::Request;
+use crate::protocol::rpc::offset::OffsetReply;
 use crate::remoting::Deadline;
 
 /// Where a group begins that is new to a queue. A group that has an offset there goes on at it, whatever this says.
@@ -51,20 +53,22 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Finds out where a queue begins. `done` must only forward. An error is never taken for "no offset": a busy broker would
 /// make the group skip everything there is.
 pub(in crate::consumer) fn find(
-    core: &Arc<Core>,
-    group: &Arc<str>,
+    shared: &Arc<Shared>,
     queue: &MessageQueue,
-    from: ConsumeFromWhere,
     done: impl FnOnce(Result<Start>) + Send + 'static,
 ) {
-    let request = committed_request(group, queue);
-    let (then, named) = (core.clone(), queue.clone());
-    core.ask_master_async(queue, request, Vec::new(), Deadline::after(TIMEOUT), move |answer| {
-        match answer.and_then(|answer| committed_of(&answer, &named)) {
-            Ok(Some(offset)) => done(Ok(Start { offset, stored: Some(offset) })),
-            Ok(None) => find_for_new(&then, &named, from.of_topic(named.topic()), done),
-            Err(error) => done(Err(error)),
-        }
+    let (core, named, from) = (shared.core.clone(), queue.clone(), shared.settings.from.of_topic(queue.topic()));
+    let then = move |stored: Result<Option<i64>>| match stored {
+        Ok(Some(offset)) => done(Ok(Start { offset, stored: Some(offset) })),
+        Ok(None) => find_for_new(&core, &named, from, done),
+        Err(error) => done(Err(error)),
+    };
+    if let Some(keeper) = &shared.keeper {
+        return keeper.load(queue.clone(), then);
+    }
+    let (request, named) = (committed_request(&shared.group, queue), queue.clone());
+    shared.core.ask_master_async(queue, request, Vec::new(), Deadline::after(TIMEOUT), move |answer| {
+        then(answer.and_then(|answer| committed_of(&answer, &named)));
     });
 }
 
@@ -74,30 +78,27 @@ fn find_for_new(
     from: ConsumeFromWhere,
     done: impl FnOnce(Result<Start>) + Send + 'static,
 ) {
-    let (topic, queue_id) = (queue.shared_topic().clone(), queue.queue_id());
-    let broker_name = Some(queue.shared_broker_name().clone());
     let deadline = Deadline::after(TIMEOUT);
-    let new = |offset: i64| Start { offset, stored: None };
+    // A queue of type BatchCQ says that its smallest is -1 until its first message is indexed.
+    let begin = |offset: Result<i64>| done(offset.map(|offset| Start { offset: offset.max(0), stored: None }));
     match from {
-        ConsumeFromWhere::LastOffset => {
-            let request = MaxOffset { topic, queue_id, broker_name };
-            core.ask_master_async(queue, request, Vec::new(), deadline, move |answer| {
-                done(answer.and_then(|answer| Ok(new(answer.header()?.offset))));
-            });
-        }
-        ConsumeFromWhere::FirstOffset => {
-            let request = MinOffset { topic, queue_id, broker_name };
-            core.ask_master_async(queue, request, Vec::new(), deadline, move |answer| {
-                done(answer.and_then(|answer| Ok(new(answer.header()?.offset))));
-            });
-        }
-        ConsumeFromWhere::Timestamp(time) => {
-            let request = SearchOffset { topic, queue_id, timestamp: to_millis(time), boundary: None, broker_name };
-            core.ask_master_async(queue, request, Vec::new(), deadline, move |answer| {
-                done(answer.and_then(|answer| Ok(new(answer.header()?.offset))));
-            });
-        }
+        ConsumeFromWhere::LastOffset => offset_of(core, queue, max_request(queue), deadline, begin),
+        ConsumeFromWhere::FirstOffset => offset_of(core, queue, min_request(queue), deadline, begin),
+        ConsumeFromWhere::Timestamp(time) => offset_of(core, queue, search_request(queue, time), deadline, begin),
     }
+}
+
+/// Asks the master of a queue a question whose answer is an offset.
+fn offset_of<R: Request<Reply = OffsetReply> + Clone + Send + 'static>(
+    core: &Arc<Core>,
+    queue: &MessageQueue,
+    request: R,
+    deadline: Deadline,
+    done: impl FnOnce(Result<i64>) + Send + 'static,
+) {
+    core.ask_master_async(queue, request, Vec::new(), deadline, move |answer| {
+        done(answer.and_then(|answer| Ok(answer.header()?.offset)));
+    });
 }
 
 /// Asks the master of a queue for its smallest and largest offset; `None` when it does not answer both.
@@ -106,18 +107,12 @@ pub(in crate::consumer) fn bounds(
     queue: &MessageQueue,
     done: impl FnOnce(Option<(i64, i64)>) + Send + 'static,
 ) {
-    let (topic, queue_id) = (queue.shared_topic().clone(), queue.queue_id());
-    let broker_name = Some(queue.shared_broker_name().clone());
     let deadline = Deadline::after(TIMEOUT);
-    let min = MinOffset { topic: topic.clone(), queue_id, broker_name: broker_name.clone() };
     let (then, named) = (core.clone(), queue.clone());
-    core.ask_master_async(queue, min, Vec::new(), deadline, move |answer| {
-        let min: Result<i64, Error> = answer.and_then(|answer| Ok(answer.header()?.offset));
+    offset_of(core, queue, min_request(queue), deadline, move |min| {
         let Ok(min) = min else { return done(None) };
-        let max = MaxOffset { topic, queue_id, broker_name };
-        then.ask_master_async(&named, max, Vec::new(), deadline, move |answer| {
-            let max: Result<i64, Error> = answer.and_then(|answer| Ok(answer.header()?.offset));
-            done(max.ok().map(|max| (min, max)));
+        offset_of(&then, &named, max_request(&named), deadline, move |max| {
+            done(max.ok().map(|max| (min.max(0), max)));
         });
     });
 }

@@ -6,7 +6,7 @@ pub(crate) mod start;
 use std::time::Duration;
 
 use clap::Args;
-use rocketmq_blocking::{Filter, PullConsumer};
+use rocketmq_blocking::PullConsumer;
 
 pub(crate) use self::cursor::Cursor;
 use self::page::Page;
@@ -18,6 +18,7 @@ use crate::failure::{Failure, complain};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::text;
+use crate::wanted::Wanted;
 
 /// Read the messages of a topic, from all its queues, in the order of each queue.
 ///
@@ -34,14 +35,8 @@ pub(crate) struct Pull {
     #[arg(long, short, default_value = "rmq-pull")]
     group: String,
 
-    /// Only messages with one of these tags: "a || b". [default: all]
-    #[arg(long, short, value_name = "TAGS", conflicts_with = "sql")]
-    expression: Option<String>,
-
-    /// Only messages whose properties satisfy an SQL-92 condition: "amount > 10 AND region = 'north'". Brokers need
-    /// enablePropertyFilter=true, and take a condition they cannot read for all messages.
-    #[arg(long, value_name = "EXPR")]
-    sql: Option<String>,
+    #[command(flatten)]
+    wanted: Wanted,
 
     /// Where to begin in each queue: at its first message, behind its last, or at an offset. [default: where the group
     /// has committed, else first]
@@ -72,7 +67,7 @@ impl Pull {
         let mut cursors = start::cursors(&consumer, &self.topic, self.from, From::First)?;
         let read = Read {
             consumer: &consumer,
-            filter: self.filter(),
+            filter: self.wanted.filter(),
             wait: self.wait,
             commit: self.commit,
             interrupt: &interrupt,
@@ -92,14 +87,6 @@ impl Pull {
             complain(&format!("{} read", text::counted(count, "message")));
         }
         if cursors.iter().any(Cursor::has_failed) { Err(Failure::Reported) } else { Ok(()) }
-    }
-
-    fn filter(&self) -> Filter {
-        match (&self.sql, &self.expression) {
-            (Some(condition), _) => Filter::sql(condition.as_str()),
-            (None, Some(tags)) => Filter::tag(tags),
-            (None, None) => Filter::all(),
-        }
     }
 
     fn consumer(&self, client: &rocketmq_blocking::Client) -> Result<PullConsumer, Failure> {

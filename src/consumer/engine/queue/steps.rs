@@ -61,6 +61,7 @@ impl Queue {
                 *next_epoch += 1;
                 self.renew(*next_epoch, 0);
                 self.begin(options, now, now);
+                self.settle(options, next_epoch, now, actions);
             }
             Stage::Revoked { .. } => self.leave(options, now, actions),
             _ => {}
@@ -88,6 +89,7 @@ impl Queue {
         if options.is_locked() && self.lock.is_held(now) {
             actions.push(Action::Unlock { queue: self.spell.queue.clone() });
         }
+        actions.push(Action::Left { queue: self.spell.queue.clone() });
         self.stage = Stage::Gone;
     }
 
@@ -118,9 +120,13 @@ impl Queue {
         }
     }
 
+    fn may_be_overdue(&self, options: &EngineOptions) -> bool {
+        options.order == Order::Concurrent && options.model == MessageModel::Clustering
+    }
+
     /// What a listener holds for too long goes back to the broker; its later verdict does not count.
     fn give_up_overdue(&mut self, options: &EngineOptions, now: Instant) {
-        if options.order != Order::Concurrent || options.model == MessageModel::Broadcasting {
+        if !self.may_be_overdue(options) || self.overdue_at.is_none_or(|at| now < at) {
             return;
         }
         for offset in self.cache.overdue(options.consume_timeout, now) {
@@ -131,6 +137,7 @@ impl Queue {
             // Java's level for these: 10 s.
             self.hand_back(offset, 3, options, now);
         }
+        self.overdue_at = self.cache.oldest_running().map(|since| since + options.consume_timeout);
     }
 
     /// Offers what failed to the broker.
@@ -148,22 +155,35 @@ impl Queue {
         }
     }
 
-    /// When something happens by itself.
+    /// When something happens by itself, after all that was due has been done.
     pub(in crate::consumer::engine) fn next_at(&self, options: &EngineOptions, now: Instant) -> Option<Instant> {
-        let lock = options.is_locked().then(|| self.lock.next_at(now)).flatten();
-        let stage = match self.stage {
-            Stage::Starting { asked: false, retry_at } => Some(retry_at),
-            Stage::Open => {
-                let pull = self.pulling.map_or(self.pull_at, |since| since + PULL_LOST);
-                // A queue that is full waits for a listener, not for the clock.
-                Some(self.commit_at.min(if pull > now { pull } else { self.commit_at }))
+        let mut next: Option<Instant> = None;
+        // What lies behind waits for something else: a listener, an answer.
+        let mut at = |at: Instant| {
+            if at > now {
+                next = Some(next.map_or(at, |next| next.min(at)));
             }
-            Stage::Revoked { until, .. } => until,
-            _ => None,
         };
-        let pause = self.paused_until.filter(|until| *until > now);
-        let returns = self.returns.values().filter_map(|waiting| waiting.retry_at).min();
-        [lock, stage, pause, returns].into_iter().flatten().min()
+        match self.stage {
+            Stage::Starting { asked: false, retry_at } => at(retry_at),
+            Stage::Open => {
+                at(self.pulling.map_or(self.pull_at, |since| since + PULL_LOST));
+                if options.commits() && self.progress.stored() != Some(self.commit_offset()) {
+                    at(self.commit_at);
+                }
+                if self.may_be_overdue(options) {
+                    self.overdue_at.into_iter().for_each(&mut at);
+                }
+            }
+            Stage::Revoked { until, .. } => until.into_iter().for_each(&mut at),
+            _ => {}
+        }
+        if options.is_locked() {
+            self.lock.next_at(now).into_iter().for_each(&mut at);
+        }
+        self.paused_until.into_iter().for_each(&mut at);
+        self.returns.values().filter_map(|waiting| waiting.retry_at).for_each(&mut at);
+        next
     }
 
     /// Why nothing is pulled or consumed, if that is so.
