@@ -61,3 +61,6 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

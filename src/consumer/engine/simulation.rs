@@ -230,6 +230,8 @@ impl World {
                 self.soon(member, 20..50, Delivery::Event(Event::Committed { spell, done: !lost }));
             }
             Action::Changed { .. } | Action::Left { .. } => {}
+            // Nobody polls here.
+            Action::Recall { .. } | Action::Answer { .. } | Action::Refused { .. } => {}
             Action::Moved { queue, to, .. } => self.queues.get_mut(&queue).unwrap().reached = to,
             Action::Closed => {
                 self.members[member].closed = true;
@@ -254,7 +256,7 @@ impl World {
             Order::Concurrent => {
                 Verdict::Later { consumed: self.random.usize(0..=batch.messages.len()), delay_level: 0 }
             }
-            Order::Orderly => Verdict::Suspend(Some(Duration::from_millis(200))),
+            Order::Orderly | Order::Polled { .. } => Verdict::Suspend(Some(Duration::from_millis(200))),
         };
         // Always shorter than the grace that the listeners of a revoked queue have.
         let longest = if self.chance(100) { 800 } else { 80 };
