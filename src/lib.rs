@@ -271,6 +271,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
+mod admin;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
@@ -289,24 +290,28 @@ mod remoting;
 mod thread;
 mod trace;
 
+pub use admin::{
+    Admin, GroupMember, GroupMembers, GroupProgress, GroupReset, GroupSubscription, QueueProgress, ResetTo,
+};
 pub use client::{
     BrokerRoute, Client, ClientBuilder, ClientStats, CloseReport, ConnectionState, ConnectionStats, Credentials,
-    PreparedTopic, QueryResult, SendContext, SendHook, SendMode, SendResult, SendStatus, TopicRoute,
+    Latency, PreparedTopic, QueryResult, SendContext, SendHook, SendMode, SendResult, SendStatus, TopicRoute,
+    TraceStats,
 };
 pub use code::{RequestCode, ResponseCode};
 pub use consumer::allocation;
 pub use consumer::{
-    ConsumeFromWhere, ConsumeResult, Filter, LitePullConsumer, LitePullConsumerBuilder, MessageModel, Messages,
-    OffsetStore, PreparedPull, ProcessQueue, PullConsumer, PullConsumerBuilder, PullResult, PullStatus, PushConsumer,
-    PushConsumerBuilder, Standing,
+    ConsumeContext, ConsumeFromWhere, ConsumeHook, ConsumeResult, ConsumerStats, Consumption, Filter, FilterHook,
+    LitePullConsumer, LitePullConsumerBuilder, LocalFileOffsetStore, MessageModel, Messages, OffsetReset, OffsetStore,
+    PreparedPull, ProcessQueue, PullConsumer, PullConsumerBuilder, PullResult, PullStatus, PushConsumer,
+    PushConsumerBuilder, ResetReason, Standing, ThreadStats, Threads, TopicConsumption,
 };
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};
 pub use producer::{
-    AutoBatch, BatchingStats, BrokerState, BrokerStats, Latency, PendingError, PendingSend, PreparedSend, Producer,
-    ProducerBuilder, ProducerStats, RequestStats, SendError, Sendable, Stored, TraceStats, Transaction,
-    TransactionProducer, TransactionProducerBuilder, TransactionResolution, TransactionSendResult, TransactionStats,
-    select, split_batch,
+    AutoBatch, BatchingStats, BrokerState, BrokerStats, PendingError, PendingSend, PreparedSend, Producer,
+    ProducerBuilder, ProducerStats, RequestStats, SendError, Sendable, Stored, Transaction, TransactionProducer,
+    TransactionProducerBuilder, TransactionResolution, TransactionSendResult, TransactionStats, select, split_batch,
 };
 pub use trace::Trace;
 

@@ -164,8 +164,10 @@ fn run(core: &Arc<Core>, deadline: Deadline) -> CloseReport {
     let scheduler = core.lifecycle().lock().scheduler.take();
     let mut complete = scheduler.is_none_or(|scheduler| scheduler.join_by(threads_end(deadline)));
     let left_behind = std::mem::take(&mut core.lifecycle().lock().left_behind);
+    // Together: twenty listeners that hang must not take twenty times as long as one.
+    let until = threads_end(deadline);
     for thread in left_behind {
-        complete &= thread.join_by(threads_end(deadline));
+        complete &= thread.join_by(until);
     }
     complete &= core.resolver().close();
     core.remoting().close(deadline.at());

@@ -8,6 +8,7 @@ use super::callbacks::Callbacks;
 use super::close::Lifecycle;
 use super::groups::Groups;
 use super::heartbeat::Heartbeats;
+use super::identity;
 use super::introduce::Introductions;
 use super::name_server::NameServers;
 use super::options::ClientOptions;
@@ -77,6 +78,15 @@ impl Core {
 
     pub(crate) fn client_id(&self) -> &Arc<str> {
         &self.client_id
+    }
+
+    /// What the client is called in what outlives it: without a name of its own it counts as `DEFAULT`, as in Java.
+    pub(crate) fn lasting_id(&self) -> Arc<str> {
+        let ClientOptions { client_ip, unit_name, has_own_name, .. } = &self.options;
+        match has_own_name {
+            true => self.client_id.clone(),
+            false => identity::client_id(*client_ip, "DEFAULT", unit_name.as_deref()),
+        }
     }
 
     pub(crate) fn options(&self) -> &ClientOptions {
@@ -160,6 +170,11 @@ impl Core {
 
     pub(super) fn name_servers(&self) -> &NameServers {
         &self.name_servers
+    }
+
+    /// The name servers that are known, the one that is asked next first.
+    pub(crate) fn name_server_addresses(&self) -> Vec<Arc<str>> {
+        self.name_servers.in_order().into_iter().collect()
     }
 
     pub(super) fn resolver(&self) -> &Resolver {

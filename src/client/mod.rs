@@ -4,6 +4,7 @@
 mod address_map;
 mod ask;
 mod ask_master;
+mod ask_masters;
 mod builder;
 mod callbacks;
 mod check_queue;
@@ -16,6 +17,7 @@ mod gather;
 mod groups;
 mod handle;
 mod heartbeat;
+mod histogram;
 pub(crate) mod hooks;
 mod identity;
 mod introduce;
@@ -50,6 +52,7 @@ mod validation;
 mod tests;
 
 pub use crate::remoting::{ConnectionState, ConnectionStats};
+pub(crate) use ask_masters::AskedMasters;
 pub use builder::ClientBuilder;
 pub(crate) use check_queue::{Asked, CheckQueue};
 pub use close::CloseReport;
@@ -57,6 +60,8 @@ pub(crate) use core::Core;
 pub use credentials::Credentials;
 pub(crate) use groups::{GroupKind, Member, Membership};
 pub use handle::Client;
+pub(crate) use histogram::Histogram;
+pub use histogram::Latency;
 pub use hooks::{SendContext, SendHook, SendMode};
 pub(crate) use introduce::introduce;
 pub use new_topic::PreparedTopic;
@@ -64,12 +69,13 @@ pub(crate) use offsets::{check_offset, check_queue, is_connection_over, may_have
 pub(crate) use offsets::{
     committed_of, committed_request, max_request, min_request, search_request, update as commit_request,
 };
+pub(crate) use owner::not_here;
 #[allow(unused_imports, reason = "the consumers that pop are on their way")]
 pub(crate) use pop::{Pop, PopStatus, Popped};
 pub use queries::QueryResult;
 pub(crate) use replies::Pushed;
 pub(crate) use route::Route;
 pub use send::{SendResult, SendStatus};
-pub use stats::ClientStats;
 pub(crate) use stats::TraceCounters;
+pub use stats::{ClientStats, TraceStats};
 pub use topic_route::{BrokerRoute, TopicRoute};

@@ -15,6 +15,8 @@ pub(crate) struct ClientOptions {
     pub(crate) discovery: Option<Discovery>,
     pub(crate) client_ip: IpAddr,
     pub(crate) instance_name: Arc<str>,
+    /// Whether the user chose it, so that it is the same after a restart.
+    pub(crate) has_own_name: bool,
     pub(crate) unit_name: Option<Arc<str>>,
     pub(crate) unit_mode: bool,
     /// For routes, heartbeats and administration.

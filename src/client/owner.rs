@@ -11,6 +11,12 @@ use crate::code::{RequestCode, ResponseCode};
 use crate::protocol::fields::NoFields;
 use crate::remoting::{Owner, ServerRequest};
 
+/// Says that no consumer of the group is here, in the words of Java.
+pub(crate) fn not_here(request: ServerRequest, group: &str) {
+    let remark = format!("The Consumer Group <{group}> not exist in this consumer");
+    request.answer(ResponseCode::SYSTEM_ERROR, Some(&remark), &NoFields, &[]);
+}
+
 impl Owner for Core {
     fn connected(&self, addr: &Arc<str>) {
         self.introductions().forget(addr);
@@ -37,8 +43,12 @@ impl Owner for Core {
             }
             _ => None,
         };
-        let Some(mailbox) = group.and_then(|group| self.groups().consumer_mailbox(&self.own_name(&group))) else {
-            return Err(request);
+        let group = group.map(|group| self.own_name(&group).into_owned());
+        let Some(mailbox) = group.as_ref().and_then(|group| self.groups().consumer_mailbox(group)) else {
+            let Some(group) = group else { return Err(request) };
+            self.remoting().counters().received.refused_requests.one();
+            not_here(request, &group);
+            return Ok(());
         };
         match mailbox.try_send(request) {
             Ok(()) => Ok(()),

@@ -169,3 +169,28 @@ pub(crate) struct TraceCounters {
     /// Of those taken up: lost, because sending them failed.
     pub(crate) failed: Counter,
 }
+
+/// Message trace; all zero where it is off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TraceStats {
+    /// Records taken up for sending.
+    pub recorded: u64,
+    /// Of those: stored by a broker.
+    pub sent: u64,
+    /// Records that were not taken up, because too many waited.
+    pub dropped: u64,
+    /// Of those taken up: lost, because their trace message could not be sent, or its owner closed before it was.
+    pub failed: u64,
+}
+
+impl TraceCounters {
+    pub(crate) fn snapshot(&self) -> TraceStats {
+        TraceStats {
+            recorded: self.recorded.get(),
+            sent: self.sent.get(),
+            dropped: self.dropped.get(),
+            failed: self.failed.get(),
+        }
+    }
+}

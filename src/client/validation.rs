@@ -66,6 +66,7 @@ impl ClientBuilder {
             name_servers,
             discovery,
             client_ip: self.client_ip.unwrap_or_else(|| identity::local_ip(towards)),
+            has_own_name: self.instance_name.is_some(),
             instance_name: self.instance_name.unwrap_or_else(identity::unique_instance_name),
             unit_name: self.unit_name,
             unit_mode: self.unit_mode,

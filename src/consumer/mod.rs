@@ -8,13 +8,20 @@ pub(crate) mod offset_store;
 pub(crate) mod pull;
 mod push;
 mod runner;
+mod stats;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 pub use engine::MessageModel;
 pub use filter::Filter;
 pub use lite_pull::{LitePullConsumer, LitePullConsumerBuilder, Messages};
-pub use offset_store::OffsetStore;
+pub use offset_store::{LocalFileOffsetStore, OffsetStore};
 pub use pull::{PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
-pub use push::{ConsumeResult, PushConsumer, PushConsumerBuilder};
+pub use push::{
+    ConsumeContext, ConsumeHook, ConsumeResult, Consumption, FilterHook, OffsetReset, PushConsumer,
+    PushConsumerBuilder, ResetReason,
+};
 pub use runner::{ConsumeFromWhere, ProcessQueue, Standing};
+pub use stats::{ConsumerStats, ThreadStats, TopicConsumption};
+pub use threads::Threads;

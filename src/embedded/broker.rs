@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::call::{Call, Handled};
 use super::clock::{Clock, earlier};
@@ -13,6 +13,7 @@ use super::hold::Holds;
 use super::link::Link;
 use super::locks::Locks;
 use super::offsets::Offsets;
+use super::questions::Questions;
 use super::records::{Known, NewRecord, now_millis};
 use super::reply::Pushes;
 use super::server::Service;
@@ -39,6 +40,8 @@ pub(super) struct Settings {
     pub(super) transactions: transaction::Settings,
     pub(super) slave_read: bool,
     pub(super) recall: bool,
+    /// Members that send no heartbeat for so long are forgotten.
+    pub(super) member_timeout: Duration,
     pub(super) credentials: Option<(String, String)>,
 }
 
@@ -161,11 +164,19 @@ pub(super) struct Broker {
     pub(super) groups: Groups,
     pub(super) locks: Locks,
     pub(super) pushes: Pushes,
+    pub(super) questions: Questions,
 }
 
 impl Broker {
     pub(super) fn new(set: Arc<BrokerSet>, at: usize) -> Broker {
-        Broker { set, at, groups: Groups::default(), locks: Locks::default(), pushes: Pushes::default() }
+        Broker {
+            set,
+            at,
+            groups: Groups::default(),
+            locks: Locks::default(),
+            pushes: Pushes::default(),
+            questions: Questions::default(),
+        }
     }
 
     pub(super) fn member(&self) -> &Member {
@@ -216,7 +227,13 @@ impl Service for Broker {
             RequestCode::CONSUMER_SEND_MSG_BACK => self.send_back(call),
             RequestCode::LOCK_BATCH_MQ => self.lock_queues(call),
             RequestCode::UNLOCK_BATCH_MQ => self.unlock_queues(call),
+            RequestCode::GET_CONSUMER_CONNECTION_LIST => self.consumer_connections(call),
+            RequestCode::GET_CONSUME_STATS => self.consume_stats(call),
+            RequestCode::INVOKE_BROKER_TO_RESET_OFFSET => self.reset_offset(call),
             RequestCode::END_TRANSACTION => self.end_transaction(call),
+            RequestCode::GET_CONSUMER_RUNNING_INFO => self.running_info(call),
+            RequestCode::CONSUME_MESSAGE_DIRECTLY => self.consume_directly(call),
+            RequestCode::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => self.consumer_status(call),
             _ => call.unsupported(),
         }
     }
@@ -225,10 +242,12 @@ impl Service for Broker {
         self.member().holds.forget(link.id);
         self.groups.disconnected(link.id);
         self.pushes.forget(link.id);
+        self.questions.forget(link.id);
     }
 
     fn answered(&self, link: &Arc<Link>, frame: &Frame) {
         self.pushes.answered(link.id, frame);
+        self.questions.answered(link.id, frame);
     }
 
     fn up(&self, up: bool) {
@@ -247,6 +266,8 @@ impl Service for Broker {
             held.answer(&self.set, self.member().id);
         }
         let next = earlier(next, self.pushes.fail_due(now));
+        let next = earlier(next, self.questions.fail_due(now));
+        let next = earlier(next, self.groups.expire(now, self.set.settings.member_timeout));
         // What is due while the master is down is delivered when it is up again.
         let delivers = !self.is_slave() && self.set.has_master();
         if !delivers {

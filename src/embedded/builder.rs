@@ -65,6 +65,7 @@ impl Default for ClusterBuilder {
                 transactions: transaction::Settings::default(),
                 slave_read: true,
                 recall: true,
+                member_timeout: Duration::from_secs(120),
                 credentials: None,
             },
         }
@@ -197,6 +198,13 @@ impl ClusterBuilder {
         self
     }
 
+    /// Sets after how long without a heartbeat a client is forgotten: its connection is closed, and the other members of its groups
+    /// are told. 120 s by default, as Apache's brokers have it; at least 10 ms.
+    pub fn member_timeout(mut self, silence: Duration) -> ClusterBuilder {
+        self.settings.member_timeout = silence;
+        self
+    }
+
     /// Sets whether timer messages can be recalled (`recallMessageEnable`). True by default, unlike Apache's.
     pub fn recall(mut self, enabled: bool) -> ClusterBuilder {
         self.settings.recall = enabled;
@@ -291,6 +299,9 @@ impl ClusterBuilder {
         }
         if self.settings.transactions.check_interval < Duration::from_millis(10) {
             return Err(Error::invalid("transaction_check_interval: at least 10 ms are possible"));
+        }
+        if self.settings.member_timeout < Duration::from_millis(10) {
+            return Err(Error::invalid("member_timeout: at least 10 ms are possible"));
         }
         for topic in &self.settings.topics {
             topics::check_topic(&topic.name).map_err(Error::invalid)?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -18,6 +19,7 @@ use crate::protocol::request::headers;
 use crate::protocol::rpc::heartbeat::{
     ConsumerBody, ConsumerList, ConsumerListBody, HeartbeatBody, SubscriptionBody, UnregisterClient,
 };
+use crate::protocol::rpc::inspect::{ConnectionBody, ConnectionsBody};
 
 headers! {
     /// The answer to a heartbeat.
@@ -46,7 +48,9 @@ struct Table {
 
 #[derive(Debug, Default)]
 struct Group {
+    consume_type: String,
     model: String,
+    from_where: String,
     fingerprint: i32,
     clients: Vec<Client>,
     subscriptions: HashMap<Arc<str>, Subscription>,
@@ -56,29 +60,33 @@ struct Group {
 struct Client {
     id: Arc<str>,
     link: Arc<Link>,
+    language: Language,
+    version: i32,
+    /// When its last heartbeat came.
+    seen: Instant,
 }
 
 #[derive(Debug)]
 struct Subscription {
-    version: i64,
+    body: SubscriptionBody,
     /// An expression that does not parse is told to whoever pulls.
     filter: Result<Filter, String>,
 }
 
 impl Subscription {
     fn new(body: &SubscriptionBody) -> Subscription {
-        Subscription { version: body.sub_version, filter: Filter::subscribed(body) }
+        Subscription { body: body.clone(), filter: Filter::subscribed(body) }
     }
 }
 
 impl Group {
     /// Adds a client or takes its new connection; true when that changes who is a member.
-    fn join(&mut self, id: &Arc<str>, link: &Arc<Link>) -> bool {
-        if let Some(client) = self.clients.iter_mut().find(|client| client.link.id == link.id) {
-            client.id = id.clone();
+    fn join(&mut self, joining: Client) -> bool {
+        if let Some(client) = self.clients.iter_mut().find(|client| client.link.id == joining.link.id) {
+            (client.id, client.seen) = (joining.id, joining.seen);
             return false;
         }
-        self.clients.push(Client { id: id.clone(), link: link.clone() });
+        self.clients.push(joining);
         true
     }
 
@@ -87,7 +95,7 @@ impl Group {
         let mut changed = false;
         for body in bodies {
             match self.subscriptions.get(&body.topic) {
-                Some(old) if body.sub_version <= old.version => {}
+                Some(old) if body.sub_version <= old.body.sub_version => {}
                 old => {
                     changed |= old.is_none();
                     self.subscriptions.insert(body.topic.clone(), Subscription::new(body));
@@ -125,7 +133,7 @@ impl Groups {
             let remark = format!("the consumer's subscription not exist{FAQ}");
             return Err((ResponseCode::SUBSCRIPTION_NOT_EXIST, remark));
         };
-        if subscription.version < version {
+        if subscription.body.sub_version < version {
             let remark = "the consumer's subscription not latest".to_owned();
             return Err((ResponseCode::SUBSCRIPTION_NOT_LATEST, remark));
         }
@@ -136,27 +144,60 @@ impl Groups {
     }
 
     /// Takes a consumer's heartbeat over; returns whether its fingerprint was another one, and whom to tell.
-    fn heartbeat(&self, heartbeat: &HeartbeatBody, body: &ConsumerBody, link: &Arc<Link>) -> (bool, Vec<Arc<Link>>) {
+    fn heartbeat(&self, heartbeat: &HeartbeatBody, body: &ConsumerBody, client: Client) -> (bool, Vec<Arc<Link>>) {
         let mut table = self.lock();
         let known = table.consumers.contains_key(&body.group_name);
         let group = table.consumers.entry(body.group_name.clone()).or_default();
+        group.consume_type.clone_from(&body.consume_type);
         group.model.clone_from(&body.message_model);
+        group.from_where.clone_from(&body.consume_from_where);
         let moved = known && group.fingerprint != heartbeat.heartbeat_fingerprint;
         group.fingerprint = heartbeat.heartbeat_fingerprint;
-        let mut changed = group.join(&heartbeat.client_id, link);
+        let mut changed = group.join(client);
         if !heartbeat.without_sub {
             changed |= group.subscribe(&body.subscription_data_set);
         }
         (moved, if changed { group.audience() } else { Vec::new() })
     }
 
-    fn produce(&self, group: &Arc<str>, id: &Arc<str>, link: &Arc<Link>) {
+    fn produce(&self, group: &Arc<str>, joining: Client) {
         let mut table = self.lock();
         let clients = table.producers.entry(group.clone()).or_default();
-        if !clients.iter().any(|client| client.link.id == link.id) {
-            clients.push(Client { id: id.clone(), link: link.clone() });
-            table.clients.insert(id.clone(), link.clone());
+        match clients.iter_mut().find(|client| client.link.id == joining.link.id) {
+            Some(client) => client.seen = joining.seen,
+            None => {
+                let (id, link) = (joining.id.clone(), joining.link.clone());
+                clients.push(joining);
+                table.clients.insert(id, link);
+            }
         }
+    }
+
+    /// Who is connected for a consumer group, and what for; `None` for nobody.
+    pub(super) fn connections(&self, group: &str) -> Option<ConnectionsBody> {
+        let table = self.lock();
+        let group = table.consumers.get(group)?;
+        let connection = |client: &Client| ConnectionBody {
+            client_addr: client.link.peer.to_string(),
+            client_id: client.id.clone(),
+            language: Some(client.language.name().to_owned()),
+            version: client.version,
+        };
+        let subscriptions = group.subscriptions.iter().map(|(topic, one)| (topic.clone(), one.body.clone()));
+        Some(ConnectionsBody {
+            connection_set: group.clients.iter().map(connection).collect(),
+            consume_from_where: group.from_where.clone(),
+            consume_type: group.consume_type.clone(),
+            message_model: group.model.clone(),
+            subscription_table: subscriptions.collect(),
+        })
+    }
+
+    /// Whether the members of a group have subscribed to other topics but not to this one.
+    pub(super) fn has_left(&self, group: &str, topic: &str) -> bool {
+        let table = self.lock();
+        let subscriptions = table.consumers.get(group).map(|group| &group.subscriptions);
+        subscriptions.is_some_and(|known| !known.is_empty() && !known.contains_key(topic))
     }
 
     /// The clients of a consumer group.
@@ -164,6 +205,27 @@ impl Groups {
         let table = self.lock();
         let clients = table.consumers.get(group).map(|group| group.clients.as_slice()).unwrap_or_default();
         clients.iter().map(|client| client.id.to_string()).collect()
+    }
+
+    /// The clients of a consumer group with their connections.
+    pub(super) fn consumers(&self, group: &str) -> Vec<(Arc<str>, Arc<Link>)> {
+        let table = self.lock();
+        let clients = table.consumers.get(group).map(|group| group.clients.as_slice()).unwrap_or_default();
+        clients.iter().map(|client| (client.id.clone(), client.link.clone())).collect()
+    }
+
+    /// Closes the connections of clients that have sent no heartbeat for `limit`, as Java does, and says when the next one is due.
+    /// Closing makes them leave their groups, of which the others are told.
+    pub(super) fn expire(&self, now: Instant, limit: Duration) -> Option<Instant> {
+        let table = self.lock();
+        let consumers = table.consumers.values().flat_map(|group| &group.clients);
+        let (silent, others): (Vec<&Client>, Vec<&Client>) =
+            consumers.chain(table.producers.values().flatten()).partition(|client| now >= client.seen + limit);
+        let next = others.iter().map(|client| client.seen + limit).min();
+        let silent: Vec<Arc<Link>> = silent.into_iter().map(|client| client.link.clone()).collect();
+        drop(table);
+        silent.iter().for_each(|link| link.close());
+        next
     }
 
     /// The clients of a producer group.
@@ -259,18 +321,26 @@ impl Broker {
             Err(error) => return call.unreadable(&error),
         };
         let mut moved = body.heartbeat_fingerprint == 0;
+        let client = || Client {
+            id: body.client_id.clone(),
+            link: call.link.clone(),
+            language: call.frame.language,
+            version: call.frame.version,
+            seen: Instant::now(),
+        };
         for consumer in &body.consumer_data_set {
             if !self.set.offsets.ensure_group(&consumer.group_name) {
                 continue;
             }
             self.set.topics.create(Topic::new(format!("{RETRY_PREFIX}{}", consumer.group_name), 1));
-            let (other, audience) = self.groups.heartbeat(&body, consumer, call.link);
+            let (other, audience) = self.groups.heartbeat(&body, consumer, client());
             moved |= other;
             notify(&consumer.group_name, &audience);
         }
         for producer in &body.producer_data_set {
-            self.groups.produce(&producer.group_name, &body.client_id, call.link);
+            self.groups.produce(&producer.group_name, client());
         }
+        self.set.clock.look_at(Instant::now() + self.set.settings.member_timeout);
         call.fields(&HeartbeatReply { subscriptions_changed: moved, fingerprints: true })
     }
 

@@ -7,6 +7,7 @@ use super::broker::Broker;
 use super::call::{Call, Handled};
 use super::topics::is_group_name;
 use crate::code::ResponseCode;
+use crate::protocol::fields::NoFields;
 use crate::protocol::rpc::offset::{
     ConsumerOffset, ConsumerOffsetReply, EarliestStoreTime, MaxOffset, MinOffset, OffsetReply, SearchOffset,
     TimestampReply, UpdateConsumerOffset,
@@ -33,18 +34,22 @@ pub(super) struct Offsets {
     table: Mutex<Table>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Table {
     groups: HashSet<Arc<str>>,
     /// Groups that may not consume.
     disabled: HashSet<Arc<str>>,
     offsets: HashMap<Arc<str>, HashMap<Arc<str>, ByQueue>>,
+    /// How far clients have pulled.
+    pulled: HashMap<Arc<str>, HashMap<Arc<str>, ByQueue>>,
+    /// Where an operator has sent groups, until they come for it: what they commit before that means nothing.
+    resets: HashMap<(Arc<str>, Arc<str>, i32), i64>,
 }
 
 impl Table {
     fn new() -> Table {
         let groups = SYSTEM_GROUPS.into_iter().map(Arc::from).collect();
-        Table { groups, disabled: HashSet::new(), offsets: HashMap::new() }
+        Table { groups, ..Table::default() }
     }
 }
 
@@ -70,7 +75,7 @@ impl Offsets {
         legal
     }
 
-    fn has_group(&self, group: &str) -> bool {
+    pub(super) fn has_group(&self, group: &str) -> bool {
         self.lock().groups.contains(group)
     }
 
@@ -98,11 +103,50 @@ impl Offsets {
         self.lock().offsets.get(group)?.get(topic)?.get(&queue_id).copied()
     }
 
+    /// Notes how far a client has pulled.
+    pub(super) fn pull(&self, group: &Arc<str>, topic: &Arc<str>, queue_id: i32, next: i64) {
+        let mut table = self.lock();
+        let topics = table.pulled.entry(group.clone()).or_default();
+        topics.entry(topic.clone()).or_default().insert(queue_id, next);
+    }
+
+    pub(super) fn pulled(&self, group: &str, topic: &str, queue_id: i32) -> Option<i64> {
+        self.lock().pulled.get(group)?.get(topic)?.get(&queue_id).copied()
+    }
+
+    /// Sends a group elsewhere.
+    pub(super) fn reset(&self, group: &Arc<str>, topic: &Arc<str>, queue_id: i32, offset: i64) {
+        self.commit(group, topic, queue_id, offset);
+        self.lock().resets.insert((group.clone(), topic.clone(), queue_id), offset);
+    }
+
+    /// Where the group has been sent, told once.
+    pub(super) fn take_reset(&self, group: &Arc<str>, topic: &Arc<str>, queue_id: i32) -> Option<i64> {
+        let mut table = self.lock();
+        if table.resets.is_empty() { None } else { table.resets.remove(&(group.clone(), topic.clone(), queue_id)) }
+    }
+
+    fn is_reset(&self, group: &Arc<str>, topic: &Arc<str>, queue_id: i32) -> bool {
+        self.lock().resets.contains_key(&(group.clone(), topic.clone(), queue_id))
+    }
+
+    /// The topics of which a group has committed offsets, sorted.
+    pub(super) fn topics(&self, group: &str) -> Vec<Arc<str>> {
+        let mut topics: Vec<_> = self.lock().offsets.get(group).into_iter().flat_map(HashMap::keys).cloned().collect();
+        topics.sort();
+        topics
+    }
+
     /// Forgets what groups have consumed of a deleted topic.
     pub(super) fn remove_topic(&self, topic: &str) {
-        for topics in self.lock().offsets.values_mut() {
+        let mut table = self.lock();
+        for topics in table.offsets.values_mut() {
             topics.remove(topic);
         }
+        for topics in table.pulled.values_mut() {
+            topics.remove(topic);
+        }
+        table.resets.retain(|(_, at, _), _| **at != *topic);
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -146,6 +190,9 @@ impl Broker {
         }
         if self.set.topics.get(&asked.topic).is_none() {
             return call.error(ResponseCode::TOPIC_NOT_EXIST, &format!("Topic {} not exist!", asked.topic));
+        }
+        if self.set.offsets.is_reset(&asked.consumer_group, &asked.topic, asked.queue_id) {
+            return call.reply(ResponseCode::SUCCESS, Some("Offset has been previously reset"), &NoFields, &[]);
         }
         self.set.offsets.commit(&asked.consumer_group, &asked.topic, asked.queue_id, asked.commit_offset);
         call.done()

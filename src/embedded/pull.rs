@@ -137,7 +137,7 @@ impl BrokerSet {
             Status::NoMatchedMessage => ResponseCode::PULL_RETRY_IMMEDIATELY,
             Status::NoMessageInQueue if pull.queue_offset == 0 => ResponseCode::PULL_NOT_FOUND,
             Status::OffsetOverflowOne => ResponseCode::PULL_NOT_FOUND,
-            Status::NoMessageInQueue | Status::OffsetOverflowBadly | Status::OffsetTooSmall => {
+            Status::NoMessageInQueue | Status::OffsetOverflowBadly | Status::OffsetTooSmall | Status::OffsetReset => {
                 ResponseCode::PULL_OFFSET_MOVED
             }
         };
@@ -157,6 +157,9 @@ impl BrokerSet {
 
 fn read(set: &BrokerSet, pull: &PullMessage, filter: &Filter) -> Read {
     let messages = usize::try_from(pull.max_messages).unwrap_or(0);
+    if let Some(offset) = set.offsets.take_reset(&pull.consumer_group, &pull.topic, pull.queue_id) {
+        return set.store().elsewhere(&pull.topic, pull.queue_id, offset);
+    }
     // Apache's brokers do not look at how many bytes are wished for (maxMsgBytes).
     let store = set.store();
     store.read(&pull.topic, pull.queue_id, pull.queue_offset, messages, usize::MAX, |entry| filter.matches(entry))
@@ -177,6 +180,7 @@ pub(super) fn answer(
 
 fn write(set: &BrokerSet, broker_id: i64, opaque: i32, pull: &PullMessage, read: &Read, out: &mut Vec<u8>) {
     let (code, suggested) = set.outcome(broker_id, pull, read);
+    set.offsets.pull(&pull.consumer_group, &pull.topic, pull.queue_id, read.next);
     let found = matches!(read.status, Status::Found | Status::NoMatchedMessage);
     let header = PullReply {
         suggested_broker_id: Some(suggested),

@@ -71,6 +71,8 @@ pub(super) enum Status {
     OffsetOverflowOne,
     OffsetOverflowBadly,
     OffsetTooSmall,
+    /// An operator has sent the group elsewhere.
+    OffsetReset,
 }
 
 impl Status {
@@ -82,6 +84,7 @@ impl Status {
             Status::OffsetOverflowOne => "OFFSET_OVERFLOW_ONE",
             Status::OffsetOverflowBadly => "OFFSET_OVERFLOW_BADLY",
             Status::OffsetTooSmall => "OFFSET_TOO_SMALL",
+            Status::OffsetReset => "OFFSET_RESET",
         }
     }
 }
@@ -258,6 +261,19 @@ impl Store {
         }
         let status = if records.is_empty() { Status::NoMatchedMessage } else { Status::Found };
         Read { status, next, min, max, records }
+    }
+
+    /// What sends a reader to another offset.
+    pub(super) fn elsewhere(&self, topic: &str, queue_id: i32, next: i64) -> Read {
+        let (min, max) = (self.min_offset(topic, queue_id), self.max_offset(topic, queue_id));
+        Read { status: Status::OffsetReset, next, min, max, records: Vec::new() }
+    }
+
+    /// When the message at an offset of a queue was stored; `None` when there is none.
+    pub(super) fn stored_at(&self, topic: &str, queue_id: i32, offset: i64) -> Option<i64> {
+        let queue = self.queue(topic, queue_id)?;
+        let at = usize::try_from(offset.checked_sub(queue.first)?).ok()?;
+        self.entry(*queue.entries.get(at)?).map(|entry| entry.stored_at)
     }
 
     /// The first offset stored at or after `time`; with `upper` the last one stored at or before it.

@@ -6,7 +6,6 @@ mod batch;
 mod builder;
 mod call;
 mod given_queue;
-mod histogram;
 mod latency;
 mod pending;
 mod prepare;
@@ -32,9 +31,7 @@ pub use builder::ProducerBuilder;
 pub use pending::{PendingError, PendingSend};
 pub use prepared_send::PreparedSend;
 pub use sendable::Sendable;
-pub use stats::{
-    BatchingStats, BrokerState, BrokerStats, Latency, ProducerStats, RequestStats, Stored, TraceStats, TransactionStats,
-};
+pub use stats::{BatchingStats, BrokerState, BrokerStats, ProducerStats, RequestStats, Stored, TransactionStats};
 pub use transaction::{
     Transaction, TransactionProducer, TransactionProducerBuilder, TransactionResolution, TransactionSendResult,
 };

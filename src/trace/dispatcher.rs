@@ -26,7 +26,6 @@ const CLOUD_TOPIC: &str = "rmq_sys_TRACE_DATA_";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     Produce,
-    #[allow(dead_code, reason = "consumers trace with this side")]
     Consume,
 }
 
@@ -83,6 +82,11 @@ impl Dispatcher {
 
     pub(super) fn counters(&self) -> &Arc<TraceCounters> {
         &self.counters
+    }
+
+    /// A name that nothing else has.
+    pub(super) fn unique_id(&self) -> Arc<str> {
+        self.core.unique_ids().next()
     }
 
     /// Whether messages of this topic are not traced, because they are traces.

@@ -3,6 +3,7 @@
 //! Who traces makes a small record once a result is known, and hands it over. Everything else (the wire form, packing,
 //! sending) happens on the client's scheduler, and waiting answers hold nothing up.
 
+mod consumption;
 mod dispatcher;
 mod parcel;
 mod queue;

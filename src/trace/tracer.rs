@@ -52,6 +52,22 @@ impl Tracer {
         Ok(Tracer { group: group.clone(), dispatcher, unwanted: Arc::default() })
     }
 
+    pub(super) fn group(&self) -> &Arc<str> {
+        &self.group
+    }
+
+    pub(super) fn is_trace_topic(&self, topic: &str) -> bool {
+        self.dispatcher.is_trace_topic(topic)
+    }
+
+    pub(super) fn unique_id(&self) -> Arc<str> {
+        self.dispatcher.unique_id()
+    }
+
+    pub(super) fn add(&self, record: Record) {
+        self.dispatcher.add(record);
+    }
+
     pub(crate) fn counters(&self) -> &Arc<TraceCounters> {
         self.dispatcher.counters()
     }
@@ -224,7 +240,7 @@ fn addr_of(error: &Error) -> Option<Arc<str>> {
 }
 
 /// Nearly all regions have the one name, which need not be copied.
-fn region_of(region: &str) -> Cow<'static, str> {
+pub(super) fn region_of(region: &str) -> Cow<'static, str> {
     if region.is_empty() || region == DEFAULT_REGION {
         Cow::Borrowed(DEFAULT_REGION)
     } else {

@@ -3,16 +3,18 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rocketmq_blocking::{
-    Client, ConsumeFromWhere, ConsumeResult, MessageModel, MessageQueue, MessageView, OffsetStore, PushConsumer,
-    PushConsumerBuilder,
+    Client, ConsumeFromWhere, ConsumeResult, Error as Failure, MessageModel, MessageQueue, MessageView, OffsetStore,
+    PushConsumer, PushConsumerBuilder,
 };
 
-use crate::support::{Scene, body, eventually};
+use crate::support::{Scene, body, eventually, scene, unique};
 
 /// A first delivery may wait for a rebalance.
 const LONG: Duration = Duration::from_secs(40);
@@ -43,6 +45,28 @@ impl Inbox {
     }
 }
 
+/// A folder of the test's own for offsets.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        Folder(std::env::temp_dir().join(unique("offsets")))
+    }
+
+    /// The file of the only member that keeps its offsets here.
+    fn file(&self, scene: &Scene) -> PathBuf {
+        let clients: Vec<_> = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(clients.len(), 1, "{clients:?}");
+        clients[0].join(&scene.group).join("offsets.json")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 /// A consumer of the scene's topic and group, in its own client.
 fn member(scene: &Scene) -> PushConsumerBuilder {
     let client: Client = scene.cluster.builder().build().unwrap();
@@ -50,8 +74,8 @@ fn member(scene: &Scene) -> PushConsumerBuilder {
     builder.persist_interval(Duration::from_millis(100))
 }
 
-fn broadcast(scene: &Scene) -> PushConsumerBuilder {
-    member(scene).message_model(MessageModel::Broadcasting)
+fn broadcast(scene: &Scene, folder: &Folder) -> PushConsumerBuilder {
+    member(scene).message_model(MessageModel::Broadcasting).offset_folder(&folder.0)
 }
 
 fn collect(builder: PushConsumerBuilder) -> (PushConsumer, Inbox) {
@@ -82,14 +106,15 @@ fn send(scene: &Scene, bodies: &[&str]) {
 #[test]
 fn every_member_gets_every_message_and_a_late_one_only_what_is_sent_after_it_came() {
     let scene = Scene::with_queues(2);
-    let (one, first) = collect(broadcast(&scene));
-    let (two, second) = collect(broadcast(&scene));
+    let folders = [Folder::new(), Folder::new(), Folder::new()];
+    let (one, first) = collect(broadcast(&scene, &folders[0]));
+    let (two, second) = collect(broadcast(&scene, &folders[1]));
     ready(&scene, &one);
     ready(&scene, &two);
     send(&scene, &["a", "b", "c"]);
     first.wait(&["a", "b", "c"]);
     second.wait(&["a", "b", "c"]);
-    let (three, late) = collect(broadcast(&scene));
+    let (three, late) = collect(broadcast(&scene, &folders[2]));
     ready(&scene, &three);
     send(&scene, &["d"]);
     late.wait(&["d"]);
@@ -99,10 +124,10 @@ fn every_member_gets_every_message_and_a_late_one_only_what_is_sent_after_it_cam
 
 #[test]
 fn what_a_member_fails_is_not_broadcast_again() {
-    let scene = Scene::with_queues(1);
+    let (scene, folder) = (Scene::with_queues(1), Folder::new());
     let inbox = Inbox::default();
     let listener = inbox.clone();
-    let consumer = broadcast(&scene)
+    let consumer = broadcast(&scene, &folder)
         .start(move |messages: &[MessageView]| {
             listener.take_in(messages);
             ConsumeResult::RetryAtLevel(1)
@@ -121,10 +146,10 @@ fn what_a_member_fails_is_not_broadcast_again() {
 
 #[test]
 fn in_order_a_member_gets_what_it_failed_again_and_nothing_of_the_queue_before() {
-    let scene = Scene::with_queues(1);
+    let (scene, folder) = (Scene::with_queues(1), Folder::new());
     let (inbox, failed) = (Inbox::default(), AtomicBool::new(false));
     let listener = inbox.clone();
-    let consumer = broadcast(&scene)
+    let consumer = broadcast(&scene, &folder)
         .suspend_time(Duration::from_millis(100))
         .start_orderly(move |messages: &[MessageView]| {
             if !failed.swap(true, Ordering::SeqCst) {
@@ -137,6 +162,79 @@ fn in_order_a_member_gets_what_it_failed_again_and_nothing_of_the_queue_before()
     ready(&scene, &consumer);
     send(&scene, &["a", "b"]);
     inbox.wait(&["a", "b"]);
+}
+
+#[test]
+fn a_member_that_starts_again_goes_on_where_its_file_says() {
+    let (scene, folder) = (Scene::with_queues(2), Folder::new());
+    let (one, first) = collect(broadcast(&scene, &folder));
+    ready(&scene, &one);
+    send(&scene, &["a", "b"]);
+    first.wait(&["a", "b"]);
+    let report = one.close_within(LONG).unwrap();
+    assert!(report.complete && report.persisted > 0, "{report}");
+    send(&scene, &["c", "d"]);
+    let (two, second) = collect(broadcast(&scene, &folder));
+    second.wait(&["c", "d"]);
+    two.close().unwrap();
+    // The group has no offset at the brokers, so the file is all there is.
+    let text = fs::read_to_string(folder.file(&scene)).unwrap();
+    assert!(text.starts_with("{\"offsetTable\":{") && text.contains(&scene.topic), "{text}");
+}
+
+#[test]
+fn a_damaged_file_is_made_good_by_its_backup_and_without_one_nothing_starts() {
+    let (scene, folder) = (Scene::with_queues(1), Folder::new());
+    let (one, first) = collect(broadcast(&scene, &folder));
+    ready(&scene, &one);
+    let file = folder.file(&scene);
+    let backup = file.with_extension("json.bak");
+    // A backup is as old as one write.
+    let stored = |body: &'static str| {
+        send(&scene, &[body]);
+        eventually(LONG, || {
+            let queues = one.queues().map_err(|error| error.to_string())?;
+            let all = queues.iter().all(|queue| queue.stored_offset == Some(queue.next_offset));
+            if all && first.bodies().contains(&body.to_owned()) { Ok(()) } else { Err(format!("{queues:?}")) }
+        });
+    };
+    stored("a");
+    stored("b");
+    one.close().unwrap();
+    assert!(backup.exists());
+    fs::write(&file, &fs::read(&file).unwrap()[..20]).unwrap();
+    send(&scene, &["c"]);
+    let (two, second) = collect(broadcast(&scene, &folder));
+    eventually(LONG, || if second.bodies().contains(&"c".to_owned()) { Ok(()) } else { Err(second.bodies().concat()) });
+    two.close().unwrap();
+    assert!(!second.bodies().contains(&"a".to_owned()), "the backup is not that old: {:?}", second.bodies());
+    fs::write(&file, "{").unwrap();
+    fs::write(&backup, "{").unwrap();
+    let refused = broadcast(&scene, &folder).start(|_: &[MessageView]| ()).map(drop);
+    assert!(matches!(refused, Err(Failure::OffsetStore { .. })), "{refused:?}");
+    fs::remove_file(&file).unwrap();
+    fs::remove_file(&backup).unwrap();
+    let (_three, all) = collect(broadcast(&scene, &folder).consume_from_where(ConsumeFromWhere::FirstOffset));
+    all.wait(&["a", "b", "c"]);
+}
+
+#[test]
+fn where_offsets_are_kept_is_checked_at_the_start() {
+    let (scene, folder) = (scene(), Folder::new());
+    let refused = |builder: PushConsumerBuilder| {
+        let error = builder.start(|_: &[MessageView]| ()).map(drop).unwrap_err();
+        assert!(matches!(error, Failure::Invalid { .. }), "{error:?}");
+        error.to_string()
+    };
+    assert!(refused(member(&scene).offset_folder(&folder.0)).contains("offset_folder is for broadcasting"));
+    assert!(refused(broadcast(&scene, &folder).offset_store(Own::default())).contains("both"));
+    let _first = broadcast(&scene, &folder).start(|_: &[MessageView]| ()).unwrap();
+    // Both clients have no name, so they would count as the same one.
+    assert!(refused(broadcast(&scene, &folder)).contains("instance_name"));
+    let named = scene.cluster.builder().instance_name("other").build().unwrap();
+    let named = named.push_consumer(&*scene.group).subscribe(&*scene.topic, "*");
+    let named = named.message_model(MessageModel::Broadcasting).offset_folder(&folder.0);
+    named.start(|_: &[MessageView]| ()).unwrap().close().unwrap();
 }
 
 /// A store of the test's own, which can be made to fail.

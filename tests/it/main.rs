@@ -16,6 +16,7 @@ mod delay;
 mod documents;
 mod exceptions;
 mod go_away;
+mod group_admin;
 mod groups;
 mod headers;
 mod hooks;

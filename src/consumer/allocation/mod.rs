@@ -3,7 +3,7 @@
 
 mod consistent_hash;
 mod machine_room;
-mod md5;
+pub(in crate::consumer) mod md5;
 
 use std::fmt;
 use std::sync::Arc;

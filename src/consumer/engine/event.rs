@@ -115,6 +115,11 @@ pub(crate) enum Event {
         offsets: Vec<i64>,
         verdict: Verdict,
     },
+    /// A filter dropped messages of a batch that a listener is about to get.
+    Dropped {
+        spell: Spell,
+        offsets: Vec<i64>,
+    },
     /// The broker took a message back, or did not.
     HandedBack {
         spell: Spell,

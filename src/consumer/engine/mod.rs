@@ -48,6 +48,7 @@ pub(crate) struct Engine {
     assigned: Option<Vec<MessageQueue>>,
     /// Queues whose master was asked for its bounds.
     asked_bounds: BTreeSet<Spell>,
+    dropped_pulls: u64,
     suspended: bool,
     closing: bool,
     closed: bool,
@@ -63,6 +64,7 @@ impl Engine {
             running: 0,
             assigned: None,
             asked_bounds: BTreeSet::new(),
+            dropped_pulls: 0,
             suspended: false,
             closing: false,
             closed: false,
@@ -90,6 +92,21 @@ impl Engine {
     /// How many batches listeners have.
     pub(crate) fn running(&self) -> usize {
         self.running
+    }
+
+    /// Whether batches wait although as many listeners run as may.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.running >= self.options.slots && self.queues.has_ready()
+    }
+
+    /// So many listeners may run at once from now on.
+    pub(crate) fn slots(&mut self, count: usize) {
+        self.options.slots = count;
+    }
+
+    /// How many answers to pulls came, since this was asked last, when nobody wanted them any more.
+    pub(crate) fn take_dropped_pulls(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped_pulls)
     }
 
     fn take_in(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
@@ -131,6 +148,11 @@ impl Engine {
                     queue.consumed(&offsets, verdict, &self.options, now);
                 }
             }
+            Event::Dropped { spell, offsets } => {
+                if let Some(queue) = self.queues.of(&spell) {
+                    queue.dropped(&offsets);
+                }
+            }
             Event::HandedBack { spell, offset, done } => {
                 if let Some(queue) = self.queues.of(&spell) {
                     queue.handed_back(offset, done, now);
@@ -169,7 +191,10 @@ impl Engine {
     fn pulled(&mut self, spell: &Spell, ticket: u64, pulled: Pulled, now: Instant, actions: &mut Vec<Action>) {
         let illegal = matches!(pulled, Pulled::Illegal(_));
         let asked = self.asked_bounds.contains(spell);
-        let Some(queue) = self.queues.of(spell) else { return };
+        let Some(queue) = self.queues.of(spell) else {
+            self.dropped_pulls += 1;
+            return log::debug!("{}: a pull is dropped, its queue is not here any more", spell.queue);
+        };
         queue.pulled(ticket, pulled, &self.options, now);
         if illegal && queue.correct(None, asked, now) {
             self.asked_bounds.insert(spell.clone());

@@ -307,6 +307,11 @@ impl Queue {
         }
     }
 
+    /// Takes what a filter dropped before a listener got it.
+    pub(super) fn dropped(&mut self, offsets: &[i64]) {
+        offsets.iter().for_each(|offset| self.cache.finish(*offset));
+    }
+
     fn hand_back(&mut self, offset: i64, delay_level: i32, options: &EngineOptions, now: Instant) {
         if options.model == MessageModel::Broadcasting {
             return self.drop_failed(offset);

@@ -142,6 +142,11 @@ impl Queues {
         None
     }
 
+    /// Whether a queue may have messages that could be consumed now; one that has lost them meanwhile counts.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// Takes note of what a queue waits for. `next_at` must be later than now.
     pub(super) fn settle(&mut self, number: Number, next_at: Option<Instant>, is_ready: bool) {
         #[cfg(test)]

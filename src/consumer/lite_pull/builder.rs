@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::client::{Client, check_queue, names};
 use crate::consumer::Filter;
 use crate::consumer::allocation::{Allocation, Averagely};
 use crate::consumer::engine::{EngineOptions, Limits, MessageModel, Order};
-use crate::consumer::offset_store::{MemoryOffsets, OffsetStore, Store};
+use crate::consumer::offset_store::{OffsetStore, Place};
 use crate::consumer::runner::{ConsumeFromWhere, Plan, Running, Settings, Sink, Subscriptions};
 use crate::error::{Error, Result};
 use crate::message::MessageQueue;
@@ -47,7 +48,7 @@ pub struct LitePullConsumerBuilder {
     rebalance_interval: Duration,
     poll_timeout: Duration,
     poll_batch: usize,
-    store: Option<Store>,
+    offsets: Place,
 }
 
 impl LitePullConsumerBuilder {
@@ -78,7 +79,7 @@ impl LitePullConsumerBuilder {
             rebalance_interval: Duration::from_secs(20),
             poll_timeout: Duration::from_secs(5),
             poll_batch: 32,
-            store: None,
+            offsets: Place::default(),
         }
     }
 
@@ -117,9 +118,17 @@ impl LitePullConsumerBuilder {
         self
     }
 
-    /// Keeps the offsets in a store of your own instead of at the brokers.
+    /// Keeps the offsets in a store of your own instead of at the brokers, or in a file when broadcasting. The consumer drops
+    /// it when it is closed.
     pub fn offset_store(mut self, store: impl OffsetStore + 'static) -> Self {
-        self.store = Some(Store(Arc::new(store)));
+        self.offsets.own(Arc::new(store));
+        self
+    }
+
+    /// Sets the folder below which a broadcasting consumer keeps its offsets; as
+    /// [`PushConsumerBuilder::offset_folder`](crate::PushConsumerBuilder::offset_folder).
+    pub fn offset_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.offsets.folder(folder.into());
         self
     }
 
@@ -213,7 +222,8 @@ impl LitePullConsumerBuilder {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a setting out of range, a subscription that cannot be, and both subscriptions and queues;
-    /// [`Error::GroupInUse`] when this identity has a consumer of the group already; [`Error::Closed`].
+    /// [`Error::GroupInUse`] when this identity has a consumer of the group already; [`Error::OffsetStore`] when the file of a
+    /// broadcasting consumer cannot be read; [`Error::Closed`].
     pub fn start(mut self) -> Result<LitePullConsumer> {
         self.check()?;
         if self.assigned.is_some() {
@@ -230,23 +240,21 @@ impl LitePullConsumerBuilder {
             auto_commit,
             poll_batch,
             poll_timeout,
-            store,
+            offsets,
             ..
         } = self;
         let notices = Arc::new(Notices::new(client.core().clone(), listener));
         let (told, mut inbox) = (notices.clone(), None);
-        let broadcasts = settings.model == MessageModel::Broadcasting;
-        let in_memory = || broadcasts.then(|| Arc::new(MemoryOffsets::default()) as Arc<dyn OffsetStore>);
-        let store = store.map(|store| store.0).or_else(in_memory);
+        let store = offsets.open(client.core(), &group, settings.model)?;
         let plan = Plan { client, group, settings, options, subscriptions, store };
-        let running = Running::start(plan, |events| {
-            let own = Arc::new(Inbox::new(events, auto_commit));
+        let running = Running::start(plan, |shared| {
+            let own = Arc::new(Inbox::new(shared.events.clone(), auto_commit));
+            let closing = own.clone();
+            shared.before_close(Box::new(move || closing.close(false)));
             inbox = Some(own.clone());
             Ok(Box::new(Delivery { inbox: own, notices: told }) as Box<dyn Sink>)
         })?;
         let Some(inbox) = inbox else { return Err(Error::invalid("a consumer without an inbox")) };
-        let closing = inbox.clone();
-        running.shared.before_close(Box::new(move || closing.close(false)));
         let consumer = LitePullConsumer { running, inbox, notices, poll_batch, poll_timeout };
         if let Some(queues) = assigned {
             consumer.assign(&queues)?;

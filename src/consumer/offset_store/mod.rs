@@ -1,14 +1,18 @@
 //! Where offsets are kept when brokers do not keep them.
 
+mod format;
 mod keeper;
-mod memory;
+mod local_file;
+mod place;
+#[cfg(test)]
+mod tests;
 
 use std::error::Error;
-use std::fmt;
 use std::sync::Arc;
 
 pub(in crate::consumer) use keeper::Keeper;
-pub(in crate::consumer) use memory::MemoryOffsets;
+pub use local_file::LocalFileOffsetStore;
+pub(in crate::consumer) use place::Place;
 
 use crate::message::MessageQueue;
 
@@ -40,16 +44,6 @@ pub trait OffsetStore: Send + Sync {
     /// Are logged.
     fn remove(&self, _queue: &MessageQueue) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(())
-    }
-}
-
-/// A store in the settings of a consumer.
-#[derive(Clone)]
-pub(in crate::consumer) struct Store(pub(in crate::consumer) Arc<dyn OffsetStore>);
-
-impl fmt::Debug for Store {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OffsetStore")
     }
 }
 

@@ -1,17 +1,22 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::PushConsumer;
-use super::listeners::{Listener, Listeners};
+use super::call::{Call, Listener};
+use super::hooks::{ConsumeHook, FilterHook, Hooks};
+use super::listeners::Listeners;
+use super::offset_reset::{OffsetReset, OnReset};
 use super::result::ConsumeResult;
 use crate::client::{Client, names};
-use crate::consumer::Filter;
 use crate::consumer::allocation::{Allocation, Averagely};
 use crate::consumer::engine::{EngineOptions, Limits, MessageModel, Order};
-use crate::consumer::offset_store::{MemoryOffsets, OffsetStore, Store};
+use crate::consumer::offset_store::{OffsetStore, Place};
 use crate::consumer::runner::{ConsumeFromWhere, Plan, Running, Settings, Sink, Subscriptions};
+use crate::consumer::{Filter, Threads};
 use crate::error::{Error, Result};
 use crate::message::MessageView;
+use crate::trace::{Side, Trace, Tracer};
 
 impl Client {
     /// Prepares a push consumer of a group (Java: `DefaultMQPushConsumer`). Nothing happens before
@@ -31,7 +36,10 @@ pub struct PushConsumerBuilder {
     defect: Option<Arc<str>>,
     settings: Settings,
     allocation: Arc<dyn Allocation>,
-    threads: usize,
+    threads: Threads,
+    hooks: Hooks,
+    on_reset: Option<OnReset>,
+    trace: Option<Trace>,
     batch: usize,
     limits: Limits,
     topic_limits: (Option<usize>, Option<usize>),
@@ -40,7 +48,7 @@ pub struct PushConsumerBuilder {
     persist_interval: Duration,
     consume_timeout: Duration,
     suspend: Duration,
-    store: Option<Store>,
+    offsets: Place,
 }
 
 impl PushConsumerBuilder {
@@ -61,7 +69,10 @@ impl PushConsumerBuilder {
             defect: None,
             settings,
             allocation: Arc::new(Averagely),
-            threads: 20,
+            threads: 20.into(),
+            hooks: Hooks::default(),
+            on_reset: None,
+            trace: None,
             batch: 1,
             limits: Limits { messages: 1000, bytes: 100 << 20, span: Some(2000) },
             topic_limits: (None, None),
@@ -70,7 +81,7 @@ impl PushConsumerBuilder {
             persist_interval: Duration::from_secs(5),
             consume_timeout: Duration::from_secs(15 * 60),
             suspend: Duration::from_secs(1),
-            store: None,
+            offsets: Place::default(),
         }
     }
 
@@ -102,9 +113,35 @@ impl PushConsumerBuilder {
         self
     }
 
-    /// Sets how many listeners run at once, 1 to 1000; 20 by default (Java: `consumeThreadMin`).
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
+    /// Sets how many listeners run at once, 1 to 1000: a number, or a range within which the consumer adjusts it to the load, such
+    /// as `4..=16`; see [`Threads`]. 20 by default (Java: `consumeThreadMin`, `consumeThreadMax`).
+    pub fn threads(mut self, threads: impl Into<Threads>) -> Self {
+        self.threads = threads.into();
+        self
+    }
+
+    /// Adds a hook that is told of every call of the listener, before and after.
+    pub fn hook(mut self, hook: impl ConsumeHook + 'static) -> Self {
+        self.hooks.around.push(Arc::new(hook));
+        self
+    }
+
+    /// Adds a filter that may drop messages before the listener gets them. With several, each must want a message.
+    pub fn filter_hook(mut self, hook: impl FilterHook + 'static) -> Self {
+        self.hooks.filters.push(Arc::new(hook));
+        self
+    }
+
+    /// Records what becomes of each message, where RocketMQ's own tools find it; see [`Trace`]. Off by default.
+    pub fn trace(mut self, trace: Trace) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
+    /// Sets what is told when a queue goes on at another offset than it would have: an operator reset the group, or the broker
+    /// does not have the messages. It runs on a callback thread of the client; a panic is contained and logged.
+    pub fn on_offset_reset(mut self, told: impl Fn(&OffsetReset) + Send + Sync + 'static) -> Self {
+        self.on_reset = Some(OnReset(Arc::new(told)));
         self
     }
 
@@ -195,7 +232,20 @@ impl PushConsumerBuilder {
     /// Keeps the offsets in a store of your own instead of at the brokers, or in a file when broadcasting. The consumer drops
     /// it when it is closed.
     pub fn offset_store(mut self, store: impl OffsetStore + 'static) -> Self {
-        self.store = Some(Store(Arc::new(store)));
+        self.offsets.own(Arc::new(store));
+        self
+    }
+
+    /// Sets the folder below which a broadcasting consumer keeps its offsets, in `<client id>/<group>/offsets.json` (Java:
+    /// `rocketmq.client.localOffsetStoreDir`). By default what `ROCKETMQ_CLIENT_LOCALOFFSETSTOREDIR` in the environment
+    /// says, else `.rocketmq_offsets` in the home folder.
+    ///
+    /// So that a restart finds it, a client without an
+    /// [`instance_name`](crate::ClientBuilder::instance_name) counts as `DEFAULT` in the path, as in Java. Members of one
+    /// group on one host must therefore have instance names, or folders, of their own. See
+    /// [`LocalFileOffsetStore`](crate::LocalFileOffsetStore) for what happens when the file is damaged.
+    pub fn offset_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.offsets.folder(folder.into());
         self
     }
 
@@ -206,7 +256,8 @@ impl PushConsumerBuilder {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a setting out of range or a subscription that cannot be, [`Error::GroupInUse`] when this
-    /// identity has a consumer of the group already, [`Error::Closed`].
+    /// identity has a consumer of the group already, [`Error::OffsetStore`] when the file of a broadcasting consumer cannot
+    /// be read, [`Error::Closed`].
     pub fn start<R: Into<ConsumeResult>>(
         self,
         listener: impl Fn(&[MessageView]) -> R + Send + Sync + 'static,
@@ -233,16 +284,28 @@ impl PushConsumerBuilder {
             self.subscriptions.add(format!("%RETRY%{}", self.group).into(), Filter::all());
         }
         let options = self.options(order);
-        let PushConsumerBuilder { client, group, settings, subscriptions, threads, store, .. } = self;
-        let listened = group.clone();
-        let broadcasts = settings.model == MessageModel::Broadcasting;
-        let in_memory = || broadcasts.then(|| Arc::new(MemoryOffsets::default()) as Arc<dyn OffsetStore>);
-        let store = store.map(|store| store.0).or_else(in_memory);
+        let PushConsumerBuilder {
+            client,
+            group,
+            settings,
+            subscriptions,
+            threads,
+            hooks,
+            on_reset,
+            trace,
+            offsets,
+            ..
+        } = self;
+        let store = offsets.open(client.core(), &group, settings.model)?;
         let plan = Plan { client, group, settings, options, subscriptions, store };
-        let running = Running::start(plan, |events| {
-            let listeners = Listeners::new(listened, listener, events);
-            listeners.grow(threads)?;
-            Ok(Box::new(listeners) as Box<dyn Sink>)
+        let running = Running::start(plan, |shared| {
+            let start = |settings: Trace| Tracer::start(&shared.core, &settings, &shared.group, Side::Consume);
+            let tracer = trace.map(start).transpose()?;
+            if let Some(tracer) = &tracer {
+                let _ = shared.counters.trace.set(tracer.counters().clone());
+            }
+            let call = Call { shared: shared.clone(), listener, hooks, tracer };
+            Ok(Box::new(Listeners::new(call, threads, on_reset)?) as Box<dyn Sink>)
         })?;
         Ok(PushConsumer { running })
     }
@@ -255,7 +318,7 @@ impl PushConsumerBuilder {
             order,
             allocation: self.allocation.clone(),
             batch: self.batch,
-            slots: self.threads,
+            slots: self.threads.min(),
             limits: self.limits,
             topic_limits: self.topic_limits,
             pull_interval: self.pull_interval,
@@ -278,11 +341,10 @@ impl PushConsumerBuilder {
         if self.subscriptions.is_empty() {
             return wrong("it subscribes to nothing".into());
         }
-        for (what, number, max) in [
-            ("threads", self.threads, 1000),
-            ("batch", self.batch, 1024),
-            ("pull_batch", self.settings.pull_batch, 1024),
-        ] {
+        if let Some(defect) = self.threads.defect() {
+            return wrong(defect);
+        }
+        for (what, number, max) in [("batch", self.batch, 1024), ("pull_batch", self.settings.pull_batch, 1024)] {
             if !(1..=max).contains(&number) {
                 return wrong(format!("{what} is {number}, 1 to {max} are allowed"));
             }

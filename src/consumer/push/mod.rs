@@ -1,19 +1,25 @@
 //! Push consumption: a listener gets the messages, the crate does everything else.
 
 mod builder;
+mod call;
+mod hooks;
 mod listeners;
+mod offset_reset;
 mod result;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use builder::PushConsumerBuilder;
+pub use hooks::{ConsumeContext, ConsumeHook, Consumption, FilterHook};
+pub use offset_reset::{OffsetReset, ResetReason};
 pub use result::ConsumeResult;
 
 use super::Filter;
 use super::engine::Event;
 use super::runner::{DEFAULT_GRACE, ProcessQueue, Running};
+use super::stats::ConsumerStats;
 use crate::client::{CloseReport, names};
 use crate::error::Result;
 
@@ -83,6 +89,35 @@ impl PushConsumer {
     /// [`Error::Closed`].
     pub fn queues(&self) -> Result<Vec<ProcessQueue>> {
         self.running.queues()
+    }
+
+    /// Returns what this consumer has done since it was started: counts, rates, latencies, what it has in memory, how far it is
+    /// behind.
+    ///
+    /// A snapshot, as [`Producer::stats`](crate::Producer::stats) is; numbers are read one after another. It asks no server. It
+    /// blocks until the consumer's thread has looked at its queues, as [`queues`](PushConsumer::queues) does. After
+    /// [`close`](PushConsumer::close) it goes on answering, with final counts and no queues.
+    ///
+    /// ```
+    /// # use rocketmq_blocking::{Client, MessageView, embedded::Cluster};
+    /// # let cluster = Cluster::start()?;
+    /// # let client = Client::connect(cluster.name_server())?;
+    /// let consumer = client.push_consumer("billing").subscribe("OrderTopic", "*").start(|_: &[MessageView]| {})?;
+    /// let stats = consumer.stats();
+    /// assert_eq!((stats.consumed, stats.failed), (0, 0));
+    /// println!("{stats}");
+    /// # Ok::<(), rocketmq_blocking::Error>(())
+    /// ```
+    pub fn stats(&self) -> ConsumerStats {
+        let queues = self.running.queues().unwrap_or_default();
+        let sum = |count: fn(&ProcessQueue) -> usize| queues.iter().map(count).sum();
+        ConsumerStats {
+            cached: sum(|queue| queue.cached),
+            cached_bytes: sum(|queue| queue.cached_bytes),
+            running: sum(|queue| queue.running),
+            lags: queues.iter().map(|queue| (queue.queue.clone(), queue.lag)).collect(),
+            ..self.running.shared.counters.snapshot(Instant::now())
+        }
     }
 
     /// Closes the consumer: no new messages, listeners that run have five seconds, offsets are committed, locks given back,

@@ -13,7 +13,7 @@ use crate::protocol::rpc::send_back::SendBack;
 use crate::remoting::Deadline;
 
 /// How often a message is delivered again unless its consumer says otherwise.
-const MAX_RECONSUME_TIMES: i32 = 16;
+pub(super) const MAX_RECONSUME_TIMES: i32 = 16;
 /// Java's time for this.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The delay of the first retry: 10 s.

@@ -5,7 +5,9 @@ mod commits;
 mod hand_back;
 mod inputs;
 mod perform;
+mod pool;
 mod queues;
+mod requests;
 mod running;
 mod shared;
 mod sink;
@@ -19,7 +21,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 
 use self::inputs::{Input, Inputs};
+use self::pool::Pool;
 pub use self::queues::{ProcessQueue, Standing};
+pub(in crate::consumer) use self::requests::Direct;
 pub(in crate::consumer) use self::running::{DEFAULT_GRACE, Plan, Running};
 pub(in crate::consumer) use self::shared::{Settings, Shared};
 pub(in crate::consumer) use self::sink::Sink;
@@ -40,6 +44,7 @@ struct Runner {
     shared: Arc<Shared>,
     engine: Engine,
     order: Order,
+    pool: Option<Pool>,
     inputs: Inputs,
     sink: Box<dyn Sink>,
     /// The thread of an own offset store.
@@ -65,6 +70,7 @@ impl Runner {
                 self.engine.handle(topics, now, &mut actions);
             }
             count(&mut report, &event);
+            self.adjust(now);
             self.engine.handle(event, now, &mut actions);
             // Events that are there already are taken together, so that their actions leave together.
             for event in self.inputs.events.try_iter().take(256) {
@@ -99,15 +105,39 @@ impl Runner {
         let now = Instant::now();
         let look_at = self.looked.map_or(now, |(at, _)| at + LOOK);
         let until = self.engine.next_at().map_or(look_at, |at| at.min(look_at));
+        let until = self.pool.as_ref().and_then(Pool::next_at).map_or(until, |at| at.min(until));
         match self.inputs.next(until) {
             Input::Event(event) => event,
-            Input::Request(request) => perform::served(&self.shared, request),
+            Input::Request(request) => {
+                let describe = || self.describe(now);
+                let Runner { shared, sink, order, .. } = &*self;
+                let asked = requests::Asked { shared, sink: &**sink, order: *order, describe: &describe };
+                requests::serve(&asked, request).unwrap_or(Event::Tick)
+            }
             Input::Question(question) => {
                 // Who asked may have gone.
                 let _ = question.send(self.describe(now));
                 Event::Tick
             }
             Input::Time => Event::Tick,
+        }
+    }
+
+    /// Makes listeners more or fewer, and looks at what was counted.
+    fn adjust(&mut self, now: Instant) {
+        self.shared.counters.look(now);
+        self.shared.counters.dropped_pulls.add(self.engine.take_dropped_pulls());
+        let Some(pool) = &mut self.pool else { return };
+        let running = self.engine.running();
+        let waiting = pool.may_grow() && self.engine.is_starved();
+        let Some(count) = pool.look(running, waiting, now) else { return };
+        let group = &self.shared.group;
+        match self.sink.resize(count) {
+            Ok(()) => {
+                log::debug!("consumer {group}: {count} listeners may run at once from now on");
+                self.engine.slots(count);
+            }
+            Err(error) => log::warn!("consumer {group}: there are no {count} threads for listeners: {error}"),
         }
     }
 
@@ -127,6 +157,7 @@ impl Runner {
                 since_pull: since(queue.last_pull),
                 since_progress: since(queue.last_progress),
                 standing: standing.map(Into::into),
+                lag: self.shared.counters.end(&queue.spell().queue).map(|end| (end - cache.commit_offset()).max(0)),
             });
         });
         all

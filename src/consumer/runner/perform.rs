@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::hand_back::MAX_RECONSUME_TIMES;
 use super::shared::Shared;
 use super::{Sink, commits, hand_back, start};
 use crate::client::Core;
-use crate::code::{RequestCode, ResponseCode};
+use crate::code::ResponseCode;
 use crate::consumer::engine::{Action, Bounds, Event, Illegal, Order, Pulled, Spell, Why};
 use crate::consumer::pull::{Pull, PullResult, PullStatus};
 use crate::error::{Error, Result};
@@ -15,8 +16,7 @@ use crate::message::MessageQueue;
 use crate::protocol::json;
 use crate::protocol::rpc::heartbeat::{ConsumerList, ConsumerListBody};
 use crate::protocol::rpc::lock::{LockBatch, LockBody, LockedBody, QueueBody, UnlockBatch};
-use crate::protocol::rpc::reset;
-use crate::remoting::{Deadline, ServerRequest};
+use crate::remoting::Deadline;
 
 /// Java's time for this.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -39,6 +39,7 @@ pub(in crate::consumer) fn all(
             Action::Answer { ask, answer } => sink.answer(ask, answer),
             Action::Refused { queue, error } => sink.refused(&queue, error),
             Action::Moved { queue, from, to, why } => {
+                shared.counters.moves.one();
                 let level = if why == Why::Sought { log::Level::Debug } else { log::Level::Warn };
                 log::log!(level, "consumer {}: {queue} goes on at {to} instead of {from} ({why:?})", shared.group);
                 sink.moved(&queue, from, to, why);
@@ -80,10 +81,18 @@ fn one(shared: &Arc<Shared>, order: Order, action: Action) {
             });
         }
         Action::HandBack { spell, message, delay_level, repeats, dead } => {
-            let (events, offset) = (shared.events.clone(), message.queue_offset());
+            let (then, offset) = (shared.clone(), message.queue_offset());
+            let dies =
+                dead || message.reconsume_times() >= shared.settings.max_reconsume.unwrap_or(MAX_RECONSUME_TIMES);
             let how = hand_back::How { delay_level, repeats, dead, as_message: order == Order::Orderly };
             hand_back::submit(shared, *message, how, move |done| {
-                let _ = events.send(Event::HandedBack { spell, offset, done });
+                let counters = &then.counters;
+                match (done, dies) {
+                    (true, true) => counters.dead_letters.one(),
+                    (true, false) => counters.handed_back.one(),
+                    (false, _) => counters.hand_back_failures.one(),
+                }
+                let _ = then.events.send(Event::HandedBack { spell, offset, done });
             });
         }
         Action::Commit { spell, offset } => commits::submit(shared, spell, offset),
@@ -145,8 +154,18 @@ fn pull(shared: &Arc<Shared>, spell: Spell, offset: i64, ticket: u64) {
     };
     let (events, then) = (shared.events.clone(), shared.clone());
     let told = spell.clone();
+    let started = Instant::now();
     let callback = Box::new(move |result: Result<PullResult>| {
-        let _ = events.send(Event::Pulled { spell: told, ticket, pulled: pulled(result, offset, &then) });
+        if let Ok(result) = &result {
+            let bytes = result.messages().iter().map(|message| message.body().len()).sum();
+            let (count, end) = (result.messages().len(), result.max_offset());
+            then.counters.pulled(&told.queue, count, bytes, end, started.elapsed());
+        }
+        let pulled = pulled(result, offset, &then);
+        if events.send(Event::Pulled { spell: told, ticket, pulled }).is_err() {
+            then.counters.dropped_pulls.one();
+            log::debug!("consumer {}: a pull was answered after the consumer had ended; it is dropped", then.group);
+        }
     });
     if let Err(error) = shared.puller.fetch_async(pull, callback) {
         let _ = shared.events.send(Event::Pulled { spell, ticket, pulled: Pulled::Failed(error) });
@@ -211,28 +230,4 @@ fn unlock(shared: &Arc<Shared>, queue: &MessageQueue) {
             log::debug!("{unlocked} is not unlocked, so its next owner waits for up to a minute: {error}");
         }
     });
-}
-
-/// Takes a request of a broker.
-pub(in crate::consumer) fn served(shared: &Arc<Shared>, request: ServerRequest) -> Event {
-    match request.frame.request_code() {
-        RequestCode::NOTIFY_CONSUMER_IDS_CHANGED => Event::Disturbed,
-        RequestCode::RESET_CONSUMER_CLIENT_OFFSET => match reset::read(request.frame.body()) {
-            Ok(offsets) => {
-                let own = |queue: QueueBody| {
-                    let topic = shared.core.own_name(&queue.topic).into_owned();
-                    MessageQueue::new(topic, queue.broker_name, queue.queue_id)
-                };
-                Event::Reset(offsets.into_iter().map(|(queue, offset)| (own(queue), offset.max(0))).collect())
-            }
-            Err(error) => {
-                log::warn!("consumer {}: a reset of {} cannot be read: {error}", shared.group, request.addr);
-                Event::Tick
-            }
-        },
-        code => {
-            log::debug!("consumer {}: request {code} of {} is not served", shared.group, request.addr);
-            Event::Tick
-        }
-    }
 }

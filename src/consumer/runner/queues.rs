@@ -27,6 +27,8 @@ pub struct ProcessQueue {
     pub since_pull: Option<Duration>,
     /// How long ago a listener last returned.
     pub since_progress: Option<Duration>,
+    /// How many messages lie between the first unfinished one and the end of the queue, as the last pull told it; `None` before.
+    pub lag: Option<i64>,
     /// Why nothing is pulled or consumed, if that is so.
     pub standing: Option<Standing>,
 }

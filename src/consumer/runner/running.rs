@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::inputs::{Inputs, Question};
+use super::pool::Pool;
 use super::{ProcessQueue, Runner, Settings, Shared, Sink, Subscriptions};
 use crate::client::{Client, CloseReport, GroupKind, Member};
 use crate::consumer::engine::{Engine, EngineOptions, Event};
@@ -43,10 +44,11 @@ pub(in crate::consumer) struct Running {
 }
 
 impl Running {
-    /// Joins the group and starts the engine. `sink` is given the way to tell the engine what became of its batches.
+    /// Joins the group and starts the engine. `sink` is given what it shares with the engine: the way to tell it what became of
+    /// its batches, and where to count.
     pub(in crate::consumer) fn start(
         plan: Plan,
-        sink: impl FnOnce(Sender<Event>) -> Result<Box<dyn Sink>>,
+        sink: impl FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>>,
     ) -> Result<Running> {
         let Plan { client, group, settings, options, subscriptions, store } = plan;
         let core = client.core().clone();
@@ -57,10 +59,10 @@ impl Running {
         let (questions, asked) = crossbeam_channel::unbounded();
         let (done, is_done) = crossbeam_channel::bounded(0);
         let puller = Arc::new(pull::Shared::of_engine(&core, &group));
-        let sink = sink(events.clone())?;
         let (keeper, keeping) = store.map(|store| Keeper::start(&group, store)).transpose()?.unzip();
         let shared = Shared::new(core.clone(), group.clone(), settings, puller, events, subscriptions, keeper);
         let shared = Arc::new(shared);
+        let sink = sink(&shared)?;
         let closing = Arc::downgrade(&shared);
         let closed = is_done.clone();
         let member = Member {
@@ -83,6 +85,7 @@ impl Running {
             shared: shared.clone(),
             engine: Engine::new(options, Instant::now()),
             order,
+            pool: sink.threads().map(|threads| Pool::new(threads, Instant::now())),
             inputs: Inputs { events: events_out, requests, questions: asked },
             sink,
             keeping,

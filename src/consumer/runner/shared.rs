@@ -13,8 +13,9 @@ use crate::client::{CloseReport, Core, Membership, to_millis};
 use crate::consumer::engine::{Event, MessageModel};
 use crate::consumer::offset_store::Keeper;
 use crate::consumer::pull;
+use crate::consumer::stats::Counters;
 use crate::error::{Error, Outcome, Result};
-use crate::protocol::rpc::heartbeat::ConsumerBody;
+use crate::protocol::rpc::heartbeat::{ConsumerBody, SubscriptionBody};
 
 /// The settings that concern requests.
 #[derive(Debug, Clone)]
@@ -40,6 +41,7 @@ pub(in crate::consumer) struct Shared {
     pub(in crate::consumer) puller: Arc<pull::Shared>,
     pub(in crate::consumer) events: Sender<Event>,
     pub(in crate::consumer) commits: Commits,
+    pub(in crate::consumer) counters: Counters,
     /// Where offsets are kept when brokers do not.
     pub(in crate::consumer) keeper: Option<Keeper>,
     subscriptions: Mutex<Subscriptions>,
@@ -73,6 +75,7 @@ impl Shared {
             puller,
             events,
             commits: Commits::default(),
+            counters: Counters::default(),
             keeper,
             subscriptions: Mutex::new(subscriptions),
             version: AtomicI64::new(0),
@@ -132,6 +135,12 @@ impl Shared {
         self.changes.fetch_add(1, Ordering::AcqRel);
         // Nobody listens any more once the consumer has ended.
         let _ = self.events.send(Event::Disturbed);
+    }
+
+    /// The subscriptions as heartbeats said them last.
+    pub(in crate::consumer) fn subscription_bodies(&self) -> Vec<SubscriptionBody> {
+        let version = self.version.load(Ordering::Acquire);
+        self.with_subscriptions(|subscriptions| subscriptions.bodies(version))
     }
 
     /// What heartbeats say, under a version that is newer than all before.

@@ -1,8 +1,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::requests::Direct;
+use crate::consumer::Threads;
 use crate::consumer::engine::{Answer, Batch, Spell, Why};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::message::MessageQueue;
 use crate::thread::Thread;
 
@@ -34,6 +36,24 @@ pub(in crate::consumer) trait Sink: Send {
     /// What was finished since closing began, and what was given up, when it counts that by itself.
     fn tally(&self) -> Option<(usize, usize)> {
         None
+    }
+
+    /// Between which numbers of listeners it may be [resized](Sink::resize); `None` where nothing is to be adjusted.
+    fn threads(&self) -> Option<Threads> {
+        None
+    }
+
+    /// So many listeners are to run at once from now on.
+    ///
+    /// # Errors
+    /// There are no more threads to be had; it stays as it is.
+    fn resize(&self, _count: usize) -> Result<()> {
+        Ok(())
+    }
+
+    /// Takes a message that an operator wants to be consumed here; gives it back when that is not possible now.
+    fn consume_directly(&self, direct: Direct) -> std::result::Result<(), Direct> {
+        Err(direct)
     }
 
     /// Ends what it runs once what it has is done, until `deadline`; returns the threads that did not end.

@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use super::{BatchingStats, ProducerStats, RequestStats, Stored, TraceStats, TransactionStats};
+use super::{BatchingStats, ProducerStats, RequestStats, Stored, TransactionStats};
 use crate::client::send::Prepared;
-use crate::client::{SendResult, SendStatus, TraceCounters};
+use crate::client::{Histogram, SendResult, SendStatus, TraceCounters};
 use crate::error::{Error, Outcome, Result};
-use crate::producer::histogram::Histogram;
 use crate::remoting::Counter;
 
 /// What every send counts is kept several times, so that threads on different processors do not share cache lines.
@@ -44,17 +43,6 @@ struct Stripe {
     ok: Counter,
     oneway: Counter,
     bytes: Counter,
-}
-
-impl TraceCounters {
-    fn snapshot(&self) -> TraceStats {
-        TraceStats {
-            recorded: self.recorded.get(),
-            sent: self.sent.get(),
-            dropped: self.dropped.get(),
-            failed: self.failed.get(),
-        }
-    }
 }
 
 impl Counters {

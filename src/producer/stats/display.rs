@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{BrokerState, BrokerStats, Latency, ProducerStats, Stored};
+use super::{BrokerState, BrokerStats, ProducerStats, Stored};
 
 impl fmt::Display for ProducerStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,14 +64,6 @@ impl fmt::Display for Stored {
             .map(|(count, status)| format!("{count} of them {status}"))
             .collect();
         if weaker.is_empty() { Ok(()) } else { write!(f, " ({})", weaker.join(", ")) }
-    }
-}
-
-impl fmt::Display for Latency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Latency { count, mean, p50, p90, p99, p999, max } = self;
-        write!(f, "{count} sends, mean {mean:.1?}, p50 {p50:.1?}, p90 {p90:.1?}, p99 {p99:.1?}, p99.9 {p999:.1?}")?;
-        write!(f, ", max {max:.1?}")
     }
 }
 

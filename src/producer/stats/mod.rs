@@ -11,6 +11,7 @@ pub(super) use counters::Counters;
 
 use super::Producer;
 use super::shared::Shared;
+use crate::client::{Latency, TraceStats};
 
 impl Producer {
     /// Returns what this producer has done since it was started: counts by outcome, latencies, the state of its brokers.
@@ -133,29 +134,6 @@ impl Stored {
     }
 }
 
-/// How long something took: a percentile `p99` says that 99 % took at most so long.
-///
-/// The mean and the percentiles are exact to within 1/64 (1.6 %) or a microsecond, whichever is more; durations above 38 hours count as 38
-/// hours. All are zero as long as nothing was counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Latency {
-    /// How many were measured.
-    pub count: u64,
-    /// The mean.
-    pub mean: Duration,
-    /// The median.
-    pub p50: Duration,
-    /// The 90th percentile.
-    pub p90: Duration,
-    /// The 99th percentile.
-    pub p99: Duration,
-    /// The 99.9th percentile.
-    pub p999: Duration,
-    /// The longest of all.
-    pub max: Duration,
-}
-
 /// What a producer thinks of a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -220,18 +198,4 @@ pub struct RequestStats {
     pub replied: u64,
     /// Requests whose reply did not come in time.
     pub timed_out: u64,
-}
-
-/// Message trace; all zero where it is off.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TraceStats {
-    /// Records taken up for sending.
-    pub recorded: u64,
-    /// Of those: stored by a broker.
-    pub sent: u64,
-    /// Records that were not taken up, because too many waited.
-    pub dropped: u64,
-    /// Of those taken up: lost, because their trace message could not be sent, or the producer closed before it was.
-    pub failed: u64,
 }

@@ -4,8 +4,11 @@
 pub(crate) mod assignment;
 #[allow(dead_code, reason = "the consumers that pop are on their way")]
 pub(crate) mod batch_ack;
+pub(crate) mod by_queue;
 pub(crate) mod check;
+pub(crate) mod diagnosis;
 pub(crate) mod heartbeat;
+pub(crate) mod inspect;
 pub(crate) mod lock;
 pub(crate) mod offset;
 #[allow(dead_code, reason = "the consumers that pop are on their way")]

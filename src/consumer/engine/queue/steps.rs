@@ -86,7 +86,8 @@ impl Queue {
             actions.push(Action::Commit { spell: self.spell.clone(), offset });
             return;
         }
-        if options.is_locked() && self.lock.is_held(now) {
+        // A listener that outlasts the grace keeps others out until the lock expires.
+        if options.is_locked() && self.lock.is_held(now) && self.cache.running() == 0 {
             actions.push(Action::Unlock { queue: self.spell.queue.clone() });
         }
         actions.push(Action::Left { queue: self.spell.queue.clone() });

@@ -1,12 +1,11 @@
-//! How long sends took: a histogram that any number of threads record into without a lock.
+//! How long sends, pulls and listeners took: a histogram that any number of threads record into without a lock.
 //!
 //! Durations are cut to whole microseconds. The first 64 have a bucket each; from then on each doubling is cut into 32 equal
 //! ones, so that a percentile is within 1/64 (1.6 %) of a duration that was recorded, or within a microsecond.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-use super::stats::Latency;
 
 /// Buckets to each doubling, as a power of two.
 const STEP_BITS: u32 = 5;
@@ -15,8 +14,39 @@ const STEPS: usize = 1 << STEP_BITS;
 const LARGEST_BITS: u32 = 37;
 const BUCKETS: usize = (LARGEST_BITS - STEP_BITS + 1) as usize * STEPS;
 
+/// How long something took: a percentile `p99` says that 99 % took at most so long.
+///
+/// The mean and the percentiles are exact to within 1/64 (1.6 %) or a microsecond, whichever is more; durations above 38 hours count as 38
+/// hours. All are zero as long as nothing was counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Latency {
+    /// How many were measured.
+    pub count: u64,
+    /// The mean.
+    pub mean: Duration,
+    /// The median.
+    pub p50: Duration,
+    /// The 90th percentile.
+    pub p90: Duration,
+    /// The 99th percentile.
+    pub p99: Duration,
+    /// The 99.9th percentile.
+    pub p999: Duration,
+    /// The longest of all.
+    pub max: Duration,
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Latency { count, mean, p50, p90, p99, p999, max } = self;
+        write!(f, "{count} times, mean {mean:.1?}, p50 {p50:.1?}, p90 {p90:.1?}, p99 {p99:.1?}, p99.9 {p999:.1?}")?;
+        write!(f, ", max {max:.1?}")
+    }
+}
+
 #[derive(Debug)]
-pub(super) struct Histogram {
+pub(crate) struct Histogram {
     buckets: Box<[AtomicU64]>,
     /// In microseconds. Rarely written, so that reading it is cheap.
     max: AtomicU64,
@@ -31,7 +61,7 @@ impl Default for Histogram {
 
 impl Histogram {
     /// Counts one that took so long: one addition, and another access when it took longer than any before.
-    pub(super) fn record(&self, took: Duration) {
+    pub(crate) fn record(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).min(1 << LARGEST_BITS);
         if let Some(bucket) = self.buckets.get(bucket_of(micros)) {
             bucket.fetch_add(1, Ordering::Relaxed);
@@ -42,7 +72,7 @@ impl Histogram {
     }
 
     /// What was recorded so far. What is recorded meanwhile may be missing in parts.
-    pub(super) fn latency(&self) -> Latency {
+    pub(crate) fn latency(&self) -> Latency {
         let counts: Vec<u64> = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
         let count: u64 = counts.iter().sum();
         let max = self.max.load(Ordering::Relaxed);

@@ -1,8 +1,10 @@
 //! No thread and no socket survives its client, however that is closed. Alone in its binary, for it counts the process's.
 
+mod consumers;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, Barrier, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Cluster, Fault};
@@ -53,6 +55,9 @@ fn within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     }
     true
 }
+
+/// One test at a time: each counts the threads of the whole process.
+static ALONE: Mutex<()> = Mutex::new(());
 
 struct Rig {
     cluster: Cluster,
@@ -188,7 +193,7 @@ fn dropped_by_a_callback(rig: &Rig) {
 fn closed_by_a_check(rig: &Rig) {
     let Running { client, producer, transactions } = rig.start();
     transactions.close().unwrap();
-    let held = Arc::new(std::sync::Mutex::new(None::<TransactionProducer>));
+    let held = Arc::new(Mutex::new(None::<TransactionProducer>));
     let (own, closing, (sender, called)) = (held.clone(), client.clone(), mpsc::channel());
     let builder = client.transaction_producer("transactions").check_threads(2).check(move |_| {
         // The first check drops the producer it belongs to.
@@ -285,6 +290,7 @@ type Way = fn(&Rig);
 
 #[test]
 fn no_thread_and_no_socket_survives_any_way_of_closing() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let hurried = Cluster::builder().transaction_timeout(millis(1)).transaction_check_interval(millis(10));
     let cluster = hurried.topic(TOPIC, 4).start().unwrap();
     let mut rig = Rig { cluster, sockets: 0 };

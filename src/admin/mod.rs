@@ -1,0 +1,51 @@
+//! What operators do: looking at groups, and moving them.
+
+mod members;
+mod owners;
+mod progress;
+mod reset;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use members::{GroupMember, GroupMembers, GroupSubscription};
+pub use progress::{GroupProgress, QueueProgress};
+pub use reset::{GroupReset, ResetTo};
+
+use crate::client::{Client, Core, names};
+use crate::error::Result;
+
+impl Client {
+    /// Returns the operators' side of the cluster (Java: `DefaultMQAdminExt`). It uses this client's connections and asks
+    /// nobody before it is used.
+    pub fn admin(&self) -> Admin {
+        Admin { client: self.clone() }
+    }
+}
+
+/// Looks at consumer groups and moves them; made by [`Client::admin`]. Clones are cheap.
+///
+/// Its calls ask the masters of all brokers that know the group, all at once, and block until these have answered, at most
+/// for the request timeout (3 s by default).
+#[derive(Clone)]
+pub struct Admin {
+    client: Client,
+}
+
+impl Admin {
+    fn core(&self) -> &Arc<Core> {
+        self.client.core()
+    }
+}
+
+/// The topic that brokers make for every group that has consumed through them.
+fn retry_topic(group: &str) -> Result<Arc<str>> {
+    names::check_group(group)?;
+    Ok(format!("%RETRY%{group}").into())
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("client", &self.client).finish()
+    }
+}
