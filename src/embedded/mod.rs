@@ -55,6 +55,7 @@ mod recall;
 mod recorder;
 mod records;
 mod reply;
+mod reset;
 mod send;
 mod send_back;
 mod server;

@@ -242,8 +242,13 @@ impl MessageView {
             return;
         }
         if let Some(topic) = self.property(key::RETRY_TOPIC).map(own) {
-            self.stored.topic = topic.into();
+            self.restore(topic.into());
         }
+    }
+
+    /// Names the topic that users sent it to; the queue stays the one it was read from.
+    pub(crate) fn restore(&mut self, topic: Arc<str>) {
+        self.stored.topic = topic;
     }
 
     #[allow(dead_code, reason = "the consumers that pop are on their way")]

@@ -39,7 +39,7 @@ impl Engine {
                 }
             }
             Event::Assign(queues) => {
-                self.assigned = Some(queues);
+                self.given = Some(queues);
                 self.assign_given(now, actions);
             }
             _ => {}
@@ -48,7 +48,7 @@ impl Engine {
 
     /// Has the queues that were given, and no others.
     pub(super) fn assign_given(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let Some(given) = self.assigned.clone() else { return };
+        let Some(given) = self.given.clone() else { return };
         let mut by_topic: BTreeMap<Arc<str>, Vec<MessageQueue>> = BTreeMap::new();
         let has = self.queues.iter().map(|queue| queue.spell().queue.shared_topic().clone());
         let topics: BTreeSet<Arc<str>> = has.collect();

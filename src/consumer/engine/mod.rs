@@ -1,11 +1,13 @@
 //! The heart of push consumption: told what happened, it says what is to be done. No threads, no locks, no input or output;
 //! the tests drive it with a clock of their own.
 
+mod by_broker;
 mod callers;
 mod correction;
 mod event;
 mod lock;
 mod options;
+mod pop;
 mod process_queue;
 mod progress;
 mod queue;
@@ -24,9 +26,11 @@ pub(crate) use correction::{Bounds, Illegal};
 pub(crate) use event::{Action, Answer, Batch, Event, Held, Pulled, Spell, Start, Verdict, Why};
 pub use options::MessageModel;
 pub(crate) use options::{EngineOptions, Order};
+pub(crate) use pop::{Assignment, Numbered, PopAction, PopEvent, PopOptions, Popped};
 pub(crate) use process_queue::{Full, Limits};
 pub(crate) use queue::{Queue, Standing};
 
+use self::by_broker::ByBroker;
 use self::event::AllQueues;
 use self::queues::{Number, Queues};
 use self::rebalance::{Rebalance, change};
@@ -40,12 +44,13 @@ pub(crate) struct Engine {
     /// The subscribed topics and their queues, sorted; `None` while the route is not known.
     topics: BTreeMap<Arc<str>, Option<AllQueues>>,
     queues: Queues,
+    by_broker: ByBroker,
     rebalance: Rebalance,
     epoch: u64,
     /// Batches that listeners have.
     running: usize,
     /// The queues that were given; `None` when the group's members share them.
-    assigned: Option<Vec<MessageQueue>>,
+    given: Option<Vec<MessageQueue>>,
     /// Queues whose master was asked for its bounds.
     asked_bounds: BTreeSet<Spell>,
     dropped_pulls: u64,
@@ -59,10 +64,11 @@ impl Engine {
         Engine {
             topics: BTreeMap::new(),
             queues: Queues::default(),
+            by_broker: ByBroker::default(),
             rebalance: Rebalance::new(options.rebalance_interval, now),
             epoch: 0,
             running: 0,
-            assigned: None,
+            given: None,
             asked_bounds: BTreeSet::new(),
             dropped_pulls: 0,
             suspended: false,
@@ -78,7 +84,12 @@ impl Engine {
         self.balance(now, actions);
         self.advance(now, actions);
         self.dispatch(now, actions);
-        if self.closing && self.queues.is_empty() && !std::mem::replace(&mut self.closed, true) {
+        self.advance_pops(now, actions);
+        if self.closing
+            && self.queues.is_empty()
+            && self.by_broker.pops.is_empty()
+            && !std::mem::replace(&mut self.closed, true)
+        {
             actions.push(Action::Closed);
         }
     }
@@ -86,7 +97,7 @@ impl Engine {
     /// When [`Event::Tick`] is to come at the latest.
     pub(crate) fn next_at(&self) -> Option<Instant> {
         let rebalance = (!self.closing && !self.suspended).then(|| self.rebalance.next_at());
-        self.queues.next_at().into_iter().chain(rebalance).min()
+        self.queues.next_at().into_iter().chain(rebalance).chain(self.by_broker.pops.next_at()).min()
     }
 
     /// How many batches listeners have.
@@ -96,7 +107,7 @@ impl Engine {
 
     /// Whether batches wait although as many listeners run as may.
     pub(crate) fn is_starved(&self) -> bool {
-        self.running >= self.options.slots && self.queues.has_ready()
+        self.running >= self.options.slots && (self.queues.has_ready() || self.by_broker.pops.has_ready())
     }
 
     /// So many listeners may run at once from now on.
@@ -121,6 +132,8 @@ impl Engine {
                     self.rebalance.unfinished(now);
                 }
             },
+            Event::Assigned { topic, assignment } => self.assigned(&topic, assignment, now, actions),
+            Event::Pop(event) => self.by_broker.pops.handle(event, &self.options, now),
             Event::Started { spell, start } => {
                 let start = start.inspect_err(|error| log::warn!("{}: no offset to start from: {error}", spell.queue));
                 if let Some(queue) = self.queues.of(&spell) {
@@ -144,11 +157,17 @@ impl Engine {
             }
             Event::Consumed { spell, offsets, verdict } => {
                 self.running = self.running.saturating_sub(1);
+                if self.by_broker.pops.consumed(&spell, verdict, &self.options, now) {
+                    return;
+                }
                 if let Some(queue) = self.queues.of(&spell) {
                     queue.consumed(&offsets, verdict, &self.options, now);
                 }
             }
             Event::Dropped { spell, offsets } => {
+                if self.by_broker.pops.dropped(&spell, &offsets, &self.options, now) {
+                    return;
+                }
                 if let Some(queue) = self.queues.of(&spell) {
                     queue.dropped(&offsets);
                 }
@@ -179,11 +198,13 @@ impl Engine {
             Event::Suspended(suspended) => {
                 self.suspended = suspended;
                 self.queues.for_each(|_| ());
+                self.by_broker.pops.touch();
                 self.rebalance.disturb(now);
             }
             Event::Close { grace } => {
                 self.closing = true;
                 self.queues.for_each(|queue| queue.revoke(Some(grace), now));
+                self.by_broker.pops.revoke(|_| true, Some(grace), now);
             }
         }
     }
@@ -221,12 +242,13 @@ impl Engine {
         }
         self.topics = topics;
         let grace = self.grace();
-        let Engine { topics, queues, assigned, .. } = self;
+        let Engine { topics, queues, given, .. } = self;
         queues.for_each(|queue| {
-            if assigned.is_none() && !topics.contains_key(queue.spell().queue.topic()) {
+            if given.is_none() && !topics.contains_key(queue.spell().queue.topic()) {
                 queue.revoke(grace, now);
             }
         });
+        self.by_broker.pops.revoke(|queue| !self.topics.contains_key(queue.topic()), grace, now);
         if !same_names {
             actions.push(Action::Heartbeat);
         }
@@ -242,7 +264,7 @@ impl Engine {
         if self.closing || self.suspended || !self.rebalance.is_due(now) {
             return;
         }
-        if self.assigned.is_some() {
+        if self.given.is_some() {
             return self.assign_given(now, actions);
         }
         let topics: Vec<(Arc<str>, bool)> =
@@ -250,7 +272,7 @@ impl Engine {
         for (topic, known) in topics {
             match self.options.model {
                 _ if !known => self.rebalance.unfinished(now),
-                MessageModel::Clustering => actions.push(Action::FetchMembers { topic }),
+                MessageModel::Clustering => self.ask_for_queues(topic, actions),
                 MessageModel::Broadcasting => {
                     let all = self.topics.get(&topic).cloned().flatten().unwrap_or_default();
                     self.assign(&topic, all.to_vec(), now, now, actions);
@@ -260,13 +282,16 @@ impl Engine {
     }
 
     fn divide(&mut self, topic: &Arc<str>, mut members: Vec<Arc<str>>, now: Instant, actions: &mut Vec<Action>) {
-        let Some(Some(queues)) = self.topics.get(topic) else { return };
         sort_members(&mut members);
         if !members.contains(&self.options.client_id) {
             // The broker does not know this client yet, or not any more. Its queues stay until it does.
             actions.push(Action::Heartbeat);
             return self.rebalance.unfinished(now);
         }
+        if self.confirmed(topic, now, actions) {
+            return;
+        }
+        let Some(Some(queues)) = self.topics.get(topic) else { return };
         let (group, client_id) = (&*self.options.group, &*self.options.client_id);
         let situation = Situation { group, client_id, queues, members: &members };
         match allocation::allocate(&*self.options.allocation, &situation) {
@@ -310,7 +335,7 @@ impl Engine {
             self.epoch += 1;
             self.queues.insert(Queue::new(queue.clone(), self.epoch, former_owner, &self.options, now));
         }
-        let shares = self.assigned.is_none();
+        let shares = self.given.is_none();
         if shares && (!change.gained.is_empty() || !change.lost.is_empty()) {
             let all = self.topics.get(topic).cloned().flatten().unwrap_or_default();
             actions.push(Action::Changed { topic: topic.clone(), all, mine });
@@ -351,8 +376,8 @@ impl Engine {
         Limits { messages: topic_messages.map_or(messages, share), bytes: topic_bytes.map_or(bytes, share), span }
     }
 
-    /// Hands batches to listeners as long as some are free, each queue in its turn.
-    fn dispatch(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    /// Hands pulled messages to listeners as long as some are free, each queue in its turn.
+    fn dispatch_pulled(&mut self, now: Instant, actions: &mut Vec<Action>) {
         while self.running < self.options.slots {
             let Some(number) = self.queues.next_ready() else { return };
             if let Some(batch) = self.queues.at_mut(number).and_then(|queue| queue.take(&self.options, now)) {

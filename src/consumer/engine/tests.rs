@@ -20,6 +20,7 @@ impl Stage {
             model: MessageModel::Clustering,
             order,
             allocation: Arc::new(Averagely),
+            by_broker: None,
             batch: 1,
             slots: if matches!(order, Order::Polled { .. }) { usize::MAX } else { 2 },
             limits: Limits { messages: 100, bytes: 1 << 20, span: None },

@@ -269,6 +269,7 @@ impl LitePullConsumerBuilder {
             model: self.settings.model,
             order: Order::Polled { auto_commit: self.auto_commit },
             allocation: self.allocation.clone(),
+            by_broker: None,
             batch: PARCEL,
             // What waits to be polled is bounded by the limits of its queue.
             slots: usize::MAX,

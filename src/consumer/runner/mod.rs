@@ -1,13 +1,17 @@
 //! The thread that drives a consumer: it waits for what happens, asks the engine, and has its wishes carried out. It never
 //! waits for anything else.
 
+mod acks;
 mod commits;
 mod hand_back;
 mod inputs;
+mod leftovers;
 mod perform;
 mod pool;
+mod pop;
 mod queues;
 mod requests;
+mod routes;
 mod running;
 mod shared;
 mod sink;
@@ -15,30 +19,24 @@ mod start;
 mod subscriptions;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
 use self::inputs::{Input, Inputs};
+pub(in crate::consumer) use self::leftovers::unsubscribe as unsubscribe_leftovers;
 use self::pool::Pool;
 pub use self::queues::{ProcessQueue, Standing};
 pub(in crate::consumer) use self::requests::Direct;
+use self::routes::Routes;
 pub(in crate::consumer) use self::running::{DEFAULT_GRACE, Plan, Running};
 pub(in crate::consumer) use self::shared::{Settings, Shared};
 pub(in crate::consumer) use self::sink::Sink;
 pub use self::start::ConsumeFromWhere;
 pub(in crate::consumer) use self::subscriptions::Subscriptions;
-use crate::client::{CloseReport, Route};
+use crate::client::CloseReport;
 use crate::consumer::engine::{Action, Engine, Event, Order};
-use crate::remoting::Deadline;
 use crate::thread::Thread;
-
-/// How often routes are looked at, and how soon an unknown one is asked for again.
-const LOOK: Duration = Duration::from_millis(500);
-
-/// A topic and the route that is known of it.
-type Known = (Arc<str>, Option<Arc<Route>>);
 
 struct Runner {
     shared: Arc<Shared>,
@@ -49,9 +47,7 @@ struct Runner {
     sink: Box<dyn Sink>,
     /// The thread of an own offset store.
     keeping: Option<Thread>,
-    /// What was looked at last, and when.
-    looked: Option<(Instant, u64)>,
-    routes: Vec<Known>,
+    routes: Routes,
     /// Dropped when the thread ends.
     done: Sender<()>,
 }
@@ -66,7 +62,10 @@ impl Runner {
         loop {
             let event = self.next();
             let now = Instant::now();
-            if let Some(topics) = self.look_at_routes(now) {
+            if self.routes.look_at(now) <= now {
+                self.sink.look();
+            }
+            if let Some(topics) = self.routes.look(&self.shared, now) {
                 self.engine.handle(topics, now, &mut actions);
             }
             count(&mut report, &event);
@@ -103,7 +102,7 @@ impl Runner {
     /// Waits for what happens next.
     fn next(&mut self) -> Event {
         let now = Instant::now();
-        let look_at = self.looked.map_or(now, |(at, _)| at + LOOK);
+        let look_at = self.routes.look_at(now);
         let until = self.engine.next_at().map_or(look_at, |at| at.min(look_at));
         let until = self.pool.as_ref().and_then(Pool::next_at).map_or(until, |at| at.min(until));
         match self.inputs.next(until) {
@@ -160,45 +159,23 @@ impl Runner {
                 lag: self.shared.counters.end(&queue.spell().queue).map(|end| (end - cache.commit_offset()).max(0)),
             });
         });
+        self.engine.look_at_pops(|queue, standing| {
+            let since = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
+            all.push(ProcessQueue {
+                queue: queue.spell().queue.clone(),
+                next_offset: -1,
+                commit_offset: -1,
+                stored_offset: None,
+                cached: queue.unacked(),
+                cached_bytes: queue.bytes(),
+                running: queue.running(),
+                since_pull: since(queue.last_pop),
+                since_progress: since(queue.last_progress),
+                standing: standing.map(Into::into),
+                lag: None,
+            });
+        });
         all
-    }
-
-    /// Looks at the routes of the subscribed topics; says when something about them is new.
-    fn look_at_routes(&mut self, now: Instant) -> Option<Event> {
-        let changes = self.shared.changes.load(Ordering::Acquire);
-        let (due, changed) = match self.looked {
-            Some((at, seen)) => (now >= at + LOOK, changes != seen),
-            None => (true, true),
-        };
-        if !due && !changed {
-            return None;
-        }
-        self.looked = Some((now, changes));
-        self.sink.look();
-        let core = &self.shared.core;
-        let topics: Vec<Arc<str>> = self.shared.with_subscriptions(|known| known.topics().cloned().collect());
-        let find = |topic: Arc<str>| {
-            let route = core.routes().cached(&topic);
-            if route.is_none() {
-                // The retry topic is made by the group's first heartbeat: learnt at once, the first retry is not late.
-                let deadline = Deadline::after(core.options().request_timeout);
-                core.routes().watch(&topic);
-                core.routes().refresh_async(core, &topic, deadline, |_| ());
-            }
-            (topic, route)
-        };
-        let routes: Vec<_> = topics.into_iter().map(find).collect();
-        let same = |(old, new): (&Known, &Known)| {
-            old.0 == new.0 && old.1.as_ref().map(Arc::as_ptr) == new.1.as_ref().map(Arc::as_ptr)
-        };
-        if routes.len() == self.routes.len() && self.routes.iter().zip(&routes).all(same) {
-            return None;
-        }
-        self.routes = routes;
-        let queues = |route: &Arc<Route>| route.subscribe_queues().clone();
-        Some(Event::Topics(
-            self.routes.iter().map(|(topic, route)| (topic.clone(), route.as_ref().map(queues))).collect(),
-        ))
     }
 }
 

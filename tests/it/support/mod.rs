@@ -1,14 +1,20 @@
 //! What all modules stand on: the cluster under test, names of their own, reading back, and waiting for conditions.
 
+mod cable;
 mod cluster;
+mod inbox;
 mod java;
+mod mqadmin;
 mod scene;
 mod silent;
 mod version;
 mod wait;
 
-pub(crate) use cluster::{Cluster, cluster, live_variable};
+pub(crate) use cable::Cable;
+pub(crate) use cluster::{Cluster, cluster, embedded_cluster, hasty_cluster, live_variable};
+pub(crate) use inbox::{Inbox, LONG, collect, numbered};
 pub(crate) use java::Java;
+pub(crate) use mqadmin::mqadmin;
 pub(crate) use scene::{Scene, scene, unique};
 pub(crate) use silent::SilentServer;
 pub(crate) use version::{Feature, say, supports};
