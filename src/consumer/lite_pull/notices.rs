@@ -12,6 +12,9 @@ pub(super) type QueueListener = Arc<dyn Fn(&str, &[MessageQueue], &[MessageQueue
 /// Gets a topic and all its queues.
 pub(super) type TopicListener = Arc<dyn Fn(&str, &[MessageQueue]) + Send + Sync>;
 
+/// Calls a listener.
+type Notice = Box<dyn FnOnce() + Send>;
+
 pub(super) struct Notices {
     core: Arc<Core>,
     state: Mutex<State>,
@@ -23,7 +26,7 @@ struct State {
     topics: BTreeMap<Arc<str>, Watched>,
     /// What listeners are to be told. Of two notices about the same only the last is kept, so that a listener that hangs does
     /// not make them pile up.
-    waiting: BTreeMap<(Kind, Arc<str>), Box<dyn FnOnce() + Send>>,
+    waiting: BTreeMap<(Kind, Arc<str>), Notice>,
     /// Whether a callback thread is at it.
     busy: bool,
 }
@@ -85,7 +88,7 @@ impl Notices {
         }
     }
 
-    fn post(self: &Arc<Self>, kind: Kind, topic: &Arc<str>, notice: Box<dyn FnOnce() + Send>) {
+    fn post(self: &Arc<Self>, kind: Kind, topic: &Arc<str>, notice: Notice) {
         let mut state = self.lock();
         let replaced = state.waiting.insert((kind, topic.clone()), notice);
         let begin = !std::mem::replace(&mut state.busy, true);
