@@ -249,7 +249,7 @@ fn only_offsets_a_queue_has_and_queues_a_consumer_has_can_be_sought() {
     }
     let other = MessageQueue::new(&*scene.topic, queue.broker_name(), 9);
     assert!(matches!(consumer.seek(&other, 0), Err(Error::Invalid { .. })));
-    assert!(matches!(consumer.pause(&[other.clone()]), Err(Error::Invalid { .. })));
+    assert!(matches!(consumer.pause(std::slice::from_ref(&other)), Err(Error::Invalid { .. })));
     assert!(matches!(consumer.commit_queue(&other, 0), Err(Error::Invalid { .. })));
     consumer.seek(&queue, 3).unwrap();
     consumer.close().unwrap();
