@@ -3,6 +3,7 @@
 pub mod allocation;
 mod engine;
 mod filter;
+mod lite_pull;
 pub(crate) mod offset_store;
 pub(crate) mod pull;
 mod push;
@@ -15,6 +16,7 @@ mod threads;
 
 pub use engine::MessageModel;
 pub use filter::Filter;
+pub use lite_pull::{LitePullConsumer, LitePullConsumerBuilder, Messages};
 pub use offset_store::{LocalFileOffsetStore, OffsetStore};
 pub use pull::{PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
 pub use push::{
