@@ -4,6 +4,7 @@ pub mod allocation;
 mod engine;
 mod filter;
 mod interval;
+mod lite_pull;
 pub(crate) mod offset_store;
 pub(crate) mod pull;
 mod push;
@@ -16,6 +17,7 @@ mod threads;
 
 pub use engine::MessageModel;
 pub use filter::Filter;
+pub use lite_pull::{LitePullConsumer, LitePullConsumerBuilder, Messages};
 pub use offset_store::{LocalFileOffsetStore, OffsetStore};
 pub use pull::{PreparedPull, PullAgain, PullConsumer, PullConsumerBuilder, PullResult, PullSchedule, PullStatus};
 pub use push::{

@@ -22,6 +22,7 @@ mod headers;
 mod hooks;
 mod inner_batch;
 mod layers;
+mod lite_pull;
 mod namespace;
 mod offsets;
 mod oneway;

@@ -14,6 +14,9 @@ pub(crate) enum Order {
     Orderly,
     /// Not at all: the queues are only divided, and whoever they are given to pulls and commits.
     Elsewhere,
+    /// Callers take messages as they like, and say what they have finished. Nothing is committed by itself unless
+    /// `auto_commit`.
+    Polled { auto_commit: bool },
 }
 
 /// Whether the members of a group share the messages.
@@ -71,5 +74,14 @@ pub(crate) struct EngineOptions {
 impl EngineOptions {
     pub(crate) fn is_locked(&self) -> bool {
         self.order == Order::Orderly && self.model == MessageModel::Clustering
+    }
+
+    pub(crate) fn is_polled(&self) -> bool {
+        matches!(self.order, Order::Polled { .. })
+    }
+
+    /// Whether what is finished is committed by itself.
+    pub(crate) fn commits(&self) -> bool {
+        self.order != Order::Polled { auto_commit: false }
     }
 }
