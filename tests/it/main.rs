@@ -29,6 +29,7 @@ mod order;
 mod priority;
 mod pull;
 mod push;
+mod push_pop;
 mod query;
 mod recall;
 mod request_reply;
