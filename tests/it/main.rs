@@ -29,6 +29,7 @@ mod oneway;
 mod order;
 mod priority;
 mod pull;
+mod pull_group;
 mod push;
 mod push_pop;
 mod query;

@@ -8,7 +8,7 @@ use super::pop::{Assignment, PopAction, PopEvent};
 use crate::error::Error;
 use crate::message::{MessageQueue, MessageView};
 
-/// The readable queues of a topic; shared, because there may be many.
+/// The readable queues of a topic, sorted; shared, because there may be many.
 pub(crate) type AllQueues = Arc<[MessageQueue]>;
 
 /// A queue in one spell of being consumed here. What arrives for a former spell is recognised by its epoch, and ignored.

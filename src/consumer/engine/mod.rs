@@ -28,6 +28,7 @@ pub use options::MessageModel;
 pub(crate) use options::{EngineOptions, Order};
 pub(crate) use pop::{Assignment, Numbered, PopAction, PopEvent, PopOptions, Popped};
 pub(crate) use process_queue::{Full, Limits};
+pub(crate) use progress::Progress;
 pub(crate) use queue::{Queue, Standing};
 
 use self::by_broker::ByBroker;
@@ -225,11 +226,6 @@ impl Engine {
 
     fn subscribe(&mut self, topics: Vec<(Arc<str>, Option<AllQueues>)>, now: Instant, actions: &mut Vec<Action>) {
         let mut topics: BTreeMap<_, _> = topics.into_iter().collect();
-        for queues in topics.values_mut().flatten().filter(|queues| !queues.is_sorted()) {
-            let mut sorted = queues.to_vec();
-            sorted.sort();
-            *queues = sorted.into();
-        }
         if topics == self.topics {
             return;
         }

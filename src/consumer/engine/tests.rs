@@ -271,6 +271,29 @@ fn a_reset_while_a_queue_leaves_is_what_its_next_owner_finds() {
 }
 
 #[test]
+fn a_lock_is_given_back_only_once_the_listener_has_ended() {
+    for ends in [true, false] {
+        let (mut stage, actions) = Stage::new(Order::Orderly, &["me"]);
+        let Some(Action::Lock { spell }) = actions.last() else { panic!("{actions:?}") };
+        let actions = stage.tell(Event::Locked { spell: spell.clone(), given: Some(true) });
+        let (spell, ticket) = stage.open(&actions);
+        stage.found(&spell, ticket, 10..13);
+        assert_eq!(stage.tell(Event::Close { grace: SECOND }).len(), 0, "a listener runs");
+        let actions = if ends {
+            let ended = Event::Consumed { spell: spell.clone(), offsets: vec![10], verdict: Verdict::Success };
+            assert!(matches!(stage.tell(ended)[..], [Action::Commit { offset: 11, .. }]));
+            stage.tell(Event::Committed { spell, done: true })
+        } else {
+            stage.now += SECOND;
+            stage.tell(Event::Tick)
+        };
+        assert!(actions.iter().any(|action| matches!(action, Action::Closed)), "{actions:?}");
+        let unlocked = actions.iter().any(|action| matches!(action, Action::Unlock { .. }));
+        assert_eq!(unlocked, ends, "a listener that outlasts its grace keeps others out until the lock expires");
+    }
+}
+
+#[test]
 fn a_start_waits_neither_for_a_route_learnt_late_nor_for_a_broker_that_has_not_heard_of_it() {
     let (mut stage, _) = Stage::new(Order::Concurrent, &["me"]);
     let options = stage.engine.options.clone();
