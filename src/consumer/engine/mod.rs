@@ -221,6 +221,8 @@ impl Engine {
             return;
         }
         let same_names = topics.keys().eq(self.topics.keys());
+        // Its brokers may not have heard of this member.
+        let found = topics.iter().any(|(topic, new)| new.is_some() && !matches!(self.topics.get(topic), Some(Some(_))));
         // A topic whose route got lost keeps its queues: name servers forget nothing that brokers still have.
         for (topic, queues) in &mut topics {
             if queues.is_none() {
@@ -236,7 +238,7 @@ impl Engine {
             }
         });
         self.by_broker.pops.revoke(|queue| !self.topics.contains_key(queue.topic()), grace, now);
-        if !same_names {
+        if !same_names || found {
             actions.push(Action::Heartbeat);
         }
         self.rebalance.disturb(now);
@@ -253,6 +255,9 @@ impl Engine {
         }
         let topics: Vec<(Arc<str>, bool)> =
             self.topics.iter().map(|(topic, queues)| (topic.clone(), queues.is_some())).collect();
+        if !topics.iter().any(|(_, known)| *known) {
+            self.rebalance.was_idle();
+        }
         for (topic, known) in topics {
             match self.options.model {
                 _ if !known => self.rebalance.unfinished(now),
@@ -270,8 +275,9 @@ impl Engine {
         if !members.contains(&self.options.client_id) {
             // The broker does not know this client yet, or not any more. Its queues stay until it does.
             actions.push(Action::Heartbeat);
-            return self.rebalance.unfinished(now);
+            return self.rebalance.not_a_member(now);
         }
+        self.rebalance.is_member();
         if self.confirmed(topic, now, actions) {
             return;
         }

@@ -269,3 +269,21 @@ fn a_reset_while_a_queue_leaves_is_what_its_next_owner_finds() {
     let actions = stage.tell(Event::Tick);
     let [Action::Commit { offset: 3, .. }] = actions[..] else { panic!("{actions:?}") };
 }
+
+#[test]
+fn a_start_waits_neither_for_a_route_learnt_late_nor_for_a_broker_that_has_not_heard_of_it() {
+    let (mut stage, _) = Stage::new(Order::Concurrent, &["me"]);
+    let options = stage.engine.options.clone();
+    stage.engine = Engine::new(options, stage.now);
+    let fetches = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::FetchMembers { .. }));
+    assert!(!fetches(&stage.tell(Event::Topics(vec![("T".into(), None)]))));
+    stage.now += Duration::from_millis(5);
+    let queues = vec![MessageQueue::new("T", "b", 0)];
+    let actions = stage.tell(Event::Topics(vec![("T".into(), Some(queues.into()))]));
+    assert!(fetches(&actions), "{actions:?}");
+    assert!(actions.iter().any(|action| matches!(action, Action::Heartbeat)), "{actions:?}");
+    assert!(!fetches(&stage.members(&["other"])));
+    stage.now += Duration::from_millis(25);
+    assert!(fetches(&stage.tell(Event::Tick)));
+    assert!(stage.members(&["me"]).iter().any(|action| matches!(action, Action::FindStart { .. })));
+}
