@@ -303,9 +303,9 @@ pub use consumer::allocation;
 pub use consumer::{
     ConsumeContext, ConsumeFromWhere, ConsumeHook, ConsumeResult, ConsumerStats, Consumption, Filter, FilterHook,
     LitePullConsumer, LitePullConsumerBuilder, LocalFileOffsetStore, MessageModel, Messages, OffsetReset, OffsetStore,
-    PreparedPull, ProcessQueue, PullConsumer, PullConsumerBuilder, PullResult, PullStatus, PushConsumer,
-    PushConsumerBuilder, ResetReason, SimpleConsumer, SimpleConsumerBuilder, Standing, ThreadStats, Threads,
-    TopicConsumption,
+    PreparedPull, ProcessQueue, PullAgain, PullConsumer, PullConsumerBuilder, PullResult, PullSchedule, PullStatus,
+    PushConsumer, PushConsumerBuilder, ResetReason, SimpleConsumer, SimpleConsumerBuilder, Standing, ThreadStats,
+    Threads, TopicConsumption,
 };
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};
