@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::program::{Cluster, Ended, Running, eventually, names, unique};
+use crate::program::{Cluster, Ended, Running, eventually, is_old_server, names, unique};
 use crate::{RECEIVED, SENT};
 
 /// Sends the bodies `0`, `1` and so on, in order, to the first queue.
@@ -78,6 +78,24 @@ fn broadcasting_every_member_gets_every_message_and_remembers_how_far_it_was() {
     }
     cluster.succeed(&["send", "--topic", &topic, "--body", "later"]);
     assert_eq!(bodies(&consume("one", "1")), ["later"]);
+}
+
+#[test]
+fn popped_messages_are_consumed_once() {
+    let cluster = Cluster::start();
+    let (topic, group) = (cluster.topic("Pop", "2"), unique("Group"));
+    if is_old_server() {
+        return;
+    }
+    send(&cluster, &topic, 5);
+    let pop = |more: &[&str]| consume(&cluster, &topic, &group, &[&["--mode", "pop"], more].concat());
+    let messages = pop(&["--count", "5"]);
+    assert!(messages.iter().all(|message| message["properties"]["POP_CK"].is_string()), "{messages:?}");
+    let mut found = bodies(&messages);
+    found.sort_unstable();
+    assert_eq!(found, ["0", "1", "2", "3", "4"]);
+    cluster.succeed(&["send", "--topic", &topic, "--body", "later"]);
+    assert_eq!(bodies(&pop(&["--count", "1"])), ["later"]);
 }
 
 #[test]

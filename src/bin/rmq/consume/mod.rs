@@ -72,6 +72,10 @@ pub(crate) struct Consume {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch: u16,
 
+    /// Record for each message how consuming it went, where RocketMQ's own tools find it.
+    #[arg(long)]
+    trace: bool,
+
     #[command(flatten)]
     cluster: Cluster,
 }
@@ -85,6 +89,9 @@ enum Mode {
     /// Through listeners; every member of the group gets all messages. How far it is stands in a file below
     /// ROCKETMQ_CLIENT_LOCALOFFSETSTOREDIR, by default ~/.rocketmq_offsets, and what fails is given up.
     Broadcast,
+    /// Through listeners, from brokers that hand messages out one by one and to any member (5.0 and later). They are told to
+    /// do so for the group and the topics from now on, as mqadmin setConsumeMode does.
+    Pop,
 }
 
 impl Consume {
@@ -116,7 +123,7 @@ impl Consume {
     /// Consumes until the end in the way that was asked for; a file to each.
     fn consume(&self, client: &Client, desk: &mut Desk<'_>, end: &End<'_>) -> Result<(), Failure> {
         match self.mode {
-            Mode::Push | Mode::Orderly | Mode::Broadcast => push::run(self, client, desk, end),
+            Mode::Push | Mode::Orderly | Mode::Broadcast | Mode::Pop => push::run(self, client, desk, end),
         }
     }
 }
