@@ -302,9 +302,10 @@ pub use code::{RequestCode, ResponseCode};
 pub use consumer::allocation;
 pub use consumer::{
     ConsumeContext, ConsumeFromWhere, ConsumeHook, ConsumeResult, ConsumerStats, Consumption, Filter, FilterHook,
-    LocalFileOffsetStore, MessageModel, OffsetReset, OffsetStore, PreparedPull, ProcessQueue, PullConsumer,
-    PullConsumerBuilder, PullResult, PullStatus, PushConsumer, PushConsumerBuilder, ResetReason, Standing, ThreadStats,
-    Threads, TopicConsumption,
+    LitePullConsumer, LitePullConsumerBuilder, LocalFileOffsetStore, MessageModel, Messages, OffsetReset, OffsetStore,
+    PreparedPull, ProcessQueue, PullConsumer, PullConsumerBuilder, PullResult, PullStatus, PushConsumer,
+    PushConsumerBuilder, ResetReason, SimpleConsumer, SimpleConsumerBuilder, Standing, ThreadStats, Threads,
+    TopicConsumption,
 };
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};

@@ -3,10 +3,12 @@
 pub mod allocation;
 mod engine;
 mod filter;
+mod lite_pull;
 pub(crate) mod offset_store;
 pub(crate) mod pull;
 mod push;
 mod runner;
+mod simple;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -14,6 +16,7 @@ mod threads;
 
 pub use engine::MessageModel;
 pub use filter::Filter;
+pub use lite_pull::{LitePullConsumer, LitePullConsumerBuilder, Messages};
 pub use offset_store::{LocalFileOffsetStore, OffsetStore};
 pub use pull::{PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
 pub use push::{
@@ -21,5 +24,6 @@ pub use push::{
     PushConsumerBuilder, ResetReason,
 };
 pub use runner::{ConsumeFromWhere, ProcessQueue, Standing};
+pub use simple::{SimpleConsumer, SimpleConsumerBuilder};
 pub use stats::{ConsumerStats, ThreadStats, TopicConsumption};
 pub use threads::Threads;

@@ -251,7 +251,6 @@ impl MessageView {
         self.stored.topic = topic;
     }
 
-    #[allow(dead_code, reason = "the consumers that pop are on their way")]
     pub(crate) fn receipt(&self) -> Option<&Arc<Receipt>> {
         self.receipt.as_ref()
     }

@@ -2,6 +2,7 @@
 //! the tests drive it with a clock of their own.
 
 mod by_broker;
+mod callers;
 mod correction;
 mod event;
 mod lock;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use correction::{Bounds, Illegal};
-pub(crate) use event::{Action, Batch, Event, Pulled, Spell, Start, Verdict, Why};
+pub(crate) use event::{Action, Answer, Batch, Event, Held, Pulled, Spell, Start, Verdict, Why};
 pub use options::MessageModel;
 pub(crate) use options::{EngineOptions, Order};
 pub(crate) use pop::{Assignment, Numbered, PopAction, PopEvent, PopOptions, Popped};
@@ -48,6 +49,8 @@ pub(crate) struct Engine {
     epoch: u64,
     /// Batches that listeners have.
     running: usize,
+    /// The queues that were given; `None` when the group's members share them.
+    given: Option<Vec<MessageQueue>>,
     /// Queues whose master was asked for its bounds.
     asked_bounds: BTreeSet<Spell>,
     dropped_pulls: u64,
@@ -65,6 +68,7 @@ impl Engine {
             rebalance: Rebalance::new(options.rebalance_interval, now),
             epoch: 0,
             running: 0,
+            given: None,
             asked_bounds: BTreeSet::new(),
             dropped_pulls: 0,
             suspended: false,
@@ -133,6 +137,9 @@ impl Engine {
             Event::Started { spell, start } => {
                 let start = start.inspect_err(|error| log::warn!("{}: no offset to start from: {error}", spell.queue));
                 if let Some(queue) = self.queues.of(&spell) {
+                    if let Err(error) = &start {
+                        queue.refused(error, &self.options);
+                    }
                     queue.started(start.ok(), &self.options, now);
                 }
             }
@@ -175,6 +182,12 @@ impl Engine {
                     queue.committed(done);
                 }
             }
+            Event::Taken { .. }
+            | Event::Recalled { .. }
+            | Event::Seek { .. }
+            | Event::Commit { .. }
+            | Event::Paused { .. }
+            | Event::Assign(_) => self.called(event, now, actions),
             Event::Reset(offsets) => {
                 for (queue, offset) in offsets {
                     if let Some(queue) = self.queues.get_mut(&queue) {
@@ -212,15 +225,12 @@ impl Engine {
 
     fn subscribe(&mut self, topics: Vec<(Arc<str>, Option<AllQueues>)>, now: Instant, actions: &mut Vec<Action>) {
         let mut topics: BTreeMap<_, _> = topics.into_iter().collect();
-        for queues in topics.values_mut().flatten().filter(|queues| !queues.is_sorted()) {
-            let mut sorted = queues.to_vec();
-            sorted.sort();
-            *queues = sorted.into();
-        }
         if topics == self.topics {
             return;
         }
         let same_names = topics.keys().eq(self.topics.keys());
+        // Its brokers may not have heard of this member.
+        let found = topics.iter().any(|(topic, new)| new.is_some() && !matches!(self.topics.get(topic), Some(Some(_))));
         // A topic whose route got lost keeps its queues: name servers forget nothing that brokers still have.
         for (topic, queues) in &mut topics {
             if queues.is_none() {
@@ -229,21 +239,21 @@ impl Engine {
         }
         self.topics = topics;
         let grace = self.grace();
-        let Engine { topics, queues, .. } = self;
+        let Engine { topics, queues, given, .. } = self;
         queues.for_each(|queue| {
-            if !topics.contains_key(queue.spell().queue.topic()) {
+            if given.is_none() && !topics.contains_key(queue.spell().queue.topic()) {
                 queue.revoke(grace, now);
             }
         });
         self.by_broker.pops.revoke(|queue| !self.topics.contains_key(queue.topic()), grace, now);
-        if !same_names {
+        if !same_names || found {
             actions.push(Action::Heartbeat);
         }
         self.rebalance.disturb(now);
     }
 
     fn grace(&self) -> Option<Duration> {
-        (self.options.order == Order::Concurrent).then_some(self.options.revoke_grace)
+        (self.options.order != Order::Orderly).then_some(self.options.revoke_grace)
     }
 
     /// Starts a rebalance when it is time.
@@ -251,8 +261,14 @@ impl Engine {
         if self.closing || self.suspended || !self.rebalance.is_due(now) {
             return;
         }
+        if self.given.is_some() {
+            return self.assign_given(now, actions);
+        }
         let topics: Vec<(Arc<str>, bool)> =
             self.topics.iter().map(|(topic, queues)| (topic.clone(), queues.is_some())).collect();
+        if !topics.iter().any(|(_, known)| *known) {
+            self.rebalance.was_idle();
+        }
         for (topic, known) in topics {
             match self.options.model {
                 _ if !known => self.rebalance.unfinished(now),
@@ -270,8 +286,9 @@ impl Engine {
         if !members.contains(&self.options.client_id) {
             // The broker does not know this client yet, or not any more. Its queues stay until it does.
             actions.push(Action::Heartbeat);
-            return self.rebalance.unfinished(now);
+            return self.rebalance.not_a_member(now);
         }
+        self.rebalance.is_member();
         if self.confirmed(topic, now, actions) {
             return;
         }
@@ -319,7 +336,8 @@ impl Engine {
             self.epoch += 1;
             self.queues.insert(Queue::new(queue.clone(), self.epoch, former_owner, &self.options, now));
         }
-        if !change.gained.is_empty() || !change.lost.is_empty() {
+        let shares = self.given.is_none();
+        if shares && (!change.gained.is_empty() || !change.lost.is_empty()) {
             let all = self.topics.get(topic).cloned().flatten().unwrap_or_default();
             actions.push(Action::Changed { topic: topic.clone(), all, mine });
             actions.push(Action::Heartbeat);

@@ -12,6 +12,9 @@ pub(crate) enum Order {
     Concurrent,
     /// One batch of a queue at a time, under a lock of the broker; what fails holds up its queue.
     Orderly,
+    /// Callers take messages as they like, and say what they have finished. Nothing is committed by itself unless
+    /// `auto_commit`.
+    Polled { auto_commit: bool },
 }
 
 /// Whether the members of a group share the messages.
@@ -59,5 +62,14 @@ pub(crate) struct EngineOptions {
 impl EngineOptions {
     pub(crate) fn is_locked(&self) -> bool {
         self.order == Order::Orderly && self.model == MessageModel::Clustering
+    }
+
+    pub(crate) fn is_polled(&self) -> bool {
+        matches!(self.order, Order::Polled { .. })
+    }
+
+    /// Whether what is finished is committed by itself.
+    pub(crate) fn commits(&self) -> bool {
+        self.order != Order::Polled { auto_commit: false }
     }
 }

@@ -1,11 +1,13 @@
 //! One queue from the moment it is assigned to the moment it is given up. Pure: it is told what happened, and says what it
 //! wants done (in `steps`).
 
+mod callers;
 mod steps;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use self::callers::Callers;
 use super::correction::{self, Bounds, Correction, Illegal};
 use super::event::{Batch, Pulled, Spell, Start, Verdict, Why};
 use super::lock::{Granted, Lock};
@@ -97,6 +99,7 @@ pub(crate) struct Queue {
     /// Before this, no listener has had a message for too long.
     overdue_at: Option<Instant>,
     paused_until: Option<Instant>,
+    callers: Callers,
     pub(crate) last_pull: Option<Instant>,
     pub(crate) last_progress: Option<Instant>,
 }
@@ -125,6 +128,7 @@ impl Queue {
             commit_at: now + options.persist_interval,
             overdue_at: None,
             paused_until: None,
+            callers: Callers::default(),
             last_pull: None,
             last_progress: None,
         };
@@ -149,6 +153,7 @@ impl Queue {
         self.illegal = None;
         self.overdue_at = None;
         self.paused_until = None;
+        self.callers.renew();
     }
 
     pub(crate) fn spell(&self) -> &Spell {
@@ -228,6 +233,7 @@ impl Queue {
             Pulled::Throttled => self.pull_at = now + THROTTLED_DELAY,
             Pulled::Failed(error) => {
                 if !failed_before {
+                    self.refused(&error, options);
                     log::warn!("{}: pulling fails, and is tried again every second: {error}", self.spell.queue);
                 }
                 self.failing = true;
@@ -260,12 +266,13 @@ impl Queue {
 
     /// Whether it has messages that may be consumed now.
     pub(super) fn is_ready(&self, options: &EngineOptions, now: Instant) -> bool {
-        let may = self.stage == Stage::Open && self.paused_until.is_none_or(|until| now >= until);
+        let open = self.stage == Stage::Open && !self.callers.is_paused();
+        let may = open && self.paused_until.is_none_or(|until| now >= until);
         if !may || self.cache.waiting() == 0 {
             return false;
         }
         let free = self.cache.running() == 0 && self.returns.is_empty();
-        options.order == Order::Concurrent || (free && (!options.is_locked() || self.lock.is_held(now)))
+        options.order != Order::Orderly || (free && (!options.is_locked() || self.lock.is_held(now)))
     }
 
     /// Hands out the next batch, if the queue has one that may be consumed now.
@@ -285,14 +292,14 @@ impl Queue {
         let offsets: Vec<i64> = offsets.iter().copied().filter(|offset| self.cache.is_running(*offset)).collect();
         match (verdict, options.order) {
             (Verdict::Success, _) => offsets.iter().for_each(|offset| self.cache.finish(*offset)),
-            (Verdict::Later { consumed, delay_level }, Order::Concurrent) => {
+            (Verdict::Later { consumed, delay_level }, Order::Concurrent | Order::Polled { .. }) => {
                 let (done, failed) = offsets.split_at(consumed.min(offsets.len()));
                 done.iter().for_each(|offset| self.cache.finish(*offset));
                 for offset in failed {
                     self.hand_back(*offset, delay_level, options, now);
                 }
             }
-            (Verdict::Suspend(_), Order::Concurrent) => {
+            (Verdict::Suspend(_), Order::Concurrent | Order::Polled { .. }) => {
                 offsets.iter().for_each(|offset| self.hand_back(*offset, 0, options, now));
             }
             (Verdict::Later { .. }, Order::Orderly) => self.suspend(&offsets, None, options, now),
@@ -355,6 +362,7 @@ impl Queue {
 
     pub(super) fn committed(&mut self, done: bool) {
         self.progress.answered(done);
+        self.callers.committed(done);
     }
 
     /// Another member is to have the queue. `grace` is how long listeners may take; orderly ones always end first.

@@ -62,6 +62,9 @@ impl Runner {
         loop {
             let event = self.next();
             let now = Instant::now();
+            if self.routes.look_at(now) <= now {
+                self.sink.look();
+            }
             if let Some(topics) = self.routes.look(&self.shared, now) {
                 self.engine.handle(topics, now, &mut actions);
             }
@@ -81,6 +84,7 @@ impl Runner {
         }
         let Runner { shared, engine, sink, keeping, done, .. } = self;
         let until = Instant::now() + IDLE;
+        let tally = sink.tally();
         let mut left = sink.stop(until);
         if let (Some(keeper), Some(thread)) = (&shared.keeper, keeping) {
             keeper.end();
@@ -88,7 +92,7 @@ impl Runner {
         }
         let mut report = report.unwrap_or_default();
         report.complete = left.is_empty();
-        report.abandoned = engine.running();
+        (report.finished, report.abandoned) = tally.unwrap_or((report.finished, engine.running()));
         shared.ended(report);
         // Whoever closes has given them their time before; the client joins them when it closes.
         shared.core.inherit(left);
@@ -144,7 +148,7 @@ impl Runner {
             all.push(ProcessQueue {
                 queue: queue.spell().queue.clone(),
                 next_offset: cache.next_offset(),
-                commit_offset: cache.commit_offset(),
+                commit_offset: queue.commit_offset(),
                 stored_offset: queue.stored(),
                 cached: cache.len(),
                 cached_bytes: cache.bytes(),

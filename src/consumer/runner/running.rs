@@ -68,7 +68,8 @@ impl Running {
         let member = Member {
             kind: GroupKind::Consumer,
             group: group.clone(),
-            consumer: Some(shared.body()),
+            // Who subscribes to nothing yet may be given queues instead.
+            consumer: shared.with_subscriptions(|known| known.shares() && !known.is_empty()).then(|| shared.body()),
             mailbox: Some(mailbox),
             checks: None,
             close: Box::new(move || {

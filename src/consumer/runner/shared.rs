@@ -31,6 +31,9 @@ pub(in crate::consumer) struct Settings {
     pub(in crate::consumer) max_reconsume: Option<i32>,
 }
 
+/// It must not wait.
+pub(in crate::consumer) type BeforeClose = Box<dyn Fn() + Send + Sync>;
+
 pub(in crate::consumer) struct Shared {
     pub(in crate::consumer) core: Arc<Core>,
     pub(in crate::consumer) group: Arc<str>,
@@ -48,6 +51,8 @@ pub(in crate::consumer) struct Shared {
     version: AtomicI64,
     membership: OnceLock<Membership>,
     closed: AtomicBool,
+    /// Called by whoever closes, before anything else.
+    before_close: OnceLock<BeforeClose>,
     /// How closing went, once it has ended.
     report: OnceLock<CloseReport>,
     /// How often the subscriptions changed, for the engine's thread to see.
@@ -79,6 +84,7 @@ impl Shared {
             version: AtomicI64::new(0),
             membership: OnceLock::new(),
             closed: AtomicBool::new(false),
+            before_close: OnceLock::new(),
             report: OnceLock::new(),
             changes: AtomicU64::new(1),
         }
@@ -99,9 +105,18 @@ impl Shared {
         self.core.check_open()
     }
 
+    /// Has something called on the thread that closes.
+    pub(in crate::consumer) fn before_close(&self, call: BeforeClose) {
+        let _ = self.before_close.set(call);
+    }
+
     /// Returns whether this was the first to close it.
     pub(in crate::consumer) fn close(&self) -> bool {
-        !self.closed.swap(true, Ordering::AcqRel)
+        let first = !self.closed.swap(true, Ordering::AcqRel);
+        if let Some(before) = self.before_close.get().filter(|_| first) {
+            before();
+        }
+        first
     }
 
     pub(in crate::consumer) fn ended(&self, report: CloseReport) {

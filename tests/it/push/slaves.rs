@@ -21,7 +21,8 @@ fn a_running_consumer_goes_on_at_the_slave_and_commits_when_the_master_is_back()
     let client = Client::connect(cluster.name_server()).unwrap();
     let bodies = sent(&cluster, &client, 200);
     let builder = client.push_consumer("g").subscribe("T", "*").consume_from_where(ConsumeFromWhere::FirstOffset);
-    let builder = builder.pull_batch(4).queue_limits(4, 1 << 20).threads(1);
+    let builder =
+        builder.persist_interval(Duration::from_millis(200)).pull_batch(4).queue_limits(4, 1 << 20).threads(1);
     let inbox = Inbox::default();
     let listener = inbox.clone();
     let consumer = builder

@@ -1,5 +1,7 @@
 //! Filters of push consumers, topics that come and go.
 
+use std::collections::BTreeSet;
+
 use rocketmq_blocking::{ConsumeFromWhere, Filter, Message, PushConsumer};
 
 use crate::support::{Inbox, LONG, Scene, collect, eventually, unique};
@@ -50,18 +52,19 @@ fn each_kind_of_expression_lets_through_what_it_names() {
         let mut expected: Vec<String> = expected.iter().chain(&late).map(|tag| format!("[{tag}]")).collect();
         expected.sort();
         inbox.wait(expected.len());
-        passed_over(consumer, &scene.topic, 11);
+        // Of what came later a held pull with another filter is not told.
+        passed_over(consumer, &scene.topic, 8);
         assert_eq!(inbox.sorted(), expected, "{filter:?}");
     }
 }
 
-/// Waits until everything that is in the topic was looked at, wanted or not.
+/// Waits until so many messages of the topic were looked at, wanted or not.
 #[track_caller]
 fn passed_over(consumer: &PushConsumer, topic: &str, count: i64) {
     eventually(LONG, || {
         let queues = consumer.queues().unwrap();
         let passed: i64 = queues.iter().filter(|one| one.queue.topic() == topic).map(|one| one.commit_offset).sum();
-        if passed == count { Ok(()) } else { Err(format!("{passed} of {count}: {queues:?}")) }
+        if passed >= count { Ok(()) } else { Err(format!("{passed} of {count}: {queues:?}")) }
     });
 }
 
@@ -90,23 +93,27 @@ fn members_with_the_same_expression_share_what_it_lets_through() {
 #[test]
 fn an_expression_that_changes_counts_for_what_is_pulled_from_then_on() {
     let scene = Scene::with_queues(1);
-    let (consumer, inbox) = subscribed(&scene, "a");
+    // One thread, so that nothing of a queue is overtaken.
+    let (consumer, inbox) = collect(scene.push().subscribe(&*scene.topic, "a").threads(1));
     send(&scene, &["a", "b", "a"]);
     inbox.wait(2);
     passed_over(&consumer, &scene.topic, 3);
     consumer.subscribe(&*scene.topic, "b || c").unwrap();
-    // The broker learns of it with the next heartbeat, which is sent at once; pulls that it holds still have the old one.
-    let mut sent = 0;
+    // Brokers learn of it with the next heartbeat, which is sent at once; pulls that they hold, for up to 15 s, still have the
+    // old one, and end with what that wants.
+    let queues = |tag: &str| {
+        let of_tag = inbox.messages().into_iter().filter(|message| message.tag() == Some(tag));
+        of_tag.map(|message| message.queue().clone()).collect::<BTreeSet<_>>()
+    };
     eventually(LONG, || {
-        send(&scene, &["b"]);
-        sent += 1;
-        if inbox.bodies().contains(&"[b]".to_owned()) { Ok(()) } else { Err(format!("{:?}", inbox.bodies())) }
+        send(&scene, &["a", "a", "b", "b"]);
+        if queues("b") == scene.queues().into_iter().collect() { Ok(()) } else { Err(format!("{:?}", inbox.bodies())) }
     });
-    let before = inbox.len();
+    let count = |tag: &str| inbox.messages().iter().filter(|message| message.tag() == Some(tag)).count();
+    let before = count("a");
     send(&scene, &["a", "c", "b", "a", "c", "b"]);
-    let found = inbox.wait(before + 4);
-    assert_eq!(found.iter().filter(|message| message.tag() == Some("c")).count(), 2);
-    assert_eq!(found.iter().filter(|message| message.tag() == Some("a")).count(), 2, "only those of before");
+    eventually(LONG, || if count("c") == 2 { Ok(()) } else { Err(format!("{:?}", inbox.bodies())) });
+    assert_eq!(count("a"), before, "only those of before");
 }
 
 #[test]

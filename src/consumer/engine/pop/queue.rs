@@ -220,7 +220,7 @@ impl PopQueue {
         self.touched = true;
         self.forget_late(now);
         let busy: BTreeSet<&MessageQueue> = match options.order {
-            Order::Concurrent => BTreeSet::new(),
+            Order::Concurrent | Order::Polled { .. } => BTreeSet::new(),
             Order::Orderly => self.lanes(|state| state == State::Running),
         };
         let held = &self.held;

@@ -253,7 +253,7 @@ impl World {
             Order::Concurrent => {
                 Verdict::Later { consumed: self.random.usize(0..=batch.messages.len()), delay_level: 0 }
             }
-            Order::Orderly => Verdict::Suspend(Some(Duration::from_millis(500))),
+            Order::Orderly | Order::Polled { .. } => Verdict::Suspend(Some(Duration::from_millis(500))),
         };
         let consumed = match verdict {
             Verdict::Success => batch.messages.len(),

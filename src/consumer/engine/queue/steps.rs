@@ -20,6 +20,8 @@ impl Queue {
         actions: &mut Vec<Action>,
     ) {
         self.keep_lock(options, now, actions);
+        // Before the queue is left: what only fails now would else come again with everything behind it.
+        self.offer(now, actions);
         self.settle(options, next_epoch, now, actions);
         if self.stage == Stage::Open {
             self.give_up_overdue(options, now);
@@ -28,8 +30,10 @@ impl Queue {
                 self.commit_at = now + options.persist_interval;
                 self.commit(options, now, actions);
             }
+            self.commit_for_callers(actions);
         }
         self.offer(now, actions);
+        self.tell_callers(actions);
     }
 
     fn keep_lock(&mut self, options: &EngineOptions, now: Instant, actions: &mut Vec<Action>) {
@@ -46,8 +50,8 @@ impl Queue {
                 self.stage = Stage::Starting { asked: true, retry_at };
                 actions.push(Action::FindStart { spell: self.spell.clone() });
             }
-            Stage::Moving { to, why } if ended || options.order == Order::Concurrent => {
-                let from = self.cache.commit_offset();
+            Stage::Moving { to, why } if ended || options.order != Order::Orderly => {
+                let from = self.commit_offset();
                 *next_epoch += 1;
                 self.renew(*next_epoch, to);
                 self.stage = Stage::Open;
@@ -69,12 +73,16 @@ impl Queue {
     /// The last steps of a queue that is given up.
     fn leave(&mut self, options: &EngineOptions, now: Instant, actions: &mut Vec<Action>) {
         let Stage::Revoked { until, commits, at } = self.stage else { return };
-        let busy = self.cache.running() > 0 || self.returns.values().any(|waiting| waiting.retry_at.is_none());
+        let busy = if options.is_polled() {
+            self.recall(actions)
+        } else {
+            self.cache.running() > 0 || self.returns.values().any(|waiting| waiting.retry_at.is_none())
+        };
         if (busy && until.is_none_or(|until| now < until)) || self.progress.is_waiting() {
             return;
         }
-        let may_commit = commits > 0 && (!options.is_locked() || self.lock.is_held(now));
-        let offset = at.unwrap_or_else(|| self.cache.commit_offset());
+        let may_commit = commits > 0 && options.commits() && (!options.is_locked() || self.lock.is_held(now));
+        let offset = at.unwrap_or_else(|| self.commit_offset());
         if let Some(offset) = may_commit.then(|| self.progress.send(offset)).flatten() {
             self.stage = Stage::Revoked { until, commits: commits - 1, at };
             actions.push(Action::Commit { spell: self.spell.clone(), offset });
@@ -95,7 +103,7 @@ impl Queue {
             }
             log::warn!("{}: a pull was not answered for {PULL_LOST:?}; pulling anew", self.spell.queue);
         }
-        if suspended || now < self.pull_at || self.cache.full(limits).is_some() {
+        if suspended || self.callers.is_paused() || now < self.pull_at || self.cache.full(limits).is_some() {
             return;
         }
         self.ticket += 1;
@@ -107,10 +115,10 @@ impl Queue {
 
     fn commit(&mut self, options: &EngineOptions, now: Instant, actions: &mut Vec<Action>) {
         // Without the lock somebody else may have gone further.
-        if options.is_locked() && !self.lock.is_held(now) {
+        if !options.commits() || (options.is_locked() && !self.lock.is_held(now)) {
             return;
         }
-        if let Some(offset) = self.progress.send(self.cache.commit_offset()) {
+        if let Some(offset) = self.progress.send(self.commit_offset()) {
             actions.push(Action::Commit { spell: self.spell.clone(), offset });
         }
     }
@@ -137,9 +145,8 @@ impl Queue {
 
     /// Offers what failed to the broker.
     fn offer(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let leaving = self.is_leaving();
         for (offset, waiting) in &mut self.returns {
-            if leaving || waiting.retry_at.is_none_or(|at| now < at) {
+            if self.stage == Stage::Gone || waiting.retry_at.is_none_or(|at| now < at) {
                 continue;
             }
             let Some(message) = self.cache.message(*offset) else { continue };
@@ -163,7 +170,7 @@ impl Queue {
             Stage::Starting { asked: false, retry_at } => at(retry_at),
             Stage::Open => {
                 at(self.pulling.map_or(self.pull_at, |since| since + PULL_LOST));
-                if self.progress.stored() != Some(self.cache.commit_offset()) {
+                if options.commits() && self.progress.stored() != Some(self.commit_offset()) {
                     at(self.commit_at);
                 }
                 if self.may_be_overdue(options) {
@@ -193,7 +200,7 @@ impl Queue {
             Stage::Starting { .. } => Some(Standing::WaitsForStart),
             Stage::Moving { .. } => Some(Standing::Doubtful),
             Stage::Revoked { .. } | Stage::Gone => Some(Standing::Leaving),
-            Stage::Open if suspended => Some(Standing::Suspended),
+            Stage::Open if suspended || self.callers.is_paused() => Some(Standing::Suspended),
             Stage::Open if self.illegal.is_some() => Some(Standing::Doubtful),
             Stage::Open if self.paused_until.is_some_and(|until| now < until) => Some(Standing::Paused),
             Stage::Open if self.failing => Some(Standing::Failing),
