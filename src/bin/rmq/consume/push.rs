@@ -5,9 +5,9 @@ use rocketmq_blocking::{
     Client, ConsumeResult, MessageModel, MessageRequestMode, MessageView, PushConsumerBuilder, Trace,
 };
 
+use super::Consume;
 use super::desk::Desk;
 use super::end::End;
-use super::{Consume, Mode};
 use crate::failure::Failure;
 
 /// What the listeners may take at the end that wait for nothing any more: they hold messages which nobody wants.
@@ -28,16 +28,31 @@ struct Delivery {
     taken: Sender<usize>,
 }
 
+/// How listeners get messages.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum How {
+    Shared,
+    Orderly,
+    Broadcast,
+    Popped,
+}
+
 /// Consumes through listeners, which hand what they get to this thread.
-pub(super) fn run(consume: &Consume, client: &Client, desk: &mut Desk<'_>, end: &End<'_>) -> Result<(), Failure> {
+pub(super) fn run(
+    consume: &Consume,
+    how: How,
+    client: &Client,
+    desk: &mut Desk<'_>,
+    end: &End<'_>,
+) -> Result<(), Failure> {
     let (deliver, deliveries) = bounded(0);
     let listener = move |messages: &[MessageView]| hand_over(&deliver, messages);
     let builder = builder(consume, client);
-    let consumer = match consume.mode {
-        Mode::Orderly => builder.start_orderly(listener)?,
-        Mode::Push => builder.start(listener)?,
-        Mode::Pop => pop(consume, client, builder)?.start(listener)?,
-        Mode::Broadcast => builder.message_model(MessageModel::Broadcasting).start(listener)?,
+    let consumer = match how {
+        How::Orderly => builder.start_orderly(listener)?,
+        How::Shared => builder.start(listener)?,
+        How::Popped => pop(consume, client, builder)?.start(listener)?,
+        How::Broadcast => builder.message_model(MessageModel::Broadcasting).start(listener)?,
     };
     let mut unanswered = None;
     let done = serve(&deliveries, desk, end, &mut unanswered);
