@@ -28,6 +28,7 @@ pub use options::MessageModel;
 pub(crate) use options::{EngineOptions, Order};
 pub(crate) use pop::{Assignment, Numbered, PopAction, PopEvent, PopOptions, Popped};
 pub(crate) use process_queue::{Full, Limits};
+pub(crate) use progress::Progress;
 pub(crate) use queue::{Queue, Standing};
 
 use self::by_broker::ByBroker;
