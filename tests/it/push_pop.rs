@@ -372,6 +372,23 @@ fn in_a_namespace_everything_has_the_users_names() {
 }
 
 #[test]
+fn what_comes_after_a_consumer_has_closed_is_given_back_at_once() {
+    let Some(scene) = pop_scene(1) else { return };
+    let (consumer, inbox) = collect(pop(&scene));
+    // A pop is held by each broker, and still is after the consumer has gone.
+    eventually(LONG, || {
+        let queues = consumer.queues().map_err(|error| error.to_string())?;
+        let held = queues.iter().filter(|queue| queue.queue.queue_id() == -1 && queue.since_pull.is_some()).count();
+        if held == 2 { Ok(()) } else { Err(format!("{queues:?}")) }
+    });
+    consumer.close().unwrap();
+    scene.send(&numbered(4));
+    let (_next, next) = collect(pop(&scene));
+    next.wait_for(&numbered(4));
+    assert_eq!(inbox.len(), 0);
+}
+
+#[test]
 fn settings_out_of_range_are_refused() {
     let client = crate::support::client_to_nowhere();
     let builder = || client.push_consumer(unique("group")).subscribe("T", "*").allocation_by_broker();
