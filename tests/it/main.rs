@@ -31,6 +31,7 @@ mod priority;
 mod pull;
 mod pull_group;
 mod push;
+mod push_pop;
 mod query;
 mod recall;
 mod request_reply;
