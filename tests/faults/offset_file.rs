@@ -88,7 +88,7 @@ pub(crate) fn a_disk_that_takes_nothing_for_a_while() {
     let builder = rig.builder().instance_name("disk");
     let client = rig.look_after(builder);
     let folder = Folder::new("disk");
-    let own = folder.0.join(&*client.client_id()).join(GROUP);
+    let own = folder.0.join(client.client_id()).join(GROUP);
     let (path, seen) = (own.join("offsets.json"), Arc::default());
     // Neither a full disk nor, for root, a read-only folder can be had here; a folder in the new file's place is as bad.
     let blocker = with(&path, ".tmp");
