@@ -2,6 +2,7 @@
 
 mod consumers;
 mod lite_pull;
+mod simple;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

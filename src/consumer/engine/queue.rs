@@ -140,7 +140,11 @@ impl Queue {
         // With a lock, the broker keeps owners apart.
         let needs_lock = options.is_locked() && !self.lock.is_held(now);
         let starting = Stage::Starting { asked: false, retry_at: former_owner };
-        self.stage = if needs_lock { Stage::Locking } else { starting };
+        self.stage = match options.order {
+            Order::Elsewhere => Stage::Open,
+            _ if needs_lock => Stage::Locking,
+            _ => starting,
+        };
     }
 
     /// Begins a new spell; everything of the former one that is still under way is ignored when it arrives.
@@ -292,14 +296,14 @@ impl Queue {
         let offsets: Vec<i64> = offsets.iter().copied().filter(|offset| self.cache.is_running(*offset)).collect();
         match (verdict, options.order) {
             (Verdict::Success, _) => offsets.iter().for_each(|offset| self.cache.finish(*offset)),
-            (Verdict::Later { consumed, delay_level }, Order::Concurrent | Order::Polled { .. }) => {
+            (Verdict::Later { consumed, delay_level }, Order::Concurrent | Order::Elsewhere | Order::Polled { .. }) => {
                 let (done, failed) = offsets.split_at(consumed.min(offsets.len()));
                 done.iter().for_each(|offset| self.cache.finish(*offset));
                 for offset in failed {
                     self.hand_back(*offset, delay_level, options, now);
                 }
             }
-            (Verdict::Suspend(_), Order::Concurrent | Order::Polled { .. }) => {
+            (Verdict::Suspend(_), Order::Concurrent | Order::Elsewhere | Order::Polled { .. }) => {
                 offsets.iter().for_each(|offset| self.hand_back(*offset, 0, options, now));
             }
             (Verdict::Later { .. }, Order::Orderly) => self.suspend(&offsets, None, options, now),

@@ -14,6 +14,7 @@ use super::{PullOptions, PullStatus};
 use crate::client::{CloseReport, Core, Membership, Route};
 use crate::error::{Error, Outcome, Result, Stage};
 use crate::protocol::json;
+use crate::protocol::record;
 use crate::protocol::request::Answer;
 use crate::protocol::rpc::check::CheckClientConfig;
 use crate::protocol::rpc::pull::PullMessage;
@@ -32,6 +33,8 @@ pub(in crate::consumer) struct Shared {
     suggestions: Suggestions,
     conditions: Conditions,
     window: Window,
+    /// Callbacks only pass on what they get, so that the thread that read an answer may run them.
+    forwards: bool,
     /// Dropped by closing, which wakes the pulls that wait for a message.
     open: Mutex<Option<Sender<()>>>,
     closing: Receiver<()>,
@@ -47,6 +50,7 @@ impl Shared {
             suggestions: Suggestions::default(),
             conditions: Conditions::default(),
             window: Window::new(options.window),
+            forwards: false,
             options,
             open: Mutex::new(Some(open)),
             closing,
@@ -56,7 +60,8 @@ impl Shared {
 
     /// For an engine, which has a pull of each queue under way and joins the group by itself.
     pub(in crate::consumer) fn of_engine(core: &Arc<Core>, group: &Arc<str>) -> Shared {
-        Shared::new(core, group, PullOptions { window: usize::MAX, ..PullOptions::default() })
+        let options = PullOptions { window: usize::MAX, ..PullOptions::default() };
+        Shared { forwards: true, ..Shared::new(core, group, options) }
     }
 
     pub(super) fn joined(&self, membership: Membership) {
@@ -238,8 +243,15 @@ impl Shared {
                 self.suggestions.forget(&pull.queue);
                 self.submit(pull, ticket, other, None);
             }
-            // Reading the answer can take long: messages may have to be inflated.
-            None => self.complete(ticket, move |shared| shared.take_in(&pull, &source, answer)),
+            None => {
+                // Reading the answer can take long when messages have to be inflated.
+                let is_slow = answer.as_ref().is_ok_and(|answer| record::any_compressed(answer.frame.body()));
+                let result = move |shared: &Shared| shared.take_in(&pull, &source, answer);
+                if self.forwards && !is_slow {
+                    return self.complete_here(ticket, result);
+                }
+                self.complete(ticket, result);
+            }
         }
     }
 
@@ -247,6 +259,14 @@ impl Shared {
     fn complete(self: &Arc<Self>, ticket: u64, result: impl FnOnce(&Shared) -> Result<PullResult> + Send + 'static) {
         if let Some(callback) = self.window.take(ticket) {
             self.deliver(callback, result);
+        }
+    }
+
+    /// Runs the callback on the thread that read the answer.
+    fn complete_here(&self, ticket: u64, result: impl FnOnce(&Shared) -> Result<PullResult>) {
+        if let Some(callback) = self.window.take(ticket) {
+            let _running = self.window.started();
+            callback(result(self));
         }
     }
 
@@ -270,6 +290,13 @@ impl Shared {
     /// Ends the pulls that wait, gives callbacks until `deadline`, and leaves the group. On a thread of the crate it
     /// does not wait for callbacks. Callbacks that got `Closed` are reported as abandoned.
     pub(in crate::consumer) fn close(self: &Arc<Self>, deadline: Deadline) -> CloseReport {
+        let report = self.stop(deadline);
+        self.leave();
+        report
+    }
+
+    /// All of [`close`](Shared::close) but leaving the group.
+    pub(super) fn stop(self: &Arc<Self>, deadline: Deadline) -> CloseReport {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(open);
         let (waiting, busy) = self.window.close();
@@ -279,10 +306,13 @@ impl Shared {
         }
         let wait_until = if crate::thread::is_own() { deadline.started() } else { deadline.at() };
         let left = self.window.wait_idle(wait_until);
+        CloseReport::of_calls(busy.saturating_sub(left), abandoned, left == 0)
+    }
+
+    pub(super) fn leave(&self) {
         let membership = self.membership.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(membership) = membership {
             membership.leave(Deadline::after(UNREGISTER_TIMEOUT));
         }
-        CloseReport::of_calls(busy.saturating_sub(left), abandoned, left == 0)
     }
 }

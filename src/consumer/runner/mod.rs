@@ -23,13 +23,14 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
+pub(in crate::consumer) use self::commits::Commits;
 use self::inputs::{Input, Inputs};
 pub(in crate::consumer) use self::leftovers::unsubscribe as unsubscribe_leftovers;
 use self::pool::Pool;
 pub use self::queues::{ProcessQueue, Standing};
 pub(in crate::consumer) use self::requests::Direct;
 use self::routes::Routes;
-pub(in crate::consumer) use self::running::{DEFAULT_GRACE, Plan, Running};
+pub(in crate::consumer) use self::running::{Close, DEFAULT_GRACE, Plan, Running};
 pub(in crate::consumer) use self::shared::{Settings, Shared};
 pub(in crate::consumer) use self::sink::Sink;
 pub use self::start::ConsumeFromWhere;

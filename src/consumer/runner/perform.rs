@@ -167,7 +167,7 @@ fn pull(shared: &Arc<Shared>, spell: Spell, offset: i64, ticket: u64) {
         let pulled = pulled(result, offset, &then);
         if events.send(Event::Pulled { spell: told, ticket, pulled }).is_err() {
             then.counters.dropped_pulls.one();
-            log::debug!("consumer {}: a pull was answered after the consumer had ended; it is dropped", then.group);
+            then.core.groups().pull_dropped(&then.group);
         }
     });
     if let Err(error) = shared.puller.fetch_async(pull, callback) {

@@ -11,8 +11,8 @@ use crate::remoting::Deadline;
 
 /// How often routes are looked at, and how soon an unknown one is asked for again.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often every route is asked for; until then a part of one that is missing is asked for less and less often.
-const REFRESH: Duration = Duration::from_secs(30);
+/// A part of a route that is missing is asked for less and less often, but well within the first retry's ten seconds.
+const SELDOM: Duration = Duration::from_secs(5);
 
 /// A topic and the route that is known of it.
 type Known = (Arc<str>, Option<Arc<Route>>);
@@ -77,7 +77,7 @@ impl Routes {
         let (at, pause) = self.again.unwrap_or((now, LOOK));
         if now >= at {
             refresh(shared, &shared.retry_topic);
-            self.again = Some((now + pause, (pause * 2).min(REFRESH)));
+            self.again = Some((now + pause, (pause * 2).min(SELDOM)));
         }
     }
 }

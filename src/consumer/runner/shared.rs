@@ -41,7 +41,7 @@ pub(in crate::consumer) struct Shared {
     pub(in crate::consumer) settings: Settings,
     pub(in crate::consumer) puller: Arc<pull::Shared>,
     pub(in crate::consumer) events: Sender<Event>,
-    pub(in crate::consumer) commits: Commits,
+    pub(in crate::consumer) commits: Arc<Commits>,
     pub(in crate::consumer) one_by_one: OneByOne,
     pub(in crate::consumer) counters: Counters,
     /// Where offsets are kept when brokers do not.
@@ -70,13 +70,13 @@ impl Shared {
         keeper: Option<Keeper>,
     ) -> Shared {
         Shared {
+            commits: Commits::new(&core, &group),
             core,
             retry_topic: format!("%RETRY%{group}").into(),
             group,
             settings,
             puller,
             events,
-            commits: Commits::default(),
             one_by_one: OneByOne::default(),
             counters: Counters::default(),
             keeper,
@@ -154,10 +154,7 @@ impl Shared {
         ConsumerBody {
             group_name: self.group.clone(),
             consume_type: self.settings.consume_type.into(),
-            message_model: match self.settings.model {
-                MessageModel::Clustering => "CLUSTERING".into(),
-                MessageModel::Broadcasting => "BROADCASTING".into(),
-            },
+            message_model: self.settings.model.wire_name().into(),
             consume_from_where: self.settings.from.wire_name().into(),
             subscription_data_set: self.with_subscriptions(|subscriptions| subscriptions.bodies(version)),
             unit_mode: self.core.options().unit_mode,

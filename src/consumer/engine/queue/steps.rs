@@ -19,6 +19,12 @@ impl Queue {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
+        if options.order == Order::Elsewhere {
+            if self.is_leaving() {
+                self.go(actions);
+            }
+            return;
+        }
         self.keep_lock(options, now, actions);
         // Before the queue is left: what only fails now would else come again with everything behind it.
         self.offer(now, actions);
@@ -92,6 +98,10 @@ impl Queue {
         if options.is_locked() && self.lock.is_held(now) && self.cache.running() == 0 {
             actions.push(Action::Unlock { queue: self.spell.queue.clone() });
         }
+        self.go(actions);
+    }
+
+    fn go(&mut self, actions: &mut Vec<Action>) {
         actions.push(Action::Left { queue: self.spell.queue.clone() });
         self.stage = Stage::Gone;
     }
@@ -159,6 +169,9 @@ impl Queue {
 
     /// When something happens by itself, after all that was due has been done.
     pub(in crate::consumer::engine) fn next_at(&self, options: &EngineOptions, now: Instant) -> Option<Instant> {
+        if options.order == Order::Elsewhere {
+            return None;
+        }
         let mut next: Option<Instant> = None;
         // What lies behind waits for something else: a listener, an answer.
         let mut at = |at: Instant| {

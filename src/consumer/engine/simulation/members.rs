@@ -53,7 +53,7 @@ impl World {
         let failing = self.chance(self.weather.failing_listeners);
         let verdict = match order {
             _ if !failing => Verdict::Success,
-            Order::Concurrent => {
+            Order::Concurrent | Order::Elsewhere => {
                 Verdict::Later { consumed: self.random.usize(0..=batch.messages.len()), delay_level: 0 }
             }
             Order::Orderly | Order::Polled { .. } => Verdict::Suspend(Some(Duration::from_millis(200))),
