@@ -95,6 +95,8 @@ fn by_its_listener(rig: &Rig) {
     rig.is_clean_within("dropped by a listener", Duration::from_secs(3));
 }
 
+type Way = fn(&Rig);
+
 #[test]
 fn no_thread_and_no_socket_survives_a_lite_pull_consumer() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,7 +104,7 @@ fn no_thread_and_no_socket_survives_a_lite_pull_consumer() {
     let mut rig = Rig { cluster, sockets: 0 };
     assert!(client_threads().is_empty());
     rig.sockets = sockets();
-    let ways: [(&str, fn(&Rig)); 6] = [
+    let ways: [(&str, Way); 6] = [
         ("closed", closed),
         ("by its client", by_its_client),
         ("dropped", dropped),
