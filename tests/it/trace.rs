@@ -446,7 +446,7 @@ fn mqadmin_shows_a_traced_send() {
     assert!(line.contains(&scene.group) && line.contains("success"), "{shown}");
 }
 
-fn mqadmin(lib: &str, arguments: &[&str]) -> String {
+pub(crate) fn mqadmin(lib: &str, arguments: &[&str]) -> String {
     // It ends at once when it cannot read how to log.
     let home = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("mqadmin"));
     std::fs::create_dir_all(home.join("conf")).expect("a folder for the test");

@@ -67,6 +67,8 @@ pub(crate) enum Standing {
     /// The broker does not have the offset and cannot prove that it is right.
     Doubtful,
     Failing,
+    /// Listeners have had messages for long and have not returned.
+    Stalled,
     Leaving,
 }
 
@@ -97,6 +99,9 @@ pub(crate) struct Queue {
     /// Before this, no listener has had a message for too long.
     overdue_at: Option<Instant>,
     paused_until: Option<Instant>,
+    /// Since when listeners have messages of it and none has returned.
+    busy_since: Option<Instant>,
+    stall_told: bool,
     pub(crate) last_pull: Option<Instant>,
     pub(crate) last_progress: Option<Instant>,
 }
@@ -125,6 +130,8 @@ impl Queue {
             commit_at: now + options.persist_interval,
             overdue_at: None,
             paused_until: None,
+            busy_since: None,
+            stall_told: false,
             last_pull: None,
             last_progress: None,
         };
@@ -149,6 +156,7 @@ impl Queue {
         self.illegal = None;
         self.overdue_at = None;
         self.paused_until = None;
+        (self.busy_since, self.stall_told) = (None, false);
     }
 
     pub(crate) fn spell(&self) -> &Spell {
@@ -275,6 +283,7 @@ impl Queue {
         }
         self.paused_until = None;
         self.overdue_at = self.overdue_at.or(Some(now + options.consume_timeout));
+        self.busy_since = self.busy_since.or(Some(now));
         let messages = self.cache.take(options.batch, now);
         Some(Batch { spell: self.spell.clone(), messages })
     }
@@ -297,6 +306,10 @@ impl Queue {
             }
             (Verdict::Later { .. }, Order::Orderly) => self.suspend(&offsets, None, options, now),
             (Verdict::Suspend(pause), Order::Orderly) => self.suspend(&offsets, pause, options, now),
+        }
+        self.busy_since = (self.cache.running() > 0).then_some(now);
+        if std::mem::take(&mut self.stall_told) {
+            log::info!("{}: a listener has returned", self.spell.queue);
         }
     }
 

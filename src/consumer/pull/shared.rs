@@ -11,7 +11,7 @@ use super::result::{Asked, PullResult};
 use super::source::{Source, Suggestions};
 use super::window::{Callback, Window};
 use super::{PullOptions, PullStatus};
-use crate::client::{CloseReport, Core, Membership, Route};
+use crate::client::{CloseReport, Core, Membership, Route, heartbeat, is_connection_over};
 use crate::error::{Error, Outcome, Result, Stage};
 use crate::protocol::json;
 use crate::protocol::request::Answer;
@@ -32,6 +32,8 @@ pub(in crate::consumer) struct Shared {
     suggestions: Suggestions,
     conditions: Conditions,
     window: Window,
+    /// Pulls wait until the broker knows the group.
+    greets: bool,
     /// Dropped by closing, which wakes the pulls that wait for a message.
     open: Mutex<Option<Sender<()>>>,
     closing: Receiver<()>,
@@ -48,6 +50,7 @@ impl Shared {
             conditions: Conditions::default(),
             window: Window::new(options.window),
             options,
+            greets: false,
             open: Mutex::new(Some(open)),
             closing,
             membership: Mutex::new(None),
@@ -56,7 +59,8 @@ impl Shared {
 
     /// For an engine, which has a pull of each queue under way and joins the group by itself.
     pub(in crate::consumer) fn of_engine(core: &Arc<Core>, group: &Arc<str>) -> Shared {
-        Shared::new(core, group, PullOptions { window: usize::MAX, ..PullOptions::default() })
+        let options = PullOptions { window: usize::MAX, ..PullOptions::default() };
+        Shared { greets: true, ..Shared::new(core, group, options) }
     }
 
     pub(super) fn joined(&self, membership: Membership) {
@@ -198,6 +202,15 @@ impl Shared {
 
     /// `route` is where to look for another source when this one fails; `None` when this already is that other one.
     fn submit(self: Arc<Self>, pull: Pull, ticket: u64, source: Source, route: Option<Arc<Route>>) {
+        if !self.greets {
+            return self.submit_known(pull, ticket, source, route);
+        }
+        // A broker refuses the pulls of a group it does not know, and it forgets groups with their connection.
+        let (core, addr, deadline) = (self.core.clone(), source.addr.clone(), pull.deadline);
+        heartbeat::before(&core, &addr, deadline, move || self.submit_known(pull, ticket, source, route));
+    }
+
+    fn submit_known(self: Arc<Self>, pull: Pull, ticket: u64, source: Source, route: Option<Arc<Route>>) {
         let Some(question) = self.question(&pull) else {
             return self.submit_pull(pull, ticket, source, route);
         };
@@ -228,6 +241,9 @@ impl Shared {
         route: Option<Arc<Route>>,
         answer: Result<Answer<PullMessage>>,
     ) {
+        if answer.as_ref().is_err_and(is_connection_over) {
+            heartbeat::lost(&self.core, &source.addr);
+        }
         let name = pull.queue.broker_name();
         let other = match (&answer, route) {
             (Err(error), Some(route)) if source.is_worth_leaving(error) => source.next(error, &route, name),

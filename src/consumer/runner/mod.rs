@@ -34,7 +34,7 @@ use crate::consumer::engine::{Action, Engine, Event, Order};
 use crate::remoting::Deadline;
 use crate::thread::Thread;
 
-/// How often routes are looked at, and how soon an unknown one is asked for again.
+/// How soon a route that is not known is asked for again. What is known tells when it changes.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// A topic and the route that is known of it.
@@ -102,9 +102,8 @@ impl Runner {
     /// Waits for what happens next.
     fn next(&mut self) -> Event {
         let now = Instant::now();
-        let look_at = self.looked.map_or(now, |(at, _)| at + LOOK);
-        let until = self.engine.next_at().map_or(look_at, |at| at.min(look_at));
-        let until = self.pool.as_ref().and_then(Pool::next_at).map_or(until, |at| at.min(until));
+        let until = [self.look_at(now), self.engine.next_at(), self.pool.as_ref().and_then(Pool::next_at)];
+        let until = until.into_iter().flatten().min();
         match self.inputs.next(until) {
             Input::Event(event) => event,
             Input::Request(request) => {
@@ -162,14 +161,17 @@ impl Runner {
         all
     }
 
+    /// When routes are to be looked at though nothing told of a change.
+    fn look_at(&self, now: Instant) -> Option<Instant> {
+        let Some((at, _)) = self.looked else { return Some(now) };
+        self.routes.iter().any(|(_, route)| route.is_none()).then_some(at + LOOK)
+    }
+
     /// Looks at the routes of the subscribed topics; says when something about them is new.
     fn look_at_routes(&mut self, now: Instant) -> Option<Event> {
         let changes = self.shared.changes.load(Ordering::Acquire);
-        let (due, changed) = match self.looked {
-            Some((at, seen)) => (now >= at + LOOK, changes != seen),
-            None => (true, true),
-        };
-        if !due && !changed {
+        let changed = self.looked.is_none_or(|(_, seen)| seen != changes);
+        if !changed && self.look_at(now).is_none_or(|at| now < at) {
             return None;
         }
         self.looked = Some((now, changes));
@@ -177,10 +179,10 @@ impl Runner {
         let topics: Vec<Arc<str>> = self.shared.with_subscriptions(|known| known.topics().cloned().collect());
         let find = |topic: Arc<str>| {
             let route = core.routes().cached(&topic);
+            core.routes().watch(&topic);
             if route.is_none() {
                 // The retry topic is made by the group's first heartbeat: learnt at once, the first retry is not late.
                 let deadline = Deadline::after(core.options().request_timeout);
-                core.routes().watch(&topic);
                 core.routes().refresh_async(core, &topic, deadline, |_| ());
             }
             (topic, route)

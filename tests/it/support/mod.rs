@@ -2,6 +2,7 @@
 
 mod cluster;
 mod java;
+mod operator;
 mod scene;
 mod silent;
 mod version;
@@ -9,6 +10,7 @@ mod wait;
 
 pub(crate) use cluster::{Cluster, cluster, live_variable};
 pub(crate) use java::Java;
+pub(crate) use operator::{Answer, Operator};
 pub(crate) use scene::{Scene, scene, unique};
 pub(crate) use silent::SilentServer;
 pub(crate) use version::{Feature, say, supports};

@@ -7,6 +7,8 @@ use super::{EngineOptions, Limits, MessageModel, Order, Queue, Return, Stage, St
 
 /// A pull that was not answered for so long is lost; the queue is pulled anew.
 const PULL_LOST: Duration = Duration::from_secs(120);
+/// Listeners that take longer are told of.
+const STALL: Duration = Duration::from_secs(60);
 
 impl Queue {
     /// Says everything that the queue wants done at `now`. `next_epoch` gives the numbers of new spells.
@@ -30,6 +32,19 @@ impl Queue {
             }
         }
         self.offer(now, actions);
+        self.watch_listeners(now);
+    }
+
+    /// Tells once of listeners that have had messages for long while none of them returned.
+    fn watch_listeners(&mut self, now: Instant) {
+        if self.is_stalled(now) && !std::mem::replace(&mut self.stall_told, true) {
+            let queue = &self.spell.queue;
+            log::warn!("{queue}: its listeners have not returned for {STALL:?}; what they have keeps it from going on");
+        }
+    }
+
+    fn is_stalled(&self, now: Instant) -> bool {
+        self.busy_since.is_some_and(|since| now >= since + STALL)
     }
 
     fn keep_lock(&mut self, options: &EngineOptions, now: Instant, actions: &mut Vec<Action>) {
@@ -42,8 +57,11 @@ impl Queue {
     fn settle(&mut self, options: &EngineOptions, next_epoch: &mut u64, now: Instant, actions: &mut Vec<Action>) {
         let ended = self.cache.running() == 0;
         match self.stage {
-            Stage::Starting { asked: false, retry_at } if now >= retry_at => {
-                self.stage = Stage::Starting { asked: true, retry_at };
+            Stage::Starting { asked, retry_at } if now >= retry_at => {
+                if asked {
+                    log::warn!("{}: nobody told for {PULL_LOST:?} where to begin; asking anew", self.spell.queue);
+                }
+                self.stage = Stage::Starting { asked: true, retry_at: now + PULL_LOST };
                 actions.push(Action::FindStart { spell: self.spell.clone() });
             }
             Stage::Moving { to, why } if ended || options.order == Order::Concurrent => {
@@ -93,7 +111,9 @@ impl Queue {
             if now.saturating_duration_since(since) < PULL_LOST {
                 return;
             }
-            log::warn!("{}: a pull was not answered for {PULL_LOST:?}; pulling anew", self.spell.queue);
+            if !std::mem::replace(&mut self.failing, true) {
+                log::warn!("{}: a pull was not answered for {PULL_LOST:?}; pulling anew", self.spell.queue);
+            }
         }
         if suspended || now < self.pull_at || self.cache.full(limits).is_some() {
             return;
@@ -160,7 +180,7 @@ impl Queue {
             }
         };
         match self.stage {
-            Stage::Starting { asked: false, retry_at } => at(retry_at),
+            Stage::Starting { retry_at, .. } => at(retry_at),
             Stage::Open => {
                 at(self.pulling.map_or(self.pull_at, |since| since + PULL_LOST));
                 if self.progress.stored() != Some(self.cache.commit_offset()) {
@@ -177,6 +197,7 @@ impl Queue {
             self.lock.next_at(now).into_iter().for_each(&mut at);
         }
         self.paused_until.into_iter().for_each(&mut at);
+        self.busy_since.into_iter().for_each(|since| at(since + STALL));
         self.returns.values().filter_map(|waiting| waiting.retry_at).for_each(&mut at);
         next
     }
@@ -197,6 +218,7 @@ impl Queue {
             Stage::Open if self.illegal.is_some() => Some(Standing::Doubtful),
             Stage::Open if self.paused_until.is_some_and(|until| now < until) => Some(Standing::Paused),
             Stage::Open if self.failing => Some(Standing::Failing),
+            Stage::Open if self.is_stalled(now) => Some(Standing::Stalled),
             Stage::Open => self.cache.full(limits).map(Standing::Full),
         }
     }
