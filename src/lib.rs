@@ -303,8 +303,8 @@ pub use consumer::allocation;
 pub use consumer::{
     ConsumeContext, ConsumeFromWhere, ConsumeHook, ConsumeResult, ConsumerStats, Consumption, Filter, FilterHook,
     LocalFileOffsetStore, MessageModel, OffsetReset, OffsetStore, PreparedPull, ProcessQueue, PullConsumer,
-    PullConsumerBuilder, PullResult, PullStatus, PushConsumer, PushConsumerBuilder, ResetReason, Standing, ThreadStats,
-    Threads, TopicConsumption,
+    PullConsumerBuilder, PullResult, PullStatus, PushConsumer, PushConsumerBuilder, ResetReason, SimpleConsumer,
+    SimpleConsumerBuilder, Standing, ThreadStats, Threads, TopicConsumption,
 };
 pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};

@@ -9,6 +9,9 @@ use crate::protocol::json;
 use crate::protocol::rpc::inspect::{ConnectionBody, ConnectionsBody, ConsumerConnections};
 use crate::remoting::Deadline;
 
+/// The number of the first version whose number follows from its name.
+const V4_0_0_SNAPSHOT: u32 = 212;
+
 /// Who is connected for a consumer group, and what the group consumes.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -53,6 +56,16 @@ pub struct GroupSubscription {
     pub expression: String,
     /// `TAG` or `SQL92`.
     pub expression_type: String,
+}
+
+impl GroupMember {
+    /// Returns the name of the version, such as `5.3.3`; `None` for numbers before 4.0.
+    pub fn version_name(&self) -> Option<String> {
+        // From 4.0.0-SNAPSHOT on every version has two numbers, that of its snapshots first; each digit goes up to 9.
+        let since = u32::try_from(self.version).ok()?.checked_sub(V4_0_0_SNAPSHOT)?;
+        let (digits, snapshot) = (400 + since / 2, if since % 2 == 0 { "-SNAPSHOT" } else { "" });
+        Some(format!("{}.{}.{}{snapshot}", digits / 100, digits / 10 % 10, digits % 10))
+    }
 }
 
 impl Admin {
@@ -118,4 +131,27 @@ pub(super) fn connected(core: &Arc<Core>, group: &str, deadline: Deadline) -> Re
         connected.push(Connected { broker_name: from.broker_name, addr: from.addr, body });
     }
     Ok((connected, failures))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_named_as_rocketmq_numbers_them() {
+        let name = |version| member(ConnectionBody { version, ..ConnectionBody::default() }).version_name();
+        for (version, expected) in [
+            (213, "4.0.0"),
+            (232, "4.1.0-SNAPSHOT"),
+            (315, "4.5.1"),
+            (401, "4.9.4"),
+            (413, "5.0.0"),
+            (441, "5.1.4"),
+            (479, "5.3.3"),
+            (513, "5.5.0"),
+        ] {
+            assert_eq!(name(version).as_deref(), Some(expected));
+        }
+        assert_eq!((name(121), name(-1)), (None, None));
+    }
 }

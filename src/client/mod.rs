@@ -31,7 +31,6 @@ mod options;
 mod owner;
 #[cfg(test)]
 pub(crate) mod peer;
-#[allow(dead_code, reason = "the consumers that pop are on their way")]
 mod pop;
 mod queries;
 mod replies;
@@ -70,7 +69,6 @@ pub(crate) use offsets::{
     committed_of, committed_request, max_request, min_request, search_request, update as commit_request,
 };
 pub(crate) use owner::not_here;
-#[allow(unused_imports, reason = "the consumers that pop are on their way")]
 pub(crate) use pop::{Pop, PopStatus, Popped};
 pub use queries::QueryResult;
 pub(crate) use replies::Pushed;

@@ -7,6 +7,7 @@ pub(crate) mod offset_store;
 pub(crate) mod pull;
 mod push;
 mod runner;
+mod simple;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -21,5 +22,6 @@ pub use push::{
     PushConsumerBuilder, ResetReason,
 };
 pub use runner::{ConsumeFromWhere, ProcessQueue, Standing};
+pub use simple::{SimpleConsumer, SimpleConsumerBuilder};
 pub use stats::{ConsumerStats, ThreadStats, TopicConsumption};
 pub use threads::Threads;

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::assignment::Modes;
 use super::call::{Call, Handled};
 use super::clock::{Clock, earlier};
 use super::delay::Delayed;
@@ -13,6 +14,7 @@ use super::hold::Holds;
 use super::link::Link;
 use super::locks::Locks;
 use super::offsets::Offsets;
+use super::pop::Pops;
 use super::questions::Questions;
 use super::records::{Known, NewRecord, now_millis};
 use super::reply::Pushes;
@@ -23,6 +25,7 @@ use super::transaction::{self, HalfMessages};
 use crate::code::{RequestCode, ResponseCode};
 use crate::protocol::filter::java_hash;
 use crate::protocol::frame::Frame;
+use crate::protocol::rpc::lock::QueueBody;
 use crate::protocol::rpc::topic::perm;
 
 /// The id of a master.
@@ -40,6 +43,7 @@ pub(super) struct Settings {
     pub(super) transactions: transaction::Settings,
     pub(super) slave_read: bool,
     pub(super) recall: bool,
+    pub(super) pop: bool,
     /// Members that send no heartbeat for so long are forgotten.
     pub(super) member_timeout: Duration,
     pub(super) credentials: Option<(String, String)>,
@@ -64,6 +68,10 @@ pub(super) struct BrokerSet {
     pub(super) offsets: Offsets,
     pub(super) delayed: Mutex<Delayed>,
     pub(super) half_messages: Mutex<HalfMessages>,
+    pub(super) pops: Pops,
+    pub(super) modes: Modes,
+    /// All brokers of the cluster, this one among them.
+    pub(super) neighbours: OnceLock<Weak<[Arc<BrokerSet>]>>,
     pub(super) members: Vec<Member>,
     /// What the broker allows as a whole.
     pub(super) perm: AtomicI32,
@@ -90,6 +98,9 @@ impl BrokerSet {
             offsets: Offsets::new(),
             delayed: Mutex::default(),
             half_messages: Mutex::default(),
+            pops: Pops::default(),
+            modes: Modes::default(),
+            neighbours: OnceLock::new(),
             members: members.into_iter().map(member).collect(),
             perm: AtomicI32::new(perm::READ | perm::WRITE),
             suggested: AtomicI64::new(MASTER),
@@ -129,10 +140,11 @@ impl BrokerSet {
     }
 
     fn arrived(&self, topic: &str, queue_id: i32, place: &Place) {
-        if self.members.iter().all(|member| member.holds.is_empty()) {
+        if self.members.iter().all(|member| member.holds.is_empty()) && !self.pops.someone_waits() {
             return;
         }
         let Some(entry) = self.store().entry(place.sequence).cloned() else { return };
+        self.wake_pops(topic, queue_id, &entry);
         for member in &self.members {
             for held in member.holds.take_matching(topic, queue_id, &entry) {
                 held.answer(self, member.id);
@@ -140,11 +152,26 @@ impl BrokerSet {
         }
     }
 
+    /// The queues of a topic that can be read, on all brokers that are up; `None` when nobody has it.
+    pub(super) fn readable_queues(&self, topic: &Arc<str>) -> Option<Vec<QueueBody>> {
+        let sets = self.neighbours.get()?.upgrade()?;
+        let up = sets.iter().filter(|set| set.has_master());
+        let known: Vec<_> = up.filter_map(|set| Some((&set.name, set.topics.get(topic)?))).collect();
+        let readable = known.iter().filter(|(_, topic)| topic.is_readable());
+        let queues = readable.flat_map(|(name, known)| {
+            let queue = |queue_id| QueueBody { broker_name: (*name).clone(), queue_id, topic: known.name.clone() };
+            (0..known.read_queues).map(queue)
+        });
+        (!known.is_empty()).then(|| queues.collect())
+    }
+
     /// Forgets everything but the topics of the start.
     pub(super) fn clear(&self) {
         self.store().clear();
         self.topics.reset();
         self.offsets.clear();
+        self.pops.clear();
+        self.modes.clear();
         self.delayed.lock().unwrap_or_else(PoisonError::into_inner).clear();
         *self.half_messages.lock().unwrap_or_else(PoisonError::into_inner) = HalfMessages::default();
     }
@@ -185,6 +212,21 @@ impl Broker {
 
     pub(super) fn is_slave(&self) -> bool {
         self.member().id != MASTER
+    }
+
+    /// What came with 5.0 and is a master's matter.
+    fn hand_out(&self, call: &mut Call<'_>, code: RequestCode) -> Handled {
+        match code {
+            RequestCode::POP_MESSAGE => self.pop(call),
+            RequestCode::ACK_MESSAGE => self.ack(call),
+            RequestCode::BATCH_ACK_MESSAGE => self.batch_ack(call),
+            RequestCode::CHANGE_MESSAGE_INVISIBLETIME => self.change_invisible(call),
+            RequestCode::NOTIFICATION => self.notification(call),
+            RequestCode::POLLING_INFO => self.polling_count(call),
+            RequestCode::SET_MESSAGE_REQUEST_MODE => self.set_request_mode(call),
+            RequestCode::QUERY_ASSIGNMENT => self.query_assignment(call),
+            _ => call.unsupported(),
+        }
     }
 
     fn refusal(&self, call: &Call<'_>) -> Option<String> {
@@ -234,12 +276,14 @@ impl Service for Broker {
             RequestCode::GET_CONSUMER_RUNNING_INFO => self.running_info(call),
             RequestCode::CONSUME_MESSAGE_DIRECTLY => self.consume_directly(call),
             RequestCode::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => self.consumer_status(call),
+            code if self.set.settings.pop && !self.is_slave() => self.hand_out(call, code),
             _ => call.unsupported(),
         }
     }
 
     fn left(&self, link: &Arc<Link>) {
         self.member().holds.forget(link.id);
+        self.set.pops.forget(link);
         self.groups.disconnected(link.id);
         self.pushes.forget(link.id);
         self.questions.forget(link.id);
@@ -273,6 +317,7 @@ impl Service for Broker {
         if !delivers {
             return next;
         }
+        let next = earlier(next, self.set.revive_due(now));
         earlier(earlier(next, self.set.deliver_due(now)), self.check_transactions(now))
     }
 }

@@ -65,6 +65,7 @@ impl Default for ClusterBuilder {
                 transactions: transaction::Settings::default(),
                 slave_read: true,
                 recall: true,
+                pop: true,
                 member_timeout: Duration::from_secs(120),
                 credentials: None,
             },
@@ -211,6 +212,13 @@ impl ClusterBuilder {
         self
     }
 
+    /// Sets whether brokers hand messages out and share queues among consumers (pop), as they do since 5.0; those of the 4.x
+    /// line refuse all these requests with code 3. True by default.
+    pub fn pop(mut self, enabled: bool) -> ClusterBuilder {
+        self.settings.pop = enabled;
+        self
+    }
+
     /// Sets how many of the latest requests are kept for [`Cluster::requests`]; 0 keeps none. 10 000 by default.
     pub fn recorded_requests(mut self, count: usize) -> ClusterBuilder {
         self.recorded = count;
@@ -270,6 +278,10 @@ impl ClusterBuilder {
             sets.push(set);
         }
         let sets: Arc<[Arc<BrokerSet>]> = sets.into();
+        for set in sets.iter() {
+            // Only here.
+            let _ = set.neighbours.set(Arc::downgrade(&sets));
+        }
         let service: Arc<dyn Service> = Arc::new(NameServer::new(sets.clone()));
         let mut servers = Vec::new();
         for (number, (listener, addr)) in name_servers.into_iter().enumerate() {

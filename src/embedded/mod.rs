@@ -23,6 +23,7 @@
 //! memory of their master. It is bounded: in connections, in frames, in the bytes of messages it keeps (the oldest are
 //! dropped first), in recorded requests; see [`ClusterBuilder`].
 
+mod assignment;
 mod attributes;
 #[cfg(feature = "acl")]
 mod auth;
@@ -47,6 +48,7 @@ mod locks;
 mod misbehave;
 mod name_server;
 mod offsets;
+mod pop;
 mod priority;
 mod pull;
 mod queries;
@@ -55,6 +57,7 @@ mod recall;
 mod recorder;
 mod records;
 mod reply;
+mod reset;
 mod send;
 mod send_back;
 mod server;

@@ -17,7 +17,6 @@ impl Receipt {
         &self.handle
     }
 
-    #[allow(dead_code, reason = "the consumers that pop are on their way")]
     pub(crate) fn valid_until(&self) -> Instant {
         self.valid_until
     }

@@ -242,11 +242,15 @@ impl MessageView {
             return;
         }
         if let Some(topic) = self.property(key::RETRY_TOPIC).map(own) {
-            self.stored.topic = topic.into();
+            self.restore(topic.into());
         }
     }
 
-    #[allow(dead_code, reason = "the consumers that pop are on their way")]
+    /// Names the topic that users sent it to; the queue stays the one it was read from.
+    pub(crate) fn restore(&mut self, topic: Arc<str>) {
+        self.stored.topic = topic;
+    }
+
     pub(crate) fn receipt(&self) -> Option<&Arc<Receipt>> {
         self.receipt.as_ref()
     }

@@ -14,7 +14,6 @@ pub(crate) mod json;
 pub(crate) mod json_header;
 mod members;
 pub(crate) mod namespace;
-#[allow(dead_code, reason = "the consumers that pop are on their way")]
 pub(crate) mod pop;
 pub(crate) mod recall;
 pub(crate) mod record;

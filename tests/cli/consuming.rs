@@ -59,6 +59,28 @@ fn consuming_in_order_a_refused_message_comes_again_before_the_next() {
 }
 
 #[test]
+fn broadcasting_every_member_gets_every_message_and_remembers_how_far_it_was() {
+    let cluster = Cluster::start();
+    let (topic, group) = (cluster.topic("Broadcast", "2"), unique("Group"));
+    send(&cluster, &topic, 3);
+    let consume = |member: &str, count: &str| {
+        let folder = format!("{}/{group}-{member}", env!("CARGO_TARGET_TMPDIR"));
+        let consume = ["consume", "--topic", &topic, "--group", &group, "--mode", "broadcast", "--from", "first"];
+        let more = ["--count", count, "--timeout", "18s", "--json"];
+        let mut command = cluster.command(&[&consume[..], &more].concat());
+        command.env("ROCKETMQ_CLIENT_LOCALOFFSETSTOREDIR", folder);
+        let ended = Running::start(command).end();
+        assert_eq!(ended.status, Some(0), "{}", ended.stderr);
+        ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    for member in ["one", "two"] {
+        assert_eq!(bodies(&consume(member, "3")), ["0", "1", "2"], "{member}");
+    }
+    cluster.succeed(&["send", "--topic", &topic, "--body", "later"]);
+    assert_eq!(bodies(&consume("one", "1")), ["later"]);
+}
+
+#[test]
 fn a_message_that_is_refused_too_often_becomes_a_dead_letter() {
     let cluster = Cluster::start();
     let (topic, group) = (cluster.topic("Dead", "1"), unique("Group"));

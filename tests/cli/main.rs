@@ -2,9 +2,11 @@
 //! `ROCKETMQ_LIVE_NAME_SERVER`.
 
 mod consuming;
+mod groups;
 mod program;
 mod replies;
 mod sending;
+mod tailing;
 mod transactions;
 
 use std::collections::HashSet;

@@ -140,7 +140,18 @@ impl Cluster {
     }
 
     pub(crate) fn embedded(more: &[&str]) -> Cluster {
-        let mut broker = Running::start(rmq(&[&["broker", "--listen", "127.0.0.1:0"], more].concat()));
+        Cluster::listening("127.0.0.1:0", more)
+    }
+
+    /// Ends this one, and starts another one at its address, which knows nothing of what this one knew.
+    pub(crate) fn again(self, more: &[&str]) -> Cluster {
+        let addr = self.addr.clone();
+        drop(self);
+        Cluster::listening(&addr, more)
+    }
+
+    fn listening(addr: &str, more: &[&str]) -> Cluster {
+        let mut broker = Running::start(rmq(&[&["broker", "--listen", addr], more].concat()));
         let first = broker.lines().next();
         let addr = first.split("name server ").nth(1).and_then(|rest| rest.split(',').next());
         let addr = addr.unwrap_or_else(|| panic!("no address in {first:?}")).to_owned();

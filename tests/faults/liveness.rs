@@ -15,11 +15,11 @@ use crate::wire;
 
 const GROUP: &str = "liveness";
 
-fn consumer(client: &Client) -> (PushConsumer, Receiver<String>) {
+fn consumer(client: &Client, hold: Duration) -> (PushConsumer, Receiver<String>) {
     let (told, given) = mpsc::channel();
     let told = Mutex::new(told);
     let builder = client.push_consumer(GROUP).subscribe(TOPIC, "*").consume_from_where(ConsumeFromWhere::FirstOffset);
-    let consumer = builder.start(move |messages: &[MessageView]| {
+    let consumer = builder.hold(hold).start(move |messages: &[MessageView]| {
         messages.iter().for_each(|message| drop(told.lock().unwrap().send(message.body_text().unwrap().to_owned())));
     });
     (consumer.expect("a consumer"), given)
@@ -29,30 +29,31 @@ fn consumer(client: &Client) -> (PushConsumer, Receiver<String>) {
 fn pulling(consumer: &PushConsumer, limit: Duration) -> usize {
     let queues = consumer.queues().expect("it is open");
     let is_pulled = |since: Option<Duration>| since.is_some_and(|since| since <= limit);
-    queues.iter().filter(|queue| is_pulled(queue.since_pull) && queue.standing.is_none()).count()
+    let of_topic = queues.iter().filter(|queue| queue.queue.topic() == TOPIC);
+    of_topic.filter(|queue| is_pulled(queue.since_pull) && queue.standing.is_none()).count()
 }
 
 fn all_pull(consumer: &PushConsumer) {
-    eventually_within(millis(20_000), || format!("{:?}", consumer.queues()), || pulling(consumer, millis(60_000)) == 5);
+    eventually_within(millis(20_000), || format!("{:?}", consumer.queues()), || pulling(consumer, millis(60_000)) == 4);
 }
 
 pub(crate) fn every_queue_pulls_again_after_a_restart_and_the_broker_knows_the_group_before() {
     let mut rig = Rig::new(1);
     let client = rig.client();
-    let (consumer, given) = consumer(&client);
+    let (consumer, given) = consumer(&client, millis(2000));
     all_pull(&consumer);
     let broker = rig.cluster.broker("broker-a");
     for _ in 0..3 {
         broker.kill();
         let failing = || {
             let queues = consumer.queues().expect("it is open");
-            queues.iter().filter(|queue| queue.standing == Some(Standing::Failing)).count() == 5
+            queues.iter().all(|queue| queue.standing == Some(Standing::Failing))
         };
         eventually("every queue says that it fails", failing);
         let before = rig.cluster.requests().len();
         broker.restart().expect("its own port");
         let back = Instant::now();
-        let again = || pulling(&consumer, back.elapsed()) == 5;
+        let again = || pulling(&consumer, back.elapsed()) == 4;
         eventually_within(millis(5000), || format!("{:?}", consumer.queues()), again);
         let requests = rig.cluster.requests();
         let codes: Vec<RequestCode> = requests[before..]
@@ -73,8 +74,7 @@ pub(crate) fn every_queue_pulls_again_after_a_restart_and_the_broker_knows_the_g
 pub(crate) fn every_queue_pulls_again_after_the_network_was_cut() {
     let mut rig = Rig::new(2);
     let client = rig.client();
-    let (consumer, given) = consumer(&client);
-    let all = || consumer.queues().expect("it is open").len();
+    let (consumer, given) = consumer(&client, millis(2000));
     eventually_within(
         millis(20_000),
         || format!("{:?}", consumer.queues()),
@@ -91,10 +91,10 @@ pub(crate) fn every_queue_pulls_again_after_the_network_was_cut() {
         || format!("{:?}", consumer.queues()),
         || failing() && cut.elapsed() > millis(6000),
     );
-    assert_eq!(all(), 10, "it keeps its queues");
+    assert!(consumer.queues().expect("it is open").len() >= 8, "it keeps its queues");
     rig.brokers.iter().chain([&rig.name_server]).for_each(|proxy| proxy.accept());
     let back = Instant::now();
-    let again = || pulling(&consumer, back.elapsed()) == 10;
+    let again = || pulling(&consumer, back.elapsed()) == 8;
     eventually_within(millis(10_000), || format!("{:?}", consumer.queues()), again);
     producer(&client).send(Message::new(TOPIC, "after all")).expect("a send");
     assert_eq!(given.recv_timeout(millis(5000)).as_deref(), Ok("after all"));
@@ -121,7 +121,7 @@ pub(crate) fn a_member_that_falls_silent_is_forgotten_and_the_others_take_its_qu
     silent.write_all(&heartbeat).expect("its only heartbeat");
     eventually("it is a member", || broker.consumers(GROUP).len() == 1);
     let began = Instant::now();
-    let (consumer, _given) = consumer(&client);
+    let (consumer, _given) = consumer(&client, millis(2000));
     let of_topic = || {
         let queues = consumer.queues().expect("it is open");
         queues.iter().filter(|queue| queue.queue.topic() == TOPIC).count()
@@ -150,9 +150,9 @@ fn sleeps() -> u64 {
 pub(crate) fn a_consumer_with_nothing_to_do_wakes_at_most_twice_a_second() {
     let mut rig = Rig::new(1);
     let client = rig.client();
-    let (consumer, _given) = consumer(&client);
+    let (consumer, _given) = consumer(&client, millis(30_000));
     all_pull(&consumer);
-    // What the start leaves behind: offsets to be committed, a first rebalance, routes.
+    // What the start leaves behind: offsets to be committed, a first rebalance, routes. The pulls are held for longer.
     let settled = Instant::now() + millis(7000);
     eventually("it has settled", || Instant::now() >= settled);
     let (before, began) = (sleeps(), Instant::now());
@@ -160,6 +160,8 @@ pub(crate) fn a_consumer_with_nothing_to_do_wakes_at_most_twice_a_second() {
     eventually("some time has passed", || Instant::now() >= until);
     let wakes = (sleeps() - before) as f64 / began.elapsed().as_secs_f64();
     assert!(wakes <= 2.0, "{wakes:.1} times a second");
+    // The broker would hold the last pulls for long.
+    rig.cluster.broker("broker-a").kill();
     consumer.close().expect("closing");
 }
 

@@ -36,6 +36,7 @@ mod query;
 mod recall;
 mod request_reply;
 mod retries;
+mod simple;
 mod slaves;
 mod sql;
 mod stats;

@@ -1,93 +1,53 @@
 //! Push consumers: each message is consumed once, by some member of the group; what fails comes again.
 
+mod balance;
+mod flow;
+mod java;
+mod member;
+mod offsets;
+mod order;
+mod retry;
+mod slaves;
+mod stuck;
+mod tags;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use rocketmq_blocking::{
     ConsumeFromWhere, ConsumeResult, Error, Message, MessageView, Outcome, PushConsumer, PushConsumerBuilder,
 };
 
-use crate::support::{Feature, PATIENCE, Scene, body, client_to_nowhere, eventually, scene, supports, unique};
-
-/// A first delivery may wait for a rebalance, and for its former owner.
-const LONG: Duration = Duration::from_secs(40);
-
-/// What listeners got, in their order.
-#[derive(Clone, Default)]
-struct Inbox(Arc<Mutex<Vec<MessageView>>>);
-
-impl Inbox {
-    fn take_in(&self, messages: &[MessageView]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(messages.iter().cloned());
-    }
-
-    fn bodies(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(body).collect()
-    }
-
-    fn sorted(&self) -> Vec<String> {
-        let mut bodies = self.bodies();
-        bodies.sort();
-        bodies
-    }
-
-    /// Waits until `count` messages came, and says what came until then.
-    #[track_caller]
-    fn wait(&self, count: usize) -> Vec<MessageView> {
-        eventually(LONG, || {
-            let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if found.len() >= count { Ok(found) } else { Err(format!("{} of {count}: {found:?}", found.len())) }
-        })
-    }
-}
-
-fn numbered(count: usize) -> Vec<String> {
-    (0..count).map(|number| format!("{number:04}")).collect()
-}
-
-fn consumer(scene: &Scene) -> PushConsumerBuilder {
-    let builder = scene.client.push_consumer(&*scene.group).subscribe(&*scene.topic, "*");
-    builder.consume_from_where(ConsumeFromWhere::FirstOffset)
-}
-
-fn collect(scene: &Scene) -> (PushConsumer, Inbox) {
-    let inbox = Inbox::default();
-    let listener = inbox.clone();
-    (consumer(scene).start(move |messages: &[MessageView]| listener.take_in(messages)).unwrap(), inbox)
-}
-
-fn send(scene: &Scene, bodies: &[String]) {
-    let producer = scene.producer();
-    for body in bodies {
-        producer.send(scene.message(body)).unwrap();
-    }
-}
+use crate::support::{
+    Feature, Inbox, LONG, PATIENCE, Scene, body, client_to_nowhere, collect, eventually, numbered, scene, supports,
+    unique,
+};
 
 #[test]
 fn every_message_is_consumed_once_and_committed() {
     let scene = scene();
-    send(&scene, &numbered(40));
-    let (consumer, inbox) = collect(&scene);
+    scene.send(&numbered(40));
+    let (consumer, inbox) = scene.collect();
     inbox.wait(40);
-    send(&scene, &["later".to_owned()]);
+    scene.send(&["later".to_owned()]);
     inbox.wait(41);
     consumer.close().unwrap();
     assert_eq!(inbox.sorted(), [numbered(40), vec!["later".to_owned()]].concat());
     // The next start of the group goes on where this one ended.
-    let (_again, nothing) = collect(&scene);
-    send(&scene, &["new".to_owned()]);
+    let (_again, nothing) = scene.collect();
+    scene.send(&["new".to_owned()]);
     assert_eq!(nothing.wait(1).iter().map(body).collect::<Vec<_>>(), ["new"]);
 }
 
 #[test]
 fn a_listener_gets_batches_and_may_return_nothing_or_a_result() {
     let scene = scene();
-    send(&scene, &numbered(30));
+    scene.send(&numbered(30));
     let (largest, inbox) = (Arc::new(AtomicUsize::new(0)), Inbox::default());
     let (seen, listener) = (largest.clone(), inbox.clone());
-    let builder = consumer(&scene).batch(8).pull_interval(Duration::from_millis(1));
+    let builder = scene.push().batch(8).pull_interval(Duration::from_millis(1));
     let _consumer = builder
         .start(move |messages: &[MessageView]| {
             seen.fetch_max(messages.len(), Ordering::SeqCst);
@@ -107,11 +67,7 @@ fn only_what_the_filter_wants_is_consumed() {
     for (tag, text) in [("a", "1"), ("b", "2"), ("c", "3"), ("a", "4")] {
         producer.send(Message::builder(&*scene.topic, text.to_owned()).tag(tag)).unwrap();
     }
-    let inbox = Inbox::default();
-    let listener = inbox.clone();
-    let builder = scene.client.push_consumer(&*scene.group).subscribe(&*scene.topic, "a || c");
-    let builder = builder.consume_from_where(ConsumeFromWhere::FirstOffset);
-    let _consumer = builder.start(move |messages: &[MessageView]| listener.take_in(messages)).unwrap();
+    let (_consumer, inbox) = collect(scene.push().subscribe(&*scene.topic, "a || c"));
     inbox.wait(3);
     producer.send(Message::builder(&*scene.topic, "5").tag("c")).unwrap();
     inbox.wait(4);
@@ -119,84 +75,21 @@ fn only_what_the_filter_wants_is_consumed() {
 }
 
 #[test]
-fn what_fails_comes_again_from_the_broker_and_says_how_often() {
-    let scene = scene();
-    send(&scene, &numbered(3));
-    let inbox = Inbox::default();
-    let listener = inbox.clone();
-    let _consumer = consumer(&scene)
-        .start(move |messages: &[MessageView]| {
-            listener.take_in(messages);
-            match (body(&messages[0]).as_str(), messages[0].reconsume_times()) {
-                ("0001", 0) => ConsumeResult::RetryAtLevel(1),
-                ("0002", 0) => panic!("a panic means retry"),
-                _ => ConsumeResult::Success,
-            }
-        })
-        .unwrap();
-    // The panic leaves the delay to the broker: ten seconds.
-    let found = inbox.wait(5);
-    let times = |text: &str| -> Vec<i32> {
-        found.iter().filter(|message| body(message) == text).map(MessageView::reconsume_times).collect()
-    };
-    assert_eq!((times("0000"), times("0001"), times("0002")), (vec![0], vec![0, 1], vec![0, 1]));
-    assert!(found.iter().all(|message| message.topic() == scene.topic), "retries have their own topic again");
-}
-
-#[test]
-fn what_fails_too_often_becomes_a_dead_letter() {
-    let scene = scene();
-    send(&scene, &numbered(2));
-    let inbox = Inbox::default();
-    let listener = inbox.clone();
-    let _consumer = consumer(&scene)
-        .max_reconsume_times(1)
-        .start(move |messages: &[MessageView]| {
-            listener.take_in(messages);
-            match body(&messages[0]).as_str() {
-                "0000" => ConsumeResult::RetryAtLevel(1),
-                _ => ConsumeResult::DeadLetter,
-            }
-        })
-        .unwrap();
-    let dead = format!("%DLQ%{}", scene.group);
-    let found = eventually(LONG, || {
-        let queues = scene.client.subscribe_queues(&dead).map_err(|error| error.to_string())?;
-        let reader = scene.reader();
-        let found: Vec<String> = queues
-            .iter()
-            .flat_map(|queue| reader.pull(queue, 0).unwrap().into_messages())
-            .map(|one| body(&one))
-            .collect();
-        if found.len() == 2 { Ok(found) } else { Err(format!("{found:?}")) }
-    });
-    assert_eq!(inbox.bodies().iter().filter(|text| *text == "0000").count(), 2, "once, and once more");
-    assert!(found.contains(&"0000".to_owned()) && found.contains(&"0001".to_owned()), "{found:?}");
-}
-
-#[test]
 fn a_group_shares_its_queues_and_a_member_that_leaves_hands_them_over() {
     let scene = Scene::with_queues(4);
     let other = scene.cluster.builder().build().unwrap();
-    let (one, first) = collect(&scene);
-    let second = Inbox::default();
-    let listener = second.clone();
-    let two = other
-        .push_consumer(&*scene.group)
-        .subscribe(&*scene.topic, "*")
-        .consume_from_where(ConsumeFromWhere::FirstOffset)
-        .start(move |messages: &[MessageView]| listener.take_in(messages))
-        .unwrap();
+    let (one, first) = scene.collect();
+    let (two, second) = collect(scene.push_of(&other));
     let mut sent = 0;
     eventually(LONG, || {
-        send(&scene, &[format!("{sent:04}")]);
+        scene.send(&[format!("{sent:04}")]);
         sent += 1;
         if first.bodies().is_empty() || second.bodies().is_empty() { Err("one of them gets nothing") } else { Ok(()) }
     });
     two.close().unwrap();
     let before = second.bodies().len();
     let all: Vec<String> = (sent..sent + 40).map(|number| format!("{number:04}")).collect();
-    send(&scene, &all);
+    scene.send(&all);
     let total = sent + 40 - before;
     first.wait(total);
     one.close().unwrap();
@@ -216,7 +109,8 @@ fn an_orderly_listener_gets_each_queue_in_order_one_batch_at_a_time() {
     }
     let (inbox, busy, failed) = (Inbox::default(), Arc::new(Mutex::new(BTreeMap::new())), AtomicBool::new(false));
     let (listener, running) = (inbox.clone(), busy.clone());
-    let _consumer = consumer(&scene)
+    let _consumer = scene
+        .push()
         .batch(2)
         .start_orderly(move |messages: &[MessageView]| {
             let queue = messages[0].queue().clone();
@@ -243,16 +137,13 @@ fn an_orderly_listener_gets_each_queue_in_order_one_batch_at_a_time() {
 #[test]
 fn a_new_group_starts_where_it_is_told_to_and_an_old_one_where_it_was() {
     let scene = Scene::with_queues(1);
-    send(&scene, &["before".to_owned()]);
+    scene.send(&["before".to_owned()]);
     let middle = scene.arrived(1)[0].store_timestamp() + Duration::from_millis(1);
     eventually(PATIENCE, || if SystemTime::now() > middle { Ok(()) } else { Err("the clock stands still") });
-    send(&scene, &["after".to_owned()]);
+    scene.send(&["after".to_owned()]);
     scene.arrived(2);
     let start = |group: &str, from: ConsumeFromWhere| {
-        let inbox = Inbox::default();
-        let listener = inbox.clone();
-        let builder = scene.client.push_consumer(group).subscribe(&*scene.topic, "*").consume_from_where(from);
-        (builder.start(move |messages: &[MessageView]| listener.take_in(messages)).unwrap(), inbox)
+        collect(scene.client.push_consumer(group).subscribe(&*scene.topic, "*").consume_from_where(from))
     };
     let (first, all) = start(&unique("first"), ConsumeFromWhere::FirstOffset);
     let (_timed, late) = start(&unique("timed"), ConsumeFromWhere::Timestamp(middle));
@@ -266,7 +157,7 @@ fn a_new_group_starts_where_it_is_told_to_and_an_old_one_where_it_was() {
     }
     let group = first.group().to_owned();
     first.close().unwrap();
-    send(&scene, &["later".to_owned()]);
+    scene.send(&["later".to_owned()]);
     let (_again, rest) = start(&group, ConsumeFromWhere::FirstOffset);
     assert_eq!(rest.wait(1).iter().map(body).collect::<Vec<_>>(), ["later"]);
 }
@@ -274,8 +165,8 @@ fn a_new_group_starts_where_it_is_told_to_and_an_old_one_where_it_was() {
 #[test]
 fn a_suspended_consumer_gets_nothing_until_it_is_resumed() {
     let scene = scene();
-    let (consumer, inbox) = collect(&scene);
-    send(&scene, &["one".to_owned()]);
+    let (consumer, inbox) = scene.collect();
+    scene.send(&["one".to_owned()]);
     inbox.wait(1);
     consumer.suspend().unwrap();
     // What was asked for before may still come; what is sent a little later may not.
@@ -285,19 +176,19 @@ fn a_suspended_consumer_gets_nothing_until_it_is_resumed() {
     }
     let came = inbox.bodies().len();
     consumer.resume().unwrap();
-    send(&scene, &["two".to_owned()]);
+    scene.send(&["two".to_owned()]);
     assert_eq!(inbox.wait(came + 1).len(), 2);
 }
 
 #[test]
 fn topics_can_be_subscribed_and_given_up_while_it_runs() {
     let (scene, other) = (Scene::with_queues(1), Scene::with_queues(1));
-    let (consumer, inbox) = collect(&scene);
-    send(&other, &["other".to_owned()]);
+    let (consumer, inbox) = scene.collect();
+    other.send(&["other".to_owned()]);
     consumer.subscribe(&*other.topic, "*").unwrap();
     inbox.wait(1);
     consumer.unsubscribe(&scene.topic).unwrap();
-    let (_rest, rest) = collect(&Scene { group: unique("rest"), ..scene });
+    let (_rest, rest) = Scene { group: unique("rest"), ..scene }.collect();
     drop(rest);
     assert_eq!(inbox.bodies(), ["other"]);
 }
@@ -307,7 +198,8 @@ fn a_listener_may_send_and_close_its_consumer() {
     let scene = scene();
     let (slot, closed) = (Arc::new(Mutex::new(None::<PushConsumer>)), Arc::new(AtomicBool::new(false)));
     let (own, done) = (slot.clone(), closed.clone());
-    let consumer = consumer(&scene)
+    let consumer = scene
+        .push()
         .start(move |_: &[MessageView]| {
             if let Some(consumer) = own.lock().unwrap().take() {
                 consumer.close().unwrap();
@@ -316,7 +208,7 @@ fn a_listener_may_send_and_close_its_consumer() {
         })
         .unwrap();
     *slot.lock().unwrap() = Some(consumer);
-    send(&scene, &["x".to_owned()]);
+    scene.send(&["x".to_owned()]);
     eventually(LONG, || if closed.load(Ordering::SeqCst) { Ok(()) } else { Err("it is not closed") });
 }
 
@@ -325,7 +217,8 @@ fn closing_lets_a_listener_finish_and_says_when_it_does_not() {
     let scene = Scene::with_queues(1);
     let (began, go_on) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let (begin, wait) = (began.clone(), go_on.clone());
-    let consumer = consumer(&scene)
+    let consumer = scene
+        .push()
         .start(move |_: &[MessageView]| {
             begin.store(true, Ordering::SeqCst);
             while !wait.load(Ordering::SeqCst) {
@@ -333,7 +226,7 @@ fn closing_lets_a_listener_finish_and_says_when_it_does_not() {
             }
         })
         .unwrap();
-    send(&scene, &["x".to_owned()]);
+    scene.send(&["x".to_owned()]);
     eventually(LONG, || if began.load(Ordering::SeqCst) { Ok(()) } else { Err("it does not begin") });
     let report = std::thread::scope(|scope| {
         let closing = scope.spawn(|| consumer.close_within(PATIENCE).unwrap());

@@ -1,7 +1,6 @@
 //! Message trace: what is recorded of sends, where it goes, and that it never disturbs them.
 
 use std::fmt::Display;
-use std::process::Command;
 use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +9,9 @@ use rocketmq_blocking::{
     TransactionResolution, embedded, select,
 };
 
-use crate::support::{Feature, PATIENCE, Scene, eventually, live_variable, noise, say, scene, supports, unique};
+use crate::support::{
+    Feature, PATIENCE, Scene, eventually, live_variable, mqadmin, noise, say, scene, supports, unique,
+};
 
 /// The topic of brokers that trace, `traceTopicEnable` set.
 pub(crate) const SYSTEM: &str = "RMQ_SYS_TRACE_TOPIC";
@@ -433,36 +434,15 @@ fn a_recall_leaves_a_record_be_it_refused_or_not() {
 /// Apache's own tool reads the record of our send.
 #[test]
 fn mqadmin_shows_a_traced_send() {
-    let Some(lib) = live_variable("LIB") else {
+    if live_variable("LIB").is_none() {
         return say("mqadmin is not there: it needs Apache's jars (ROCKETMQ_LIVE_LIB)");
-    };
+    }
     let scene = Scene::with_queues(1);
     let producer = producer(&scene, at_once());
     let sent = producer.send(Message::builder(&*scene.topic, noise(100, 1)).key("k")).unwrap();
     record_of(&scene, sent.message_id());
-    let shown = mqadmin(&lib, &["queryMsgTraceById", "-i", sent.message_id(), "-n", &scene.cluster.name_server]);
+    let shown = mqadmin(&["queryMsgTraceById", "-i", sent.message_id(), "-n", &scene.cluster.name_server]);
     let line = shown.lines().find(|line| line.starts_with("Pub"));
     let line = line.unwrap_or_else(|| panic!("no send is shown: {shown}"));
     assert!(line.contains(&scene.group) && line.contains("success"), "{shown}");
-}
-
-pub(crate) fn mqadmin(lib: &str, arguments: &[&str]) -> String {
-    // It ends at once when it cannot read how to log.
-    let home = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("mqadmin"));
-    std::fs::create_dir_all(home.join("conf")).expect("a folder for the test");
-    let quiet = r#"<configuration><root level="OFF"/></configuration>"#;
-    let logging = home.join("conf/logback_tools.xml");
-    std::fs::write(&logging, quiet).expect("a file for the test");
-    let output = Command::new("java")
-        .arg("-Xmx128m")
-        .arg(format!("-Duser.home={}", home.display()))
-        .arg(format!("-Drmq.logback.configurationFile={}", logging.display()))
-        .args(["-cp", &format!("{lib}/*"), "org.apache.rocketmq.tools.command.MQAdminStartup"])
-        .args(arguments)
-        .env("ROCKETMQ_HOME", &home)
-        .output()
-        .expect("java runs where the live tier does");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    text(&output.stdout)
 }

@@ -10,6 +10,7 @@ mod columns;
 mod consume;
 mod duration;
 mod failure;
+mod group;
 mod histogram;
 mod interrupt;
 mod message;
@@ -22,6 +23,8 @@ mod recall;
 mod reply;
 mod request;
 mod send;
+mod table;
+mod tail;
 mod text;
 mod topic;
 mod usage;
@@ -62,6 +65,7 @@ enum Command {
     Broker(broker::Broker),
     Send(send::Send),
     Pull(pull::Pull),
+    Tail(tail::Tail),
     Consume(consume::Consume),
     Request(request::Request),
     Reply(reply::Reply),
@@ -70,6 +74,8 @@ enum Command {
     Topic(topic::Topic),
     #[command(subcommand)]
     Message(message::Message),
+    #[command(subcommand)]
+    Group(group::Group),
     #[command(subcommand)]
     Bench(bench::Bench),
 }
@@ -81,6 +87,7 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Broker(broker) => broker.run(&mut output),
         Command::Send(send) => send.run(&mut output),
+        Command::Tail(tail) => tail.run(&mut output),
         Command::Pull(pull) => pull.run(&mut output),
         Command::Consume(consume) => consume.run(&mut output),
         Command::Request(request) => request.run(&mut output),
@@ -88,6 +95,7 @@ fn main() -> ExitCode {
         Command::Recall(recall) => recall.run(&mut output),
         Command::Topic(topic) => topic.run(&mut output),
         Command::Message(message) => message.run(&mut output),
+        Command::Group(group) => group.run(&mut output),
         Command::Bench(bench) => bench.run(&mut output),
     };
     match done.and_then(|()| output.flush()) {

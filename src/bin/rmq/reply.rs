@@ -58,8 +58,14 @@ impl Reply {
         let consumer = client.pull_consumer(self.group.as_str()).window(65_536).start()?;
         let mut cursors = start::cursors(&consumer, &self.topic, self.from, From::Last)?;
         complain(&format!("answering requests to {} as {}; interrupt to end", self.topic, self.group));
-        let read =
-            Read { consumer: &consumer, filter: Filter::all(), wait: FOR_EVER, commit: true, interrupt: &interrupt };
+        let read = Read {
+            consumer: &consumer,
+            filter: Filter::all(),
+            wait: FOR_EVER,
+            commit: true,
+            interrupt: &interrupt,
+            follow: None,
+        };
         let mut desk =
             Desk { output, producer: &producer, prefix: &self.prefix, limit: self.count, replied: 0, failed: 0 };
         let done = read

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::correction::{Bounds, Illegal};
+use super::pop::{Assignment, PopAction, PopEvent};
 use crate::error::Error;
 use crate::message::{MessageQueue, MessageView};
 
@@ -72,6 +73,12 @@ pub(crate) enum Event {
         topic: Arc<str>,
         members: Result<Vec<Arc<str>>, Error>,
     },
+    /// What a broker of the topic says this member is to have.
+    Assigned {
+        topic: Arc<str>,
+        assignment: Result<Assignment, Error>,
+    },
+    Pop(PopEvent),
     /// Members came or went, or a connection was made.
     Disturbed,
     Started {
@@ -130,6 +137,18 @@ pub(crate) enum Action {
     FetchMembers {
         topic: Arc<str>,
     },
+    /// Ask a broker of the topic which queues this member is to have.
+    FetchAssignment {
+        topic: Arc<str>,
+        strategy: Arc<str>,
+    },
+    /// What failed while the topic was popped waits in a topic of its own: that is to be pulled, or not any more because
+    /// pops bring it.
+    Leftovers {
+        topic: Arc<str>,
+        wanted: bool,
+    },
+    Pop(PopAction),
     /// Tell all brokers at once what this client consumes: its queues changed, or they do not know it.
     Heartbeat,
     /// Find out where the queue begins.

@@ -1,10 +1,12 @@
 //! The heart of push consumption: told what happened, it says what is to be done. No threads, no locks, no input or output;
 //! the tests drive it with a clock of their own.
 
+mod by_broker;
 mod correction;
 mod event;
 mod lock;
 mod options;
+mod pop;
 mod process_queue;
 mod progress;
 mod queue;
@@ -23,9 +25,11 @@ pub(crate) use correction::{Bounds, Illegal};
 pub(crate) use event::{Action, Batch, Event, Pulled, Spell, Start, Verdict, Why};
 pub use options::MessageModel;
 pub(crate) use options::{EngineOptions, Order};
+pub(crate) use pop::{Assignment, Numbered, PopAction, PopEvent, PopOptions, Popped};
 pub(crate) use process_queue::{Full, Limits};
 pub(crate) use queue::{Queue, Standing};
 
+use self::by_broker::ByBroker;
 use self::event::AllQueues;
 use self::queues::{Number, Queues};
 use self::rebalance::{Rebalance, change};
@@ -39,6 +43,7 @@ pub(crate) struct Engine {
     /// The subscribed topics and their queues, sorted; `None` while the route is not known.
     topics: BTreeMap<Arc<str>, Option<AllQueues>>,
     queues: Queues,
+    by_broker: ByBroker,
     rebalance: Rebalance,
     epoch: u64,
     /// Batches that listeners have.
@@ -56,6 +61,7 @@ impl Engine {
         Engine {
             topics: BTreeMap::new(),
             queues: Queues::default(),
+            by_broker: ByBroker::default(),
             rebalance: Rebalance::new(options.rebalance_interval, now),
             epoch: 0,
             running: 0,
@@ -74,7 +80,12 @@ impl Engine {
         self.balance(now, actions);
         self.advance(now, actions);
         self.dispatch(now, actions);
-        if self.closing && self.queues.is_empty() && !std::mem::replace(&mut self.closed, true) {
+        self.advance_pops(now, actions);
+        if self.closing
+            && self.queues.is_empty()
+            && self.by_broker.pops.is_empty()
+            && !std::mem::replace(&mut self.closed, true)
+        {
             actions.push(Action::Closed);
         }
     }
@@ -82,7 +93,7 @@ impl Engine {
     /// When [`Event::Tick`] is to come at the latest.
     pub(crate) fn next_at(&self) -> Option<Instant> {
         let rebalance = (!self.closing && !self.suspended).then(|| self.rebalance.next_at());
-        self.queues.next_at().into_iter().chain(rebalance).min()
+        self.queues.next_at().into_iter().chain(rebalance).chain(self.by_broker.pops.next_at()).min()
     }
 
     /// How many batches listeners have.
@@ -92,7 +103,7 @@ impl Engine {
 
     /// Whether batches wait although as many listeners run as may.
     pub(crate) fn is_starved(&self) -> bool {
-        self.running >= self.options.slots && self.queues.has_ready()
+        self.running >= self.options.slots && (self.queues.has_ready() || self.by_broker.pops.has_ready())
     }
 
     /// So many listeners may run at once from now on.
@@ -117,6 +128,8 @@ impl Engine {
                     self.rebalance.unfinished(now);
                 }
             },
+            Event::Assigned { topic, assignment } => self.assigned(&topic, assignment, now, actions),
+            Event::Pop(event) => self.by_broker.pops.handle(event, &self.options, now),
             Event::Started { spell, start } => {
                 let start = start.inspect_err(|error| log::warn!("{}: no offset to start from: {error}", spell.queue));
                 if let Some(queue) = self.queues.of(&spell) {
@@ -137,11 +150,17 @@ impl Engine {
             }
             Event::Consumed { spell, offsets, verdict } => {
                 self.running = self.running.saturating_sub(1);
+                if self.by_broker.pops.consumed(&spell, verdict, &self.options, now) {
+                    return;
+                }
                 if let Some(queue) = self.queues.of(&spell) {
                     queue.consumed(&offsets, verdict, &self.options, now);
                 }
             }
             Event::Dropped { spell, offsets } => {
+                if self.by_broker.pops.dropped(&spell, &offsets, &self.options, now) {
+                    return;
+                }
                 if let Some(queue) = self.queues.of(&spell) {
                     queue.dropped(&offsets);
                 }
@@ -166,11 +185,13 @@ impl Engine {
             Event::Suspended(suspended) => {
                 self.suspended = suspended;
                 self.queues.for_each(|_| ());
+                self.by_broker.pops.touch();
                 self.rebalance.disturb(now);
             }
             Event::Close { grace } => {
                 self.closing = true;
                 self.queues.for_each(|queue| queue.revoke(Some(grace), now));
+                self.by_broker.pops.revoke(|_| true, Some(grace), now);
             }
         }
     }
@@ -200,6 +221,8 @@ impl Engine {
             return;
         }
         let same_names = topics.keys().eq(self.topics.keys());
+        // Its brokers may not have heard of this member.
+        let found = topics.iter().any(|(topic, new)| new.is_some() && !matches!(self.topics.get(topic), Some(Some(_))));
         // A topic whose route got lost keeps its queues: name servers forget nothing that brokers still have.
         for (topic, queues) in &mut topics {
             if queues.is_none() {
@@ -214,7 +237,8 @@ impl Engine {
                 queue.revoke(grace, now);
             }
         });
-        if !same_names {
+        self.by_broker.pops.revoke(|queue| !self.topics.contains_key(queue.topic()), grace, now);
+        if !same_names || found {
             actions.push(Action::Heartbeat);
         }
         self.rebalance.disturb(now);
@@ -231,10 +255,13 @@ impl Engine {
         }
         let topics: Vec<(Arc<str>, bool)> =
             self.topics.iter().map(|(topic, queues)| (topic.clone(), queues.is_some())).collect();
+        if !topics.iter().any(|(_, known)| *known) {
+            self.rebalance.was_idle();
+        }
         for (topic, known) in topics {
             match self.options.model {
                 _ if !known => self.rebalance.unfinished(now),
-                MessageModel::Clustering => actions.push(Action::FetchMembers { topic }),
+                MessageModel::Clustering => self.ask_for_queues(topic, actions),
                 MessageModel::Broadcasting => {
                     let all = self.topics.get(&topic).cloned().flatten().unwrap_or_default();
                     self.assign(&topic, all.to_vec(), now, now, actions);
@@ -244,13 +271,17 @@ impl Engine {
     }
 
     fn divide(&mut self, topic: &Arc<str>, mut members: Vec<Arc<str>>, now: Instant, actions: &mut Vec<Action>) {
-        let Some(Some(queues)) = self.topics.get(topic) else { return };
         sort_members(&mut members);
         if !members.contains(&self.options.client_id) {
             // The broker does not know this client yet, or not any more. Its queues stay until it does.
             actions.push(Action::Heartbeat);
-            return self.rebalance.unfinished(now);
+            return self.rebalance.not_a_member(now);
         }
+        self.rebalance.is_member();
+        if self.confirmed(topic, now, actions) {
+            return;
+        }
+        let Some(Some(queues)) = self.topics.get(topic) else { return };
         let (group, client_id) = (&*self.options.group, &*self.options.client_id);
         let situation = Situation { group, client_id, queues, members: &members };
         match allocation::allocate(&*self.options.allocation, &situation) {
@@ -334,8 +365,8 @@ impl Engine {
         Limits { messages: topic_messages.map_or(messages, share), bytes: topic_bytes.map_or(bytes, share), span }
     }
 
-    /// Hands batches to listeners as long as some are free, each queue in its turn.
-    fn dispatch(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    /// Hands pulled messages to listeners as long as some are free, each queue in its turn.
+    fn dispatch_pulled(&mut self, now: Instant, actions: &mut Vec<Action>) {
         while self.running < self.options.slots {
             let Some(number) = self.queues.next_ready() else { return };
             if let Some(batch) = self.queues.at_mut(number).and_then(|queue| queue.take(&self.options, now)) {

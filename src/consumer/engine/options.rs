@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::pop::PopOptions;
 use super::process_queue::Limits;
 use crate::consumer::allocation::Allocation;
 
@@ -30,6 +31,8 @@ pub(crate) struct EngineOptions {
     pub(crate) model: MessageModel,
     pub(crate) order: Order,
     pub(crate) allocation: Arc<dyn Allocation>,
+    /// Brokers say which queues this member has, and in which mode it reads them; else the members divide them.
+    pub(crate) by_broker: Option<PopOptions>,
     /// Messages that one call of a listener gets, at most.
     pub(crate) batch: usize,
     /// Batches that listeners may have at once.

@@ -51,11 +51,14 @@ pub(crate) struct ProcessQueue {
     running: usize,
     /// Where to pull next: everything before was put here, or passed because no filter wants it.
     next_offset: i64,
+    /// The last message that was put here, finished or not.
+    last: i64,
 }
 
 impl ProcessQueue {
     pub(crate) fn new(next_offset: i64) -> ProcessQueue {
-        ProcessQueue { entries: BTreeMap::new(), waiting: VecDeque::new(), bytes: 0, running: 0, next_offset }
+        let (entries, waiting) = (BTreeMap::new(), VecDeque::new());
+        ProcessQueue { entries, waiting, bytes: 0, running: 0, next_offset, last: next_offset }
     }
 
     /// Adds what was pulled, and moves on to `next_offset`. What is here already stays as it is.
@@ -65,6 +68,7 @@ impl ProcessQueue {
             if offset < self.next_offset {
                 continue;
             }
+            self.last = self.last.max(offset);
             self.bytes += message.body().len();
             let former = self.entries.insert(offset, Entry { message, state: State::Waiting, repeats: 0 });
             match former {
@@ -180,8 +184,9 @@ impl ProcessQueue {
         if self.bytes > limits.bytes {
             return Some(Full::Bytes);
         }
-        let (first, last) = (self.entries.keys().next(), self.entries.keys().next_back());
-        let span = first.zip(last).map_or(0, |(first, last)| last - first);
+        // Counted to the last one that came, which Java forgets when it is finished: there, one stuck message lets any number
+        // run ahead, all of which come again after a crash.
+        let span = self.entries.keys().next().map_or(0, |first| self.last - first);
         limits.span.is_some_and(|limit| span > limit).then_some(Full::Span)
     }
 
@@ -288,6 +293,11 @@ mod tests {
         sparse.put(vec![tagged("", 3)], 4);
         assert_eq!(sparse.full(&limits), Some(Full::Span));
         assert_eq!(sparse.full(&Limits { span: None, ..limits }), None);
+        (2..=3).for_each(|offset| sparse.finish(offset));
+        assert_eq!(sparse.full(&limits), Some(Full::Span), "what is finished counts as long as the first is not");
+        sparse.put(Vec::new(), 90);
+        sparse.finish(0);
+        assert_eq!(sparse.full(&limits), None);
     }
 
     #[test]

@@ -8,17 +8,22 @@ use crate::message::MessageQueue;
 /// Between two divisions of one group lies at least this, however often members come and go.
 const AT_LEAST: Duration = Duration::from_secs(1);
 
+/// How soon a broker is asked again that has not heard of this member.
+const FIRST_LOOK: Duration = Duration::from_millis(25);
+
 /// The times at which a group is rebalanced.
 #[derive(Debug)]
 pub(crate) struct Rebalance {
     interval: Duration,
     last: Option<Instant>,
     next_at: Instant,
+    /// How often in a row the broker did not know this member.
+    unknown: u32,
 }
 
 impl Rebalance {
     pub(crate) fn new(interval: Duration, now: Instant) -> Rebalance {
-        Rebalance { interval, last: None, next_at: now }
+        Rebalance { interval, last: None, next_at: now, unknown: 0 }
     }
 
     /// Something changed: do it soon.
@@ -30,6 +35,23 @@ impl Rebalance {
     /// Something could not be found out, or a queue could not be taken: do it again in a second.
     pub(crate) fn unfinished(&mut self, now: Instant) {
         self.next_at = self.next_at.min(now + AT_LEAST);
+    }
+
+    /// No queue was there to be divided, so the first division need not wait.
+    pub(crate) fn was_idle(&mut self) {
+        self.last = None;
+    }
+
+    /// The broker does not know this member yet: its heartbeat is on its way, and nothing was divided. Asked again soon, and
+    /// less often the longer it lasts.
+    pub(crate) fn not_a_member(&mut self, now: Instant) {
+        let wait = FIRST_LOOK.saturating_mul(1 << self.unknown.min(10)).min(AT_LEAST);
+        self.unknown += 1;
+        self.next_at = self.next_at.min(now + wait);
+    }
+
+    pub(crate) fn is_member(&mut self) {
+        self.unknown = 0;
     }
 
     /// Whether it is time; takes note that it is done.
@@ -84,6 +106,25 @@ mod tests {
         assert!(rebalance.is_due(at(30_000)));
         rebalance.unfinished(at(30_000));
         assert!(rebalance.is_due(at(31_000)));
+    }
+
+    #[test]
+    fn a_member_its_broker_has_not_heard_of_asks_again_soon_and_then_less_often() {
+        let start = Instant::now();
+        let mut rebalance = Rebalance::new(Duration::from_secs(20), start);
+        let mut now = start;
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            assert!(rebalance.is_due(now));
+            rebalance.not_a_member(now);
+            waits.push(rebalance.next_at().duration_since(now).as_millis());
+            now = rebalance.next_at();
+        }
+        assert_eq!(waits, [25, 50, 100, 200, 400, 800, 1000, 1000]);
+        assert!(rebalance.is_due(now));
+        rebalance.is_member();
+        rebalance.not_a_member(now);
+        assert_eq!(rebalance.next_at(), now + FIRST_LOOK);
     }
 
     #[test]

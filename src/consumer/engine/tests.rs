@@ -20,6 +20,7 @@ impl Stage {
             model: MessageModel::Clustering,
             order,
             allocation: Arc::new(Averagely),
+            by_broker: None,
             batch: 1,
             slots: 2,
             limits: Limits { messages: 100, bytes: 1 << 20, span: None },
@@ -357,4 +358,22 @@ fn an_answer_to_a_pull_of_a_queue_that_is_gone_is_dropped_and_counted() {
     assert_eq!(stage.engine.take_dropped_pulls(), 0);
     assert_eq!(consumed(&stage.found(&spell, ticket, 10..12)), [0; 0]);
     assert_eq!((stage.engine.take_dropped_pulls(), stage.engine.take_dropped_pulls()), (1, 0));
+}
+
+#[test]
+fn a_start_waits_neither_for_a_route_learnt_late_nor_for_a_broker_that_has_not_heard_of_it() {
+    let (mut stage, _) = Stage::new(Order::Concurrent, &["me"]);
+    let options = stage.engine.options.clone();
+    stage.engine = Engine::new(options, stage.now);
+    let fetches = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::FetchMembers { .. }));
+    assert!(!fetches(&stage.tell(Event::Topics(vec![("T".into(), None)]))));
+    stage.now += Duration::from_millis(5);
+    let queues = vec![MessageQueue::new("T", "b", 0)];
+    let actions = stage.tell(Event::Topics(vec![("T".into(), Some(queues.into()))]));
+    assert!(fetches(&actions), "{actions:?}");
+    assert!(actions.iter().any(|action| matches!(action, Action::Heartbeat)), "{actions:?}");
+    assert!(!fetches(&stage.members(&["other"])));
+    stage.now += Duration::from_millis(25);
+    assert!(fetches(&stage.tell(Event::Tick)));
+    assert!(stage.members(&["me"]).iter().any(|action| matches!(action, Action::FindStart { .. })));
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::PushConsumer;
+use super::by_broker::ByBroker;
 use super::call::{Call, Listener};
 use super::hooks::{ConsumeHook, FilterHook, Hooks};
 use super::listeners::Listeners;
@@ -48,6 +49,7 @@ pub struct PushConsumerBuilder {
     persist_interval: Duration,
     consume_timeout: Duration,
     suspend: Duration,
+    pub(super) by_broker: ByBroker,
     offsets: Place,
 }
 
@@ -81,6 +83,7 @@ impl PushConsumerBuilder {
             persist_interval: Duration::from_secs(5),
             consume_timeout: Duration::from_secs(15 * 60),
             suspend: Duration::from_secs(1),
+            by_broker: ByBroker::default(),
             offsets: Place::default(),
         }
     }
@@ -317,6 +320,7 @@ impl PushConsumerBuilder {
             model: self.settings.model,
             order,
             allocation: self.allocation.clone(),
+            by_broker: self.by_broker.options(),
             batch: self.batch,
             slots: self.threads.min(),
             limits: self.limits,
@@ -352,6 +356,9 @@ impl PushConsumerBuilder {
         let hold = self.settings.hold;
         if !(Duration::from_millis(100)..=Duration::from_secs(60)).contains(&hold) {
             return wrong(format!("hold is {hold:?}, 100 ms to 60 s are allowed"));
+        }
+        if let Some(what) = self.by_broker.defect(&*self.allocation) {
+            return wrong(what);
         }
         if self.limits.messages == 0 || self.limits.bytes == 0 || self.limits.span.is_some_and(|span| span < 1) {
             return wrong("its limits let nothing in".into());

@@ -1,6 +1,7 @@
 //! Push consumption: a listener gets the messages, the crate does everything else.
 
 mod builder;
+mod by_broker;
 mod call;
 mod hooks;
 mod listeners;
@@ -18,7 +19,7 @@ pub use result::ConsumeResult;
 
 use super::Filter;
 use super::engine::Event;
-use super::runner::{DEFAULT_GRACE, ProcessQueue, Running};
+use super::runner::{DEFAULT_GRACE, ProcessQueue, Running, unsubscribe_leftovers};
 use super::stats::ConsumerStats;
 use crate::client::{CloseReport, names};
 use crate::error::Result;
@@ -62,6 +63,7 @@ impl PushConsumer {
         if self.running.shared.with_subscriptions(|known| known.remove(topic)) {
             self.running.shared.changed();
         }
+        unsubscribe_leftovers(&self.running.shared, topic);
         Ok(())
     }
 

@@ -1,13 +1,17 @@
 //! The thread that drives a consumer: it waits for what happens, asks the engine, and has its wishes carried out. It never
 //! waits for anything else.
 
+mod acks;
 mod commits;
 mod hand_back;
 mod inputs;
+mod leftovers;
 mod perform;
 mod pool;
+mod pop;
 mod queues;
 mod requests;
+mod routes;
 mod running;
 mod shared;
 mod sink;
@@ -15,30 +19,24 @@ mod start;
 mod subscriptions;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
 use self::inputs::{Input, Inputs};
+pub(in crate::consumer) use self::leftovers::unsubscribe as unsubscribe_leftovers;
 use self::pool::Pool;
 pub use self::queues::{ProcessQueue, Standing};
 pub(in crate::consumer) use self::requests::Direct;
+use self::routes::Routes;
 pub(in crate::consumer) use self::running::{DEFAULT_GRACE, Plan, Running};
 pub(in crate::consumer) use self::shared::{Settings, Shared};
 pub(in crate::consumer) use self::sink::Sink;
 pub use self::start::ConsumeFromWhere;
 pub(in crate::consumer) use self::subscriptions::Subscriptions;
-use crate::client::{CloseReport, Route};
+use crate::client::CloseReport;
 use crate::consumer::engine::{Action, Engine, Event, Order};
-use crate::remoting::Deadline;
 use crate::thread::Thread;
-
-/// How soon a route that is not known is asked for again. What is known tells when it changes.
-const LOOK: Duration = Duration::from_millis(500);
-
-/// A topic and the route that is known of it.
-type Known = (Arc<str>, Option<Arc<Route>>);
 
 struct Runner {
     shared: Arc<Shared>,
@@ -49,9 +47,7 @@ struct Runner {
     sink: Box<dyn Sink>,
     /// The thread of an own offset store.
     keeping: Option<Thread>,
-    /// What was looked at last, and when.
-    looked: Option<(Instant, u64)>,
-    routes: Vec<Known>,
+    routes: Routes,
     /// Dropped when the thread ends.
     done: Sender<()>,
 }
@@ -66,7 +62,7 @@ impl Runner {
         loop {
             let event = self.next();
             let now = Instant::now();
-            if let Some(topics) = self.look_at_routes(now) {
+            if let Some(topics) = self.routes.look(&self.shared, now) {
                 self.engine.handle(topics, now, &mut actions);
             }
             count(&mut report, &event);
@@ -102,7 +98,7 @@ impl Runner {
     /// Waits for what happens next.
     fn next(&mut self) -> Event {
         let now = Instant::now();
-        let until = [self.look_at(now), self.engine.next_at(), self.pool.as_ref().and_then(Pool::next_at)];
+        let until = [self.routes.look_at(now), self.engine.next_at(), self.pool.as_ref().and_then(Pool::next_at)];
         let until = until.into_iter().flatten().min();
         match self.inputs.next(until) {
             Input::Event(event) => event,
@@ -158,47 +154,23 @@ impl Runner {
                 lag: self.shared.counters.end(&queue.spell().queue).map(|end| (end - cache.commit_offset()).max(0)),
             });
         });
+        self.engine.look_at_pops(|queue, standing| {
+            let since = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
+            all.push(ProcessQueue {
+                queue: queue.spell().queue.clone(),
+                next_offset: -1,
+                commit_offset: -1,
+                stored_offset: None,
+                cached: queue.unacked(),
+                cached_bytes: queue.bytes(),
+                running: queue.running(),
+                since_pull: since(queue.last_pop),
+                since_progress: since(queue.last_progress),
+                standing: standing.map(Into::into),
+                lag: None,
+            });
+        });
         all
-    }
-
-    /// When routes are to be looked at though nothing told of a change.
-    fn look_at(&self, now: Instant) -> Option<Instant> {
-        let Some((at, _)) = self.looked else { return Some(now) };
-        self.routes.iter().any(|(_, route)| route.is_none()).then_some(at + LOOK)
-    }
-
-    /// Looks at the routes of the subscribed topics; says when something about them is new.
-    fn look_at_routes(&mut self, now: Instant) -> Option<Event> {
-        let changes = self.shared.changes.load(Ordering::Acquire);
-        let changed = self.looked.is_none_or(|(_, seen)| seen != changes);
-        if !changed && self.look_at(now).is_none_or(|at| now < at) {
-            return None;
-        }
-        self.looked = Some((now, changes));
-        let core = &self.shared.core;
-        let topics: Vec<Arc<str>> = self.shared.with_subscriptions(|known| known.topics().cloned().collect());
-        let find = |topic: Arc<str>| {
-            let route = core.routes().cached(&topic);
-            core.routes().watch(&topic);
-            if route.is_none() {
-                // The retry topic is made by the group's first heartbeat: learnt at once, the first retry is not late.
-                let deadline = Deadline::after(core.options().request_timeout);
-                core.routes().refresh_async(core, &topic, deadline, |_| ());
-            }
-            (topic, route)
-        };
-        let routes: Vec<_> = topics.into_iter().map(find).collect();
-        let same = |(old, new): (&Known, &Known)| {
-            old.0 == new.0 && old.1.as_ref().map(Arc::as_ptr) == new.1.as_ref().map(Arc::as_ptr)
-        };
-        if routes.len() == self.routes.len() && self.routes.iter().zip(&routes).all(same) {
-            return None;
-        }
-        self.routes = routes;
-        let queues = |route: &Arc<Route>| route.subscribe_queues().clone();
-        Some(Event::Topics(
-            self.routes.iter().map(|(topic, route)| (topic.clone(), route.as_ref().map(queues))).collect(),
-        ))
     }
 }
 

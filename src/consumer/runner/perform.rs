@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::hand_back::MAX_RECONSUME_TIMES;
 use super::shared::Shared;
-use super::{Sink, commits, hand_back, start};
+use super::{Sink, commits, hand_back, leftovers, pop, start};
 use crate::client::Core;
 use crate::code::ResponseCode;
 use crate::consumer::engine::{Action, Bounds, Event, Illegal, Order, Pulled, Spell};
@@ -91,6 +91,9 @@ fn one(shared: &Arc<Shared>, order: Order, action: Action) {
                 let _ = then.events.send(Event::HandedBack { spell, offset, done });
             });
         }
+        Action::FetchAssignment { .. } | Action::Leftovers { .. } | Action::Pop(_) => {
+            pop::perform(shared, order, action)
+        }
         Action::Commit { spell, offset } => commits::submit(shared, spell, offset),
         Action::Left { queue } => {
             if let Some(keeper) = &shared.keeper {
@@ -126,7 +129,7 @@ fn fetch_members(shared: &Arc<Shared>, topic: Arc<str>) {
 }
 
 /// Any broker of a topic, the master if it has one: all of them know the members.
-fn any_broker(core: &Arc<Core>, topic: &str) -> Option<Arc<str>> {
+pub(super) fn any_broker(core: &Arc<Core>, topic: &str) -> Option<Arc<str>> {
     let route = core.routes().cached(topic)?;
     let brokers: Vec<_> = route.brokers().filter_map(|(_, addrs)| addrs.values().next().cloned()).collect();
     if brokers.is_empty() { None } else { brokers.get(fastrand::usize(..brokers.len())).cloned() }
@@ -176,6 +179,9 @@ fn pulled(result: Result<PullResult>, asked: i64, shared: &Shared) -> Pulled {
                     let mut messages = result.into_messages();
                     for message in &mut messages {
                         message.restore_topic(&shared.retry_topic, |name| shared.core.own_name(name).into_owned());
+                        if let Some(topic) = leftovers::origin(&shared.retry_topic, message.topic()) {
+                            message.restore(shared.core.own_name(topic).into_owned().into());
+                        }
                     }
                     Pulled::Found { messages, next }
                 }

@@ -6,6 +6,10 @@ use crate::message::MessageQueue;
 
 /// A queue that a push consumer has, as it was at one moment; made by
 /// [`PushConsumer::queues`](crate::PushConsumer::queues).
+///
+/// Of a queue that is popped ([`allocation_by_broker`](crate::PushConsumerBuilder::allocation_by_broker)) the number may be
+/// -1, for all queues of the broker. Its messages are in memory until they are acknowledged, and its offsets are -1: nothing
+/// is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProcessQueue {

@@ -5,7 +5,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::inputs::{Inputs, Question};
 use super::pool::Pool;
-use super::{ProcessQueue, Runner, Settings, Shared, Sink, Subscriptions};
+use super::{ProcessQueue, Routes, Runner, Settings, Shared, Sink, Subscriptions};
 use crate::client::{Client, CloseReport, GroupKind, Member, RouteWatcher};
 use crate::consumer::engine::{Engine, EngineOptions, Event};
 use crate::consumer::offset_store::{Keeper, OffsetStore};
@@ -90,8 +90,7 @@ impl Running {
             inputs: Inputs { events: events_out, requests, questions: asked },
             sink,
             keeping,
-            looked: None,
-            routes: Vec::new(),
+            routes: Routes::new(),
             done,
         };
         let thread = Thread::spawn(format!("mq-engine {group}"), move || runner.run())?;

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::Sender;
 
+use super::acks::OneByOne;
 use super::commits::Commits;
 use super::start::ConsumeFromWhere;
 use super::subscriptions::Subscriptions;
@@ -38,6 +39,7 @@ pub(in crate::consumer) struct Shared {
     pub(in crate::consumer) puller: Arc<pull::Shared>,
     pub(in crate::consumer) events: Sender<Event>,
     pub(in crate::consumer) commits: Commits,
+    pub(in crate::consumer) one_by_one: OneByOne,
     pub(in crate::consumer) counters: Counters,
     /// Where offsets are kept when brokers do not.
     pub(in crate::consumer) keeper: Option<Keeper>,
@@ -70,6 +72,7 @@ impl Shared {
             puller,
             events,
             commits: Commits::default(),
+            one_by_one: OneByOne::default(),
             counters: Counters::default(),
             keeper,
             subscriptions: Mutex::new(subscriptions),

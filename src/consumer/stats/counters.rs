@@ -144,11 +144,16 @@ impl Counters {
         took: Duration,
     ) {
         self.ends.lock().unwrap_or_else(PoisonError::into_inner).insert(queue.clone(), end);
+        self.brought(queue.shared_topic(), messages, bytes, took);
+    }
+
+    /// Counts what a pull or a pop brought.
+    pub(in crate::consumer) fn brought(&self, topic: &Arc<str>, messages: usize, bytes: usize, took: Duration) {
         if messages > 0 {
             // One that finds nothing says how long the broker held it, which is no news.
             self.pulls.record(took);
             self.pulled_bytes.add(bytes as u64);
-            let topic = self.topic(queue.shared_topic());
+            let topic = self.topic(topic);
             topic.pulled.add(messages as u64);
             topic.pulls.one();
             topic.pull_micros.add(micros(took));

@@ -7,10 +7,8 @@ mod popped;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "simple consumers are on their way")]
 pub(crate) use batch::batches;
 pub(crate) use handle::{Handle, Retry};
 #[cfg(feature = "embedded")]
-#[allow(unused_imports, reason = "embedded brokers that hand out are on their way")]
 pub(crate) use offsets::{write_message_offsets, write_order_counts, write_start_offsets};
 pub(crate) use popped::{Asked, messages, valid_until};

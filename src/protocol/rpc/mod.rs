@@ -1,8 +1,6 @@
 //! The requests, one table file a subject. Field names are Java's; bodies that are JSON stand beside their request.
 
-#[allow(dead_code, reason = "the consumers that pop are on their way")]
 pub(crate) mod assignment;
-#[allow(dead_code, reason = "the consumers that pop are on their way")]
 pub(crate) mod batch_ack;
 pub(crate) mod by_queue;
 pub(crate) mod check;
@@ -11,7 +9,6 @@ pub(crate) mod heartbeat;
 pub(crate) mod inspect;
 pub(crate) mod lock;
 pub(crate) mod offset;
-#[allow(dead_code, reason = "the consumers that pop are on their way")]
 pub(crate) mod pop;
 pub(crate) mod pull;
 pub(crate) mod query;

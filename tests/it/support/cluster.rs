@@ -21,8 +21,24 @@ impl Cluster {
 
 /// The cluster under test, the same for all tests of the process. A server that was asked for and is missing is a failure.
 pub(crate) fn cluster() -> &'static Cluster {
-    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(|| live().unwrap_or_else(embedded))
+    &both().0
+}
+
+/// The embedded cluster, if that is under test.
+pub(crate) fn embedded_cluster() -> Option<&'static embedded::Cluster> {
+    both().1.as_ref()
+}
+
+fn both() -> &'static (Cluster, Option<embedded::Cluster>) {
+    static BOTH: OnceLock<(Cluster, Option<embedded::Cluster>)> = OnceLock::new();
+    BOTH.get_or_init(|| live().map_or_else(|| embedded(1.0), |live| (live, None)))
+}
+
+/// The same, or an embedded cluster whose delay levels take a tenth of their time: the first retry comes after one second, the
+/// second after three.
+pub(crate) fn hasty_cluster() -> &'static Cluster {
+    static HASTY: OnceLock<(Cluster, Option<embedded::Cluster>)> = OnceLock::new();
+    if cluster().is_embedded() { &HASTY.get_or_init(|| embedded(0.1)).0 } else { cluster() }
 }
 
 /// A variable of the live tier, if that was asked for.
@@ -38,9 +54,9 @@ fn live() -> Option<Cluster> {
 }
 
 /// Lives as long as the process. It behaves as Apache's 5.5.0.
-fn embedded() -> Cluster {
-    let cluster = embedded::Cluster::builder().brokers(2).start().expect("an embedded cluster");
+fn embedded(delay_level_scale: f64) -> (Cluster, Option<embedded::Cluster>) {
+    let builder = embedded::Cluster::builder().brokers(2).delay_level_scale(delay_level_scale);
+    let cluster = builder.start().expect("an embedded cluster");
     let name_server = cluster.name_server().to_owned();
-    std::mem::forget(cluster);
-    Cluster { name_server, version: "5.5.0".to_owned() }
+    (Cluster { name_server, version: "5.5.0".to_owned() }, Some(cluster))
 }

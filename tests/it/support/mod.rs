@@ -1,15 +1,21 @@
 //! What all modules stand on: the cluster under test, names of their own, reading back, and waiting for conditions.
 
+mod cable;
 mod cluster;
+mod inbox;
 mod java;
+mod mqadmin;
 mod operator;
 mod scene;
 mod silent;
 mod version;
 mod wait;
 
-pub(crate) use cluster::{Cluster, cluster, live_variable};
+pub(crate) use cable::Cable;
+pub(crate) use cluster::{Cluster, cluster, embedded_cluster, hasty_cluster, live_variable};
+pub(crate) use inbox::{Inbox, LONG, collect, numbered};
 pub(crate) use java::Java;
+pub(crate) use mqadmin::mqadmin;
 pub(crate) use operator::{Answer, Operator};
 pub(crate) use scene::{Scene, scene, unique};
 pub(crate) use silent::SilentServer;

@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rocketmq_blocking::{Client, Message, MessageQueue, MessageView, Producer, PullConsumer, PullStatus};
 
-use super::{Cluster, PATIENCE, cluster, eventually};
+use super::{Cluster, PATIENCE, cluster, eventually, hasty_cluster};
 
 /// One test's own client, topic and group, so that tests run in parallel and against a server others use too.
 pub(crate) struct Scene {
@@ -16,7 +16,10 @@ pub(crate) struct Scene {
 
 /// A scene whose topic does not exist.
 pub(crate) fn scene() -> Scene {
-    let cluster = cluster();
+    scene_in(cluster())
+}
+
+fn scene_in(cluster: &'static Cluster) -> Scene {
     let client = cluster.builder().build().expect("a client");
     Scene { cluster, client, topic: unique("topic"), group: unique("group") }
 }
@@ -35,6 +38,19 @@ impl Scene {
         let scene = scene();
         scene.create_topic(queues);
         scene
+    }
+
+    /// The same where retries come soon, if the server under test can do that.
+    pub(crate) fn hasty(queues: i32) -> Scene {
+        let scene = scene_in(hasty_cluster());
+        scene.create_topic(queues);
+        scene
+    }
+
+    /// How long a delay level takes that brokers know as so many seconds.
+    pub(crate) fn level(&self, seconds: u64) -> Duration {
+        let scale = if self.cluster.is_embedded() && std::ptr::eq(self.cluster, hasty_cluster()) { 10 } else { 1 };
+        Duration::from_secs(seconds) / scale
     }
 
     /// Creates the topic and waits until the name server knows it on both brokers.

@@ -17,6 +17,8 @@ pub(crate) enum Feature {
     TransactionId,
     /// Topics have attributes, such as a type.
     TopicAttributes,
+    /// Brokers hand messages out and count who has which.
+    Pop,
     /// The queue of a message is chosen by its priority.
     PriorityQueues,
     /// Brokers keep where a group was reset to, whoever is connected.
@@ -35,6 +37,7 @@ pub(crate) fn supports(feature: Feature) -> bool {
         Feature::Recall if old => "recalling messages came with 5.3.2",
         Feature::TransactionId if old => "the transaction id of every send came with 5.0",
         Feature::TopicAttributes if old => "attributes of topics came with 5.0: an older server ignores them",
+        Feature::Pop if old => "pop came with 5.0",
         Feature::PriorityQueues if old => "priorities came with 5.4: an older server carries them along",
         Feature::ServerSideReset if old => "before 5.2 brokers told the clients of a group that it was reset",
         _ => return true,

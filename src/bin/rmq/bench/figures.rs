@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Load;
 use crate::failure::Failure;
 use crate::histogram::Histogram;
 use crate::interrupt::Interrupt;
@@ -17,8 +16,18 @@ pub(super) struct Figures {
     pub(super) failed: u64,
     elapsed: Duration,
     cpu: Option<Duration>,
-    /// Half, 99 % and 99.9 % of the calls were not slower, in microseconds.
-    quantiles: [f64; 3],
+    /// Half, 99 % and 99.9 % of the calls were not slower, in microseconds; `None` where there are no calls.
+    quantiles: Option<[f64; 3]>,
+}
+
+/// What was measured.
+#[derive(Debug)]
+pub(super) struct Run<'a> {
+    pub(super) op: &'a str,
+    pub(super) mode: &'a str,
+    pub(super) threads: u16,
+    /// Bytes of a body.
+    pub(super) size: u64,
 }
 
 /// What is printed.
@@ -31,9 +40,12 @@ struct Table<'a> {
     count: u64,
     seconds: f64,
     per_s: f64,
-    p50_us: f64,
-    p99_us: f64,
-    p999_us: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p50_us: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p99_us: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p999_us: Option<f64>,
     /// `None` where the system does not tell.
     cpu_us_per_msg: Option<f64>,
     peak_rss_mib: Option<f64>,
@@ -45,9 +57,10 @@ impl Figures {
         failed: u64,
         elapsed: Duration,
         cpu: Option<Duration>,
-        latencies: &Histogram,
+        latencies: Option<&Histogram>,
     ) -> Figures {
-        let quantiles = [0.5, 0.99, 0.999].map(|part| rounded(latencies.quantile_us(part), 10.0));
+        let quantile = |of: &Histogram, part| rounded(of.quantile_us(part), 10.0);
+        let quantiles = latencies.map(|of| [0.5, 0.99, 0.999].map(|part| quantile(of, part)));
         Figures { done, failed, elapsed, cpu, quantiles }
     }
 
@@ -57,20 +70,14 @@ impl Figures {
     }
 
     /// Prints them; what failed or was cut short decides the exit status.
-    pub(super) fn print(
-        &self,
-        op: &str,
-        load: &Load,
-        size: u64,
-        interrupt: &Interrupt,
-        output: &mut Output,
-    ) -> Result<(), Failure> {
+    pub(super) fn print(&self, run: &Run<'_>, interrupt: &Interrupt, output: &mut Output) -> Result<(), Failure> {
         let seconds = self.elapsed.as_secs_f64();
-        let [p50_us, p99_us, p999_us] = self.quantiles;
+        let [p50_us, p99_us, p999_us] = self.quantiles.map_or([None; 3], |all| all.map(Some));
+        let Run { op, mode, threads, size } = *run;
         let table = Table {
             op,
-            mode: load.mode.name(),
-            threads: load.threads,
+            mode,
+            threads,
             size,
             count: self.done,
             seconds: rounded(seconds, 1e6),
@@ -100,21 +107,19 @@ fn rounded(value: f64, scale: f64) -> f64 {
 impl Table<'_> {
     fn people(&self) -> String {
         let threads = text::counted(u64::from(self.threads), "thread");
-        let (messages, calls) = (text::count(self.count), if self.op == "send" { "sends" } else { "pulls" });
+        let messages = text::count(self.count);
         let cpu = self.cpu_us_per_msg.map_or("unknown".to_owned(), |us| format!("{us} µs a message"));
         let memory = self.peak_rss_mib.map_or("unknown".to_owned(), |mib| format!("{mib} MiB at most"));
         let seconds = text::duration(Duration::from_secs_f64(self.seconds));
-        [
-            (
-                "",
-                format!("{} {}, {threads}, {} bytes: {messages} messages in {seconds}", self.op, self.mode, self.size),
-            ),
-            ("rate", format!("{} messages a second", text::count(self.per_s as u64))),
-            (calls, format!("50 % within {} µs, 99 % {} µs, 99.9 % {} µs", self.p50_us, self.p99_us, self.p999_us)),
-            ("processor", cpu),
-            ("memory", memory),
-        ]
-        .map(|(name, value)| if name.is_empty() { value } else { format!("  {name:<11}{value}") })
-        .join("\n")
+        let title =
+            format!("{} {}, {threads}, {} bytes: {messages} messages in {seconds}", self.op, self.mode, self.size);
+        let mut rows = vec![("", title), ("rate", format!("{} messages a second", text::count(self.per_s as u64)))];
+        if let (Some(p50), Some(p99), Some(p999)) = (self.p50_us, self.p99_us, self.p999_us) {
+            let calls = if self.op == "send" { "sends" } else { "pulls" };
+            rows.push((calls, format!("50 % within {p50} µs, 99 % {p99} µs, 99.9 % {p999} µs")));
+        }
+        rows.extend([("processor", cpu), ("memory", memory)]);
+        let line = |(name, value): (&str, String)| if name.is_empty() { value } else { format!("  {name:<11}{value}") };
+        rows.into_iter().map(line).collect::<Vec<_>>().join("\n")
     }
 }

@@ -119,5 +119,5 @@ pub(super) fn run(
     if failed > TOLD {
         progress.aside(|| complain(&format!("{} more calls failed", failed - TOLD)));
     }
-    Ok(Figures::new(done, failed, elapsed, cpu, &measure.latencies))
+    Ok(Figures::new(done, failed, elapsed, cpu, Some(&measure.latencies)))
 }

@@ -3,11 +3,12 @@ use std::time::Instant;
 
 use clap::Args;
 use crossbeam_channel::bounded;
-use rocketmq_blocking::{Client, Error, MessageQueue, PullConsumer, PullResult, PullStatus};
+use rocketmq_blocking::{Client, Error, PullConsumer, PullResult, PullStatus};
 
+use super::figures::Run;
+use super::fill::{self, Range};
 use super::measure::{self, Hand};
-use super::send::Sender;
-use super::{Figures, Load};
+use super::{Calls, Figures, Load};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
@@ -26,12 +27,15 @@ pub(crate) struct BenchPull {
     size: Option<u32>,
 
     #[command(flatten)]
+    calls: Calls,
+
+    #[command(flatten)]
     load: Load,
 }
 
 impl BenchPull {
     pub(super) fn run(&self, output: &mut Output) -> Result<(), Failure> {
-        if self.load.mode == Mode::Oneway {
+        if self.calls.mode == Mode::Oneway {
             return Err(Failure::Usage("--mode oneway is for sending: a pull without an answer brings nothing".into()));
         }
         let interrupt = Interrupt::listen()?;
@@ -41,22 +45,23 @@ impl BenchPull {
         client.close()?;
         let figures = done?;
         let size = bytes.into_inner() / figures.done.max(1);
-        figures.print("pull", &self.load, size, &interrupt, output)
+        let run = Run { op: "pull", mode: self.calls.mode.name(), threads: self.load.threads, size };
+        figures.print(&run, &interrupt, output)
     }
 
     fn measure(&self, client: &Client, interrupt: &Interrupt, bytes: &AtomicU64) -> Result<Figures, Failure> {
         let Load { threads, count, .. } = self.load;
         if let Some(size) = self.size {
-            self.fill(client, size, interrupt)?;
+            fill::up_to(count.min(FILLED), client, &self.load.topic, size, interrupt)?;
         }
-        let window = self.load.window() + usize::from(threads);
+        let window = self.calls.window() + usize::from(threads);
         let consumer = client.pull_consumer("rmq-bench").window(window.min(65_536)).start()?;
-        let ranges = ranges(client, &self.load.topic)?;
+        let ranges = fill::ranges(client, &self.load.topic)?;
         if ranges.is_empty() {
             let topic = &self.load.topic;
             return Err(Failure::Failed(format!("topic {topic} has no messages: send some, or let --size do it")));
         }
-        let read = Read { load: &self.load, consumer: &consumer, ranges, bytes };
+        let read = Read { load: &self.load, calls: &self.calls, consumer: &consumer, ranges, bytes };
         let warm = read.run(self.load.warm_up(), interrupt, &Progress::none())?;
         if warm.failed > 0 {
             return Ok(warm.nothing());
@@ -64,49 +69,12 @@ impl BenchPull {
         bytes.store(0, Ordering::Relaxed);
         read.run(count, interrupt, &Progress::new(Some(count), "messages"))
     }
-
-    fn fill(&self, client: &Client, size: u32, interrupt: &Interrupt) -> Result<(), Failure> {
-        let held = match ranges(client, &self.load.topic) {
-            Ok(ranges) => ranges.iter().map(Range::len).sum(),
-            // It will be created by the first message.
-            Err(Error::NoRoute { .. }) => 0,
-            Err(error) => return Err(error.into()),
-        };
-        let missing = self.load.count.min(FILLED).saturating_sub(held);
-        let sender = Sender::start(client, &self.load, size, |builder| builder)?;
-        let filled = sender.run(missing, 1, Mode::Async, interrupt, &Progress::new(Some(missing), "messages sent"))?;
-        if filled.failed > 0 { Err(Failure::Reported) } else { Ok(()) }
-    }
-}
-
-/// The messages of one queue.
-#[derive(Debug, Clone)]
-struct Range {
-    queue: MessageQueue,
-    first: i64,
-    end: i64,
-}
-
-impl Range {
-    fn len(&self) -> u64 {
-        u64::try_from(self.end - self.first).unwrap_or(0)
-    }
-}
-
-/// The queues of a topic that have messages.
-fn ranges(client: &Client, topic: &str) -> Result<Vec<Range>, Error> {
-    let mut ranges = Vec::new();
-    for queue in client.subscribe_queues(topic)? {
-        let (first, end) = (client.min_offset(&queue)?, client.max_offset(&queue)?);
-        ranges.push(Range { queue, first, end });
-    }
-    ranges.retain(|range| range.len() > 0);
-    Ok(ranges)
 }
 
 /// Reads queues round and round.
 struct Read<'a> {
     load: &'a Load,
+    calls: &'a Calls,
     consumer: &'a PullConsumer,
     ranges: Vec<Range>,
     bytes: &'a AtomicU64,
@@ -129,7 +97,7 @@ impl Read<'_> {
     fn run(&self, count: u64, interrupt: &Interrupt, progress: &Progress) -> Result<Figures, Failure> {
         measure::run(count, self.load.threads, interrupt, progress, |thread, hand| {
             let mut places = self.places(usize::from(thread));
-            match self.load.mode {
+            match self.calls.mode {
                 Mode::Async => self.read_async(&hand, &mut places),
                 Mode::Sync | Mode::Oneway => self.read_sync(&hand, &mut places),
             }
@@ -142,8 +110,8 @@ impl Read<'_> {
         let threads = usize::from(self.load.threads);
         let own: Vec<&Range> = self.ranges.iter().skip(thread).step_by(threads).collect();
         let own = if own.is_empty() { vec![&self.ranges[thread % self.ranges.len()]] } else { own };
-        let count = match self.load.mode {
-            Mode::Async => (self.load.window() / threads).max(1),
+        let count = match self.calls.mode {
+            Mode::Async => (self.calls.window() / threads).max(1),
             Mode::Sync | Mode::Oneway => own.len(),
         };
         let rounds = i64::try_from(count.div_ceil(own.len())).unwrap_or(1);

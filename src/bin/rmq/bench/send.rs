@@ -3,8 +3,9 @@ use std::time::Instant;
 use clap::Args;
 use rocketmq_blocking::{Client, Error, Message, Producer, ProducerBuilder};
 
+use super::figures::Run;
 use super::measure::{self, Hand};
-use super::{Figures, Load};
+use super::{Calls, Figures, Load};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
@@ -23,6 +24,9 @@ pub(crate) struct BenchSend {
     producing: Producing,
 
     #[command(flatten)]
+    calls: Calls,
+
+    #[command(flatten)]
     load: Load,
 }
 
@@ -32,12 +36,15 @@ impl BenchSend {
         let client = self.load.cluster.connect()?;
         let done = self.measure(&client, &interrupt);
         client.close()?;
-        done?.print("send", &self.load, u64::from(self.size), &interrupt, output)
+        let run =
+            Run { op: "send", mode: self.calls.mode.name(), threads: self.load.threads, size: u64::from(self.size) };
+        done?.print(&run, &interrupt, output)
     }
 
     fn measure(&self, client: &Client, interrupt: &Interrupt) -> Result<Figures, Failure> {
-        let Load { mode, threads, count, .. } = self.load;
-        let sender = Sender::start(client, &self.load, self.size, |builder| self.producing.apply(builder))?;
+        let (Load { topic, threads, count, .. }, mode) = (&self.load, self.calls.mode);
+        let (threads, count, window) = (*threads, *count, self.calls.window());
+        let sender = Sender::start(client, topic, window, self.size, |builder| self.producing.apply(builder))?;
         let warm = sender.run(self.load.warm_up(), threads, mode, interrupt, &Progress::none())?;
         if warm.failed > 0 {
             return Ok(warm.nothing());
@@ -55,15 +62,16 @@ pub(super) struct Sender {
 impl Sender {
     pub(super) fn start(
         client: &Client,
-        load: &Load,
+        topic: &str,
+        window: usize,
         size: u32,
         settings: impl FnOnce(ProducerBuilder) -> ProducerBuilder,
     ) -> Result<Sender, Failure> {
         let body = generated(usize::try_from(size).unwrap_or(usize::MAX));
-        let bytes = load.window().saturating_mul(body.len());
-        let builder = client.producer("rmq-bench").async_window(load.window(), bytes);
+        let bytes = window.saturating_mul(body.len());
+        let builder = client.producer("rmq-bench").async_window(window, bytes);
         let producer = settings(builder).start()?;
-        Ok(Sender { producer, message: Message::new(load.topic.as_str(), body) })
+        Ok(Sender { producer, message: Message::new(topic, body) })
     }
 
     pub(super) fn run(

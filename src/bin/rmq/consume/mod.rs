@@ -82,6 +82,9 @@ enum Mode {
     Push,
     /// Through listeners, each queue in its order; what fails comes again before anything else of its queue.
     Orderly,
+    /// Through listeners; every member of the group gets all messages. How far it is stands in a file below
+    /// ROCKETMQ_CLIENT_LOCALOFFSETSTOREDIR, by default ~/.rocketmq_offsets, and what fails is given up.
+    Broadcast,
 }
 
 impl Consume {
@@ -113,7 +116,7 @@ impl Consume {
     /// Consumes until the end in the way that was asked for; a file to each.
     fn consume(&self, client: &Client, desk: &mut Desk<'_>, end: &End<'_>) -> Result<(), Failure> {
         match self.mode {
-            Mode::Push | Mode::Orderly => push::run(self, client, desk, end),
+            Mode::Push | Mode::Orderly | Mode::Broadcast => push::run(self, client, desk, end),
         }
     }
 }

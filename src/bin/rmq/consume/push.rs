@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
-use rocketmq_blocking::{Client, ConsumeResult, MessageView, PushConsumerBuilder};
+use rocketmq_blocking::{Client, ConsumeResult, MessageModel, MessageView, PushConsumerBuilder};
 
 use super::desk::Desk;
 use super::end::End;
@@ -23,8 +23,9 @@ pub(super) fn run(consume: &Consume, client: &Client, desk: &mut Desk<'_>, end: 
     let listener = move |messages: &[MessageView]| hand_over(&deliver, messages);
     let builder = builder(consume, client);
     let consumer = match consume.mode {
-        Mode::Push => builder.start(listener)?,
         Mode::Orderly => builder.start_orderly(listener)?,
+        Mode::Push => builder.start(listener)?,
+        Mode::Broadcast => builder.message_model(MessageModel::Broadcasting).start(listener)?,
     };
     let mut unanswered = None;
     let done = serve(&deliveries, desk, end, &mut unanswered);

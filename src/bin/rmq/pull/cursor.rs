@@ -13,11 +13,13 @@ pub(crate) struct Cursor {
     /// The last answer said that the queue does not have the offset.
     astray: bool,
     failed: bool,
+    /// It has failed, and nothing has succeeded since.
+    told: bool,
 }
 
 impl Cursor {
-    pub(super) fn new(queue: MessageQueue, offset: i64) -> Cursor {
-        Cursor { queue, offset, committed: None, at_end: false, astray: false, failed: false }
+    pub(crate) fn new(queue: MessageQueue, offset: i64) -> Cursor {
+        Cursor { queue, offset, committed: None, at_end: false, astray: false, failed: false, told: false }
     }
 
     pub(super) fn queue(&self) -> &MessageQueue {
@@ -37,8 +39,15 @@ impl Cursor {
         self.failed
     }
 
-    pub(super) fn fail(&mut self) {
+    /// Gives the queue up, at least for now; returns whether that is news.
+    pub(super) fn fail(&mut self) -> bool {
         self.failed = true;
+        !std::mem::replace(&mut self.told, true)
+    }
+
+    /// Takes up a queue that failed; returns whether it had.
+    pub(super) fn try_again(&mut self) -> bool {
+        std::mem::take(&mut self.failed)
     }
 
     /// Moves behind a message that was printed.
@@ -51,6 +60,7 @@ impl Cursor {
         let lost = result.status() == PullStatus::OffsetIllegal;
         let lost_again = lost && self.astray;
         self.astray = lost;
+        self.told &= lost;
         self.offset = result.next_offset();
         self.at_end = result.status() == PullStatus::NoNewMessage || self.offset >= result.max_offset();
         !lost_again

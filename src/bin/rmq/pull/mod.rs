@@ -9,7 +9,7 @@ use clap::Args;
 use rocketmq_blocking::PullConsumer;
 
 pub(crate) use self::cursor::Cursor;
-use self::page::Page;
+pub(crate) use self::page::Page;
 pub(crate) use self::read::{Read, Sink};
 use self::start::From;
 use crate::cluster::Cluster;
@@ -71,6 +71,7 @@ impl Pull {
             wait: self.wait,
             commit: self.commit,
             interrupt: &interrupt,
+            follow: None,
         };
         let mut page = Page::new(output, self.count, queue_width(&cursors));
         // When printing fails nothing is committed any more: nobody knows how much of it was read.
@@ -95,7 +96,7 @@ impl Pull {
     }
 }
 
-fn queue_width(cursors: &[Cursor]) -> usize {
+pub(crate) fn queue_width(cursors: &[Cursor]) -> usize {
     let width = |cursor: &Cursor| {
         let queue = cursor.queue();
         queue.broker_name().chars().count() + 1 + queue.queue_id().to_string().len()

@@ -8,7 +8,7 @@ use crate::progress::Progress;
 
 /// Prints messages, a line each, up to a limit.
 #[derive(Debug)]
-pub(super) struct Page<'a> {
+pub(crate) struct Page<'a> {
     output: &'a mut Output,
     progress: Progress,
     limit: Option<u64>,
@@ -18,7 +18,7 @@ pub(super) struct Page<'a> {
 
 impl<'a> Page<'a> {
     /// A page whose queues have names of at most `queue_width` characters.
-    pub(super) fn new(output: &'a mut Output, limit: Option<u64>, queue_width: usize) -> Page<'a> {
+    pub(crate) fn new(output: &'a mut Output, limit: Option<u64>, queue_width: usize) -> Page<'a> {
         // On a terminal the messages themselves show how it goes.
         let progress = if output.is_terminal() { Progress::none() } else { Progress::new(limit, "messages") };
         Page { output, progress, limit, count: 0, columns: Columns::new(queue_width) }

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};
+use crossbeam_channel::{Receiver, Sender, at, never, select, tick, unbounded};
 use rocketmq_blocking::{Error, Filter, MessageView, PullConsumer, PullResult};
 
 use super::cursor::Cursor;
@@ -37,8 +37,18 @@ const MAX: usize = 32;
 /// The longest time a broker is asked to hold a pull; then it is asked again.
 const LONGEST_HOLD: Duration = Duration::from_secs(20);
 
+/// How often a topic that is followed is looked at: for new queues, and for those that failed.
+const LOOK: Duration = Duration::from_secs(3);
+
 /// The number of a queue, and what its broker said.
 type Answer = (usize, Result<PullResult, Error>);
+
+/// What happens next.
+enum Next {
+    Answer(Answer),
+    Look,
+    End,
+}
 
 /// Reads all queues at the same time: one asynchronous pull of each is under way.
 #[derive(Debug)]
@@ -48,25 +58,35 @@ pub(crate) struct Read<'a> {
     pub(crate) wait: Duration,
     pub(crate) commit: bool,
     pub(crate) interrupt: &'a Interrupt,
+    /// The topic to follow: its new queues are read as well, and a queue that fails is tried again.
+    pub(crate) follow: Option<&'a str>,
 }
 
 impl Read<'_> {
     /// Reads until the sink is full, nothing came for long enough, or the user interrupts.
-    pub(crate) fn run(&self, cursors: &mut [Cursor], sink: &mut impl Sink) -> Result<(), Failure> {
-        // There is at most one answer for each queue, so callbacks never wait here.
-        let (answers, arrived) = bounded(cursors.len().max(1));
+    pub(crate) fn run(&self, cursors: &mut Vec<Cursor>, sink: &mut impl Sink) -> Result<(), Failure> {
+        // There is at most one answer for each queue.
+        let (answers, arrived) = unbounded();
+        let looks = if self.follow.is_some() { tick(LOOK) } else { never() };
         for (index, cursor) in cursors.iter().enumerate() {
             self.ask(index, cursor, sink, &answers);
         }
         let mut quiet_since = None;
-        while !sink.is_full() && !cursors.iter().all(Cursor::has_failed) {
+        while !sink.is_full() && (self.follow.is_some() || !cursors.iter().all(Cursor::has_failed)) {
             if !cursors.iter().all(Cursor::at_end) {
                 quiet_since = None;
             } else if quiet_since.is_none() {
                 quiet_since = Some(Instant::now());
             }
             let ends = quiet_since.map(|since| since + self.wait);
-            let Some((index, answer)) = self.next(&arrived, ends, sink)? else { break };
+            let (index, answer) = match self.next(&arrived, &looks, ends, sink)? {
+                Next::Answer(answer) => answer,
+                Next::Look => {
+                    self.look(cursors).into_iter().for_each(|index| self.ask(index, &cursors[index], sink, &answers));
+                    continue;
+                }
+                Next::End => break,
+            };
             let (cursor, before) = (&mut cursors[index], sink.count());
             self.take(cursor, answer, sink)?;
             if sink.count() > before {
@@ -80,26 +100,49 @@ impl Read<'_> {
         sink.flush()
     }
 
-    /// Waits for an answer of any queue; `None` when the time is over, or the user interrupts.
+    /// Waits for an answer of any queue, the time to look again, the end of the time, or the user's interrupt.
     fn next(
         &self,
         arrived: &Receiver<Answer>,
+        looks: &Receiver<Instant>,
         ends: Option<Instant>,
         sink: &mut impl Sink,
-    ) -> Result<Option<Answer>, Failure> {
+    ) -> Result<Next, Failure> {
         if self.interrupt.happened() {
-            return Ok(None);
+            return Ok(Next::End);
+        }
+        if looks.try_recv().is_ok() {
+            return Ok(Next::Look);
         }
         if let Ok(answer) = arrived.try_recv() {
-            return Ok(Some(answer));
+            return Ok(Next::Answer(answer));
         }
         sink.flush()?;
         let over = ends.map_or_else(never, at);
         Ok(select! {
-            recv(arrived) -> answer => answer.ok(),
-            recv(self.interrupt.signal()) -> _ => None,
-            recv(over) -> _ => None,
+            recv(arrived) -> answer => answer.map_or(Next::End, Next::Answer),
+            recv(looks) -> _ => Next::Look,
+            recv(self.interrupt.signal()) -> _ => Next::End,
+            recv(over) -> _ => Next::End,
         })
+    }
+
+    /// Returns the queues that are to be asked: those that are new, read from their first message on, and those that failed.
+    fn look(&self, cursors: &mut Vec<Cursor>) -> Vec<usize> {
+        let failed = |(index, cursor): (usize, &mut Cursor)| cursor.try_again().then_some(index);
+        let mut asked: Vec<usize> = cursors.iter_mut().enumerate().filter_map(failed).collect();
+        // What cannot be told now will be told by the next look.
+        let queues = self.follow.and_then(|topic| self.consumer.fetch_queues(topic).ok()).unwrap_or_default();
+        for queue in queues {
+            if cursors.iter().any(|cursor| *cursor.queue() == queue) {
+                continue;
+            }
+            if let Ok(first) = self.consumer.min_offset(&queue) {
+                asked.push(cursors.len());
+                cursors.push(Cursor::new(queue, first));
+            }
+        }
+        asked
     }
 
     /// Asks for the next messages of a queue. At its end the broker waits for one.
@@ -124,8 +167,9 @@ impl Read<'_> {
         let result = match answer {
             Ok(result) => result,
             Err(error) => {
-                cursor.fail();
-                complain(&format!("{}: {}", cursor.queue(), explain(&error)));
+                if cursor.fail() {
+                    complain(&format!("{}: {}", cursor.queue(), explain(&error)));
+                }
                 return Ok(());
             }
         };
@@ -137,8 +181,9 @@ impl Read<'_> {
             cursor.pass(message.queue_offset());
         }
         if !cursor.follow(&result) {
-            cursor.fail();
-            complain(&format!("{}: the queue has no offset its broker names, {result}", cursor.queue()));
+            if cursor.fail() {
+                complain(&format!("{}: the queue has no offset its broker names, {result}", cursor.queue()));
+            }
         } else if self.commit && cursor.at_end() {
             sink.flush()?;
             cursor.commit(self.consumer)?;

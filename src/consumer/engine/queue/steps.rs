@@ -22,6 +22,8 @@ impl Queue {
         actions: &mut Vec<Action>,
     ) {
         self.keep_lock(options, now, actions);
+        // Before the queue is left: what only fails now would else come again with everything behind it.
+        self.offer(now, actions);
         self.settle(options, next_epoch, now, actions);
         if self.stage == Stage::Open {
             self.give_up_overdue(options, now);
@@ -157,9 +159,8 @@ impl Queue {
 
     /// Offers what failed to the broker.
     fn offer(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let leaving = self.is_leaving();
         for (offset, waiting) in &mut self.returns {
-            if leaving || waiting.retry_at.is_none_or(|at| now < at) {
+            if self.stage == Stage::Gone || waiting.retry_at.is_none_or(|at| now < at) {
                 continue;
             }
             let Some(message) = self.cache.message(*offset) else { continue };

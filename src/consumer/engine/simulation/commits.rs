@@ -61,6 +61,7 @@ impl Trial {
             model: MessageModel::Clustering,
             order,
             allocation: Arc::new(Averagely),
+            by_broker: None,
             batch: 3,
             slots: 5,
             limits: Limits { messages: 40, bytes: 1 << 20, span: None },

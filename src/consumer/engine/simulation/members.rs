@@ -16,7 +16,11 @@ impl World {
     pub(super) fn perform(&mut self, member: usize, action: Action) {
         match action {
             Action::Consume(batch) => self.consume(member, batch),
-            Action::Changed { .. } | Action::Left { .. } => {}
+            Action::Changed { .. }
+            | Action::Left { .. }
+            | Action::FetchAssignment { .. }
+            | Action::Leftovers { .. }
+            | Action::Pop(_) => {}
             Action::Moved { queue, to, .. } => self.queue(&queue).reached = to,
             Action::Closed => self.closed(member),
             request => self.soon(member, 1..100, Delivery::Request(request)),

@@ -92,6 +92,7 @@ impl World {
             model: MessageModel::Clustering,
             order: self.order,
             allocation: Arc::new(Averagely),
+            by_broker: None,
             batch: self.random.usize(1..4),
             slots: 4,
             limits: Limits { messages: 20, bytes: 1 << 20, span: (self.order == Order::Concurrent).then_some(100) },

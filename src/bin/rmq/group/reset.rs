@@ -1,0 +1,99 @@
+use std::io::{self, IsTerminal as _, Write as _};
+
+use clap::Args;
+use rocketmq_blocking::ResetTo;
+use serde::Serialize;
+
+use crate::begin::Begin;
+use crate::cluster::Cluster;
+use crate::failure::{Failure, complain};
+use crate::output::Output;
+use crate::table::table;
+
+/// Move a group to other offsets of a topic, whether its consumers run or not.
+///
+/// Messages are consumed again by that, or never: it asks before. Consumers that run take it with their next pull, within
+/// about 20 seconds. A line has the queue and its new offset.
+#[derive(Debug, Args)]
+pub(crate) struct Reset {
+    /// Consumer group.
+    group: String,
+
+    /// Topic whose queues the group is moved in.
+    #[arg(long, short)]
+    topic: String,
+
+    /// Where the group is to go on: at the first message of each queue, behind the last, or at a time
+    /// (2026-11-21T10:00:00Z, milliseconds since 1970, or -10m for so long ago).
+    #[arg(long, value_name = "first|last|TIME", allow_hyphen_values = true)]
+    to: Begin,
+
+    /// Do not ask.
+    #[arg(long, short)]
+    yes: bool,
+
+    #[command(flatten)]
+    cluster: Cluster,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown<'a> {
+    topic: &'a str,
+    broker_name: &'a str,
+    queue_id: i32,
+    offset: i64,
+}
+
+impl From<Begin> for ResetTo {
+    fn from(begin: Begin) -> ResetTo {
+        match begin {
+            Begin::First => ResetTo::First,
+            Begin::Last => ResetTo::Last,
+            Begin::Time(time) => ResetTo::Time(time),
+        }
+    }
+}
+
+impl Reset {
+    pub(super) fn run(&self, output: &mut Output) -> Result<(), Failure> {
+        if !self.yes {
+            self.ask()?;
+        }
+        let client = self.cluster.connect()?;
+        let reset = client.admin().reset_group(&self.group, &self.topic, self.to.into())?;
+        client.close()?;
+        if output.json() {
+            for (queue, offset) in &reset.offsets {
+                let (topic, broker_name) = (queue.topic(), queue.broker_name());
+                let shown = Shown { topic, broker_name, queue_id: queue.queue_id(), offset: *offset };
+                output.line(&shown, String::new)?;
+            }
+        } else {
+            let rows: Vec<_> = reset
+                .offsets
+                .iter()
+                .map(|(queue, offset)| [format!("{}/{}", queue.broker_name(), queue.queue_id()), offset.to_string()])
+                .collect();
+            output.line(&(), || table(["QUEUE", "OFFSET"], &rows))?;
+        }
+        output.flush()
+    }
+
+    /// Asks whoever sits at the terminal.
+    fn ask(&self) -> Result<(), Failure> {
+        if !io::stdin().is_terminal() {
+            let why = "messages will be consumed again, or never: say --yes, as nobody can be asked here";
+            return Err(Failure::Usage(why.to_owned()));
+        }
+        let (group, topic) = (&self.group, &self.topic);
+        write!(io::stderr(), "Move group {group} in topic {topic}? Messages will be consumed again, or never. [y/N] ")?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        if matches!(answer.trim(), "y" | "Y" | "yes") {
+            return Ok(());
+        }
+        complain("nothing was changed");
+        Err(Failure::Reported)
+    }
+}
