@@ -78,7 +78,7 @@ pub(crate) fn every_queue_pulls_again_after_the_network_was_cut() {
     eventually_within(
         millis(20_000),
         || format!("{:?}", consumer.queues()),
-        || pulling(&consumer, millis(60_000)) == 10,
+        || pulling(&consumer, millis(60_000)) == 8,
     );
     for proxy in rig.brokers.iter().chain([&rig.name_server]) {
         proxy.refuse();
