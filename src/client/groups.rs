@@ -44,6 +44,8 @@ pub(crate) struct Groups {
     /// Brokers' questions about transactions for which there was nobody to ask.
     pub(super) stray_checks: AtomicU64,
     left: AtomicU64,
+    /// Answers to pulls of consumers that were gone.
+    dropped_pulls: AtomicU64,
 }
 
 struct Entry {
@@ -74,6 +76,16 @@ impl Groups {
         core.heartbeats().forget_all();
         heartbeat::soon(core);
         Ok(Membership { core: core.clone(), number, kind, group, left: AtomicBool::new(false) })
+    }
+
+    /// Takes note that the answer to a pull found its consumer gone.
+    pub(crate) fn pull_dropped(&self, group: &str) {
+        self.dropped_pulls.fetch_add(1, Ordering::Relaxed);
+        log::debug!("consumer {group}: a pull was answered after the consumer had ended; it is dropped");
+    }
+
+    pub(super) fn dropped_pulls(&self) -> u64 {
+        self.dropped_pulls.load(Ordering::Relaxed)
     }
 
     /// What a heartbeat says; `None` when no group lives here.

@@ -2,6 +2,7 @@
 //! too, but answer only after a round trip, and old ones with code 1.
 
 use crate::error::{Error, Result};
+use crate::protocol::namespace::{BUILT_IN_TOPICS, NO_SEND_TOPICS};
 
 /// Longest name of a topic that users create, in characters; older brokers store its length in a signed byte.
 const MAX_TOPIC: usize = 127;
@@ -10,19 +11,6 @@ const MAX_GROUP: usize = 255;
 
 /// Topics that brokers make for a group; their names are a prefix and the group's name.
 const GROUP_TOPIC_PREFIXES: [&str; 2] = ["%RETRY%", "%DLQ%"];
-
-/// Topics brokers use for themselves, to which nobody may send.
-const NO_SEND_TOPICS: [&str; 6] = [
-    "SCHEDULE_TOPIC_XXXX",
-    "RMQ_SYS_TRANS_HALF_TOPIC",
-    "RMQ_SYS_TRANS_OP_HALF_TOPIC",
-    "TRANS_CHECK_MAX_TIME_TOPIC",
-    "SELF_TEST_TOPIC",
-    "OFFSET_MOVED_EVENT",
-];
-
-/// Further topics that exist from the start, so nobody may create them. Sending to them is allowed.
-const BUILT_IN_TOPICS: [&str; 4] = ["TBW102", "BenchmarkTest", "RMQ_SYS_TRACE_TOPIC", "CHECKPOINT_TOPIC"];
 
 const SYSTEM_TOPIC_PREFIX: &str = "rmq_sys_";
 

@@ -48,6 +48,7 @@ impl Client {
             server_requests_dropped: received.dropped_requests.get(),
             requests_waiting: core.replies().waiting(),
             late_replies: core.replies().late(),
+            pulls_dropped: core.groups().dropped_pulls(),
             callbacks_queued,
             callbacks_running,
         }
@@ -100,6 +101,8 @@ pub struct ClientStats {
     pub requests_waiting: usize,
     /// Replies to such requests that came when nobody waited: too late, for a second time, or by mistake; they were dropped.
     pub late_replies: u64,
+    /// Pulls of push and lite pull consumers whose group had left before they were answered; what they found was dropped.
+    pub pulls_dropped: u64,
     /// Callbacks that wait for a thread.
     pub callbacks_queued: usize,
     /// Callbacks that run.
@@ -131,6 +134,9 @@ impl fmt::Display for ClientStats {
         write!(f, "\nserver requests: {}", self.server_requests)?;
         write!(f, "; waiting for a reply: {}", self.requests_waiting)?;
         write!(f, "; callbacks: {} queued, {} running", self.callbacks_queued, self.callbacks_running)?;
+        if self.pulls_dropped > 0 {
+            write!(f, "; pulls of groups that left: {}", self.pulls_dropped)?;
+        }
         self.connections.iter().try_for_each(|connection| write!(f, "\n{connection}"))
     }
 }

@@ -3,6 +3,8 @@
 pub mod allocation;
 mod engine;
 mod filter;
+mod interval;
+mod lite_pull;
 pub(crate) mod offset_store;
 pub(crate) mod pull;
 mod push;
@@ -15,8 +17,9 @@ mod threads;
 
 pub use engine::MessageModel;
 pub use filter::Filter;
+pub use lite_pull::{LitePullConsumer, LitePullConsumerBuilder, Messages};
 pub use offset_store::{LocalFileOffsetStore, OffsetStore};
-pub use pull::{PreparedPull, PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
+pub use pull::{PreparedPull, PullAgain, PullConsumer, PullConsumerBuilder, PullResult, PullSchedule, PullStatus};
 pub use push::{
     ConsumeContext, ConsumeHook, ConsumeResult, Consumption, FilterHook, OffsetReset, PushConsumer,
     PushConsumerBuilder, ResetReason,

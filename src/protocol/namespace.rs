@@ -15,19 +15,18 @@ const SEPARATOR: char = '%';
 /// They stay in front: `%RETRY%<namespace>%<group>`.
 const FIRST: [&str; 2] = ["%RETRY%", "%DLQ%"];
 
-/// Topics every broker has, whatever the namespace.
-const SYSTEM_TOPICS: [&str; 10] = [
+/// Topics brokers use for themselves, to which nobody may send. Like the next, they are in no namespace.
+pub(crate) const NO_SEND_TOPICS: [&str; 6] = [
     "SCHEDULE_TOPIC_XXXX",
     "RMQ_SYS_TRANS_HALF_TOPIC",
     "RMQ_SYS_TRANS_OP_HALF_TOPIC",
     "TRANS_CHECK_MAX_TIME_TOPIC",
     "SELF_TEST_TOPIC",
     "OFFSET_MOVED_EVENT",
-    "TBW102",
-    "BenchmarkTest",
-    "RMQ_SYS_TRACE_TOPIC",
-    "CHECKPOINT_TOPIC",
 ];
+
+/// Further topics that every broker has from the start. Sending to them is allowed.
+pub(crate) const BUILT_IN_TOPICS: [&str; 4] = ["TBW102", "BenchmarkTest", "RMQ_SYS_TRACE_TOPIC", "CHECKPOINT_TOPIC"];
 
 /// Further topics, and groups, of the brokers themselves.
 const SYSTEM_PREFIXES: [&str; 2] = ["rmq_sys_", "CID_RMQ_SYS_"];
@@ -107,7 +106,8 @@ impl Namespace {
     fn leaves(&self, name: &str, rest: &str) -> bool {
         rest.is_empty()
             || rest.starts_with(&*self.prefix)
-            || SYSTEM_TOPICS.contains(&name)
+            || NO_SEND_TOPICS.contains(&name)
+            || BUILT_IN_TOPICS.contains(&name)
             || SYSTEM_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
             || name.ends_with(REPLY_TOPIC)
     }

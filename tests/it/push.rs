@@ -6,7 +6,7 @@ mod java;
 mod member;
 mod offsets;
 mod order;
-mod retry;
+pub(crate) mod retry;
 mod slaves;
 mod stuck;
 mod tags;

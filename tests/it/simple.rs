@@ -440,3 +440,27 @@ fn a_broker_that_takes_no_batches_gets_one_acknowledgement_after_the_other() {
     assert_eq!(asked(rocketmq_blocking::RequestCode::ACK_MESSAGE), 6);
     assert_eq!(asked(rocketmq_blocking::RequestCode::BATCH_ACK_MESSAGE), 1, "it is asked once");
 }
+
+#[test]
+fn a_broker_that_is_down_is_passed_over_and_used_again() {
+    let cluster = embedded::Cluster::builder().brokers(2).topic("T", 1).start().unwrap();
+    let client = Client::connect(cluster.name_server()).unwrap();
+    let producer = client.producer("p").start().unwrap();
+    let send = |broker: &str, text: &str| {
+        producer.prepare(Message::new("T", text.to_owned())).queue(&MessageQueue::new("T", broker, 0)).send().unwrap();
+    };
+    let consumer = client.simple_consumer("g").subscribe("T", "*").await_duration(SECOND).start().unwrap();
+    nothing_comes(&consumer);
+    cluster.broker("broker-b").kill();
+    for text in numbered(3) {
+        send("broker-a", &text);
+        consumer.ack_all(&take(&consumer, 1, MINUTE)).unwrap();
+    }
+    cluster.broker("broker-b").restart().unwrap();
+    let (end, sent) = (Instant::now() + LONG, Message::new("T", "back"));
+    let queue = MessageQueue::new("T", "broker-b", 0);
+    while let Err(failed) = producer.prepare(sent.clone()).queue(&queue).send() {
+        assert!(Instant::now() < end, "{failed}");
+    }
+    assert_eq!(body(&take(&consumer, 1, MINUTE)[0]), "back");
+}

@@ -123,6 +123,9 @@ pub(crate) fn allocate(strategy: &dyn Allocation, situation: &Situation<'_>) -> 
 
 /// Orders names as Java orders strings: by their UTF-16 units.
 pub(crate) fn sort_members(members: &mut [Arc<str>]) {
+    if members.iter().all(|member| member.is_ascii()) {
+        return members.sort_unstable();
+    }
     members.sort_by(|left, right| left.encode_utf16().cmp(right.encode_utf16()));
 }
 

@@ -8,7 +8,7 @@ use super::pop::{Assignment, PopAction, PopEvent};
 use crate::error::Error;
 use crate::message::{MessageQueue, MessageView};
 
-/// The readable queues of a topic; shared, because there may be many.
+/// The readable queues of a topic, sorted; shared, because there may be many.
 pub(crate) type AllQueues = Arc<[MessageQueue]>;
 
 /// A queue in one spell of being consumed here. What arrives for a former spell is recognised by its epoch, and ignored.
@@ -61,6 +61,25 @@ pub(crate) struct Start {
     pub(crate) offset: i64,
     /// What the store had; `None` for a group that is new to the queue.
     pub(crate) stored: Option<i64>,
+}
+
+/// What callers of a lite pull consumer have of a queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// The lowest offset that somebody has and has not finished.
+    pub(crate) floor: Option<i64>,
+    /// Whether that is expected to be finished; what was abandoned is not.
+    pub(crate) busy: bool,
+}
+
+/// What became of something a caller waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Done,
+    /// This member does not have the queue.
+    NotHere,
+    /// The offset store did not take the offset.
+    Failed,
 }
 
 /// Something that happened.
@@ -118,6 +137,36 @@ pub(crate) enum Event {
         spell: Spell,
         done: bool,
     },
+    /// Callers took messages of a queue, or finished some.
+    Taken {
+        spell: Spell,
+        offsets: Vec<i64>,
+        held: Held,
+    },
+    /// What nobody had taken yet is dropped, as [`Action::Recall`] wants it.
+    Recalled {
+        spell: Spell,
+        held: Held,
+    },
+    /// A caller wants a queue to go on elsewhere, and waits for [`Action::Answer`].
+    Seek {
+        queue: MessageQueue,
+        offset: i64,
+        ask: u64,
+    },
+    /// A caller wants an offset committed, or what is finished, and waits for [`Action::Answer`].
+    Commit {
+        queue: MessageQueue,
+        offset: Option<i64>,
+        ask: u64,
+    },
+    /// Callers want nothing of these queues, or want it again.
+    Paused {
+        queues: Vec<MessageQueue>,
+        paused: bool,
+    },
+    /// These are the queues, whoever else is in the group.
+    Assign(Vec<MessageQueue>),
     /// An operator moves queues to other offsets.
     Reset(Vec<(MessageQueue, i64)>),
     /// Pulling and rebalancing stop, or go on.
@@ -194,6 +243,20 @@ pub(crate) enum Action {
         all: AllQueues,
         mine: Vec<MessageQueue>,
     },
+    /// The queue is given up: drop what nobody has taken yet, and say what callers have.
+    Recall {
+        spell: Spell,
+    },
+    /// Tell a caller, after everything before is done.
+    Answer {
+        ask: u64,
+        answer: Answer,
+    },
+    /// The broker will not give the messages of a queue, however often it is asked.
+    Refused {
+        queue: MessageQueue,
+        error: Error,
+    },
     /// A queue goes on at another offset than it would have.
     Moved {
         queue: MessageQueue,
@@ -212,4 +275,6 @@ pub(crate) enum Why {
     Reset,
     /// The broker does not have the messages.
     Missing,
+    /// A caller wants it.
+    Sought,
 }

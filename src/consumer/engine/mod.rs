@@ -2,6 +2,7 @@
 //! the tests drive it with a clock of their own.
 
 mod by_broker;
+mod callers;
 mod correction;
 mod event;
 mod lock;
@@ -22,11 +23,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use correction::{Bounds, Illegal};
-pub(crate) use event::{Action, Batch, Event, Pulled, Spell, Start, Verdict, Why};
+pub(crate) use event::{Action, Answer, Batch, Event, Held, Pulled, Spell, Start, Verdict, Why};
 pub use options::MessageModel;
 pub(crate) use options::{EngineOptions, Order};
 pub(crate) use pop::{Assignment, Numbered, PopAction, PopEvent, PopOptions, Popped};
 pub(crate) use process_queue::{Full, Limits};
+pub(crate) use progress::Progress;
 pub(crate) use queue::{Queue, Standing};
 
 use self::by_broker::ByBroker;
@@ -48,6 +50,8 @@ pub(crate) struct Engine {
     epoch: u64,
     /// Batches that listeners have.
     running: usize,
+    /// The queues that were given; `None` when the group's members share them.
+    given: Option<Vec<MessageQueue>>,
     /// Queues whose master was asked for its bounds.
     asked_bounds: BTreeSet<Spell>,
     dropped_pulls: u64,
@@ -65,6 +69,7 @@ impl Engine {
             rebalance: Rebalance::new(options.rebalance_interval, now),
             epoch: 0,
             running: 0,
+            given: None,
             asked_bounds: BTreeSet::new(),
             dropped_pulls: 0,
             suspended: false,
@@ -133,6 +138,9 @@ impl Engine {
             Event::Started { spell, start } => {
                 let start = start.inspect_err(|error| log::warn!("{}: no offset to start from: {error}", spell.queue));
                 if let Some(queue) = self.queues.of(&spell) {
+                    if let Err(error) = &start {
+                        queue.refused(error, &self.options);
+                    }
                     queue.started(start.ok(), &self.options, now);
                 }
             }
@@ -175,6 +183,12 @@ impl Engine {
                     queue.committed(done);
                 }
             }
+            Event::Taken { .. }
+            | Event::Recalled { .. }
+            | Event::Seek { .. }
+            | Event::Commit { .. }
+            | Event::Paused { .. }
+            | Event::Assign(_) => self.called(event, now, actions),
             Event::Reset(offsets) => {
                 for (queue, offset) in offsets {
                     if let Some(queue) = self.queues.get_mut(&queue) {
@@ -212,11 +226,6 @@ impl Engine {
 
     fn subscribe(&mut self, topics: Vec<(Arc<str>, Option<AllQueues>)>, now: Instant, actions: &mut Vec<Action>) {
         let mut topics: BTreeMap<_, _> = topics.into_iter().collect();
-        for queues in topics.values_mut().flatten().filter(|queues| !queues.is_sorted()) {
-            let mut sorted = queues.to_vec();
-            sorted.sort();
-            *queues = sorted.into();
-        }
         if topics == self.topics {
             return;
         }
@@ -231,9 +240,9 @@ impl Engine {
         }
         self.topics = topics;
         let grace = self.grace();
-        let Engine { topics, queues, .. } = self;
+        let Engine { topics, queues, given, .. } = self;
         queues.for_each(|queue| {
-            if !topics.contains_key(queue.spell().queue.topic()) {
+            if given.is_none() && !topics.contains_key(queue.spell().queue.topic()) {
                 queue.revoke(grace, now);
             }
         });
@@ -245,13 +254,16 @@ impl Engine {
     }
 
     fn grace(&self) -> Option<Duration> {
-        (self.options.order == Order::Concurrent).then_some(self.options.revoke_grace)
+        (self.options.order != Order::Orderly).then_some(self.options.revoke_grace)
     }
 
     /// Starts a rebalance when it is time.
     fn balance(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if self.closing || self.suspended || !self.rebalance.is_due(now) {
             return;
+        }
+        if self.given.is_some() {
+            return self.assign_given(now, actions);
         }
         let topics: Vec<(Arc<str>, bool)> =
             self.topics.iter().map(|(topic, queues)| (topic.clone(), queues.is_some())).collect();
@@ -325,7 +337,8 @@ impl Engine {
             self.epoch += 1;
             self.queues.insert(Queue::new(queue.clone(), self.epoch, former_owner, &self.options, now));
         }
-        if !change.gained.is_empty() || !change.lost.is_empty() {
+        let shares = self.given.is_none();
+        if shares && (!change.gained.is_empty() || !change.lost.is_empty()) {
             let all = self.topics.get(topic).cloned().flatten().unwrap_or_default();
             actions.push(Action::Changed { topic: topic.clone(), all, mine });
             actions.push(Action::Heartbeat);

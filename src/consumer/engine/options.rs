@@ -12,6 +12,11 @@ pub(crate) enum Order {
     Concurrent,
     /// One batch of a queue at a time, under a lock of the broker; what fails holds up its queue.
     Orderly,
+    /// Not at all: the queues are only divided, and whoever they are given to pulls and commits.
+    Elsewhere,
+    /// Callers take messages as they like, and say what they have finished. Nothing is committed by itself unless
+    /// `auto_commit`.
+    Polled { auto_commit: bool },
 }
 
 /// Whether the members of a group share the messages.
@@ -21,6 +26,16 @@ pub enum MessageModel {
     Clustering,
     /// Each message goes to every member. Each keeps offsets of its own, and what fails is not delivered again.
     Broadcasting,
+}
+
+impl MessageModel {
+    /// What the wire calls it.
+    pub(crate) fn wire_name(self) -> &'static str {
+        match self {
+            MessageModel::Clustering => "CLUSTERING",
+            MessageModel::Broadcasting => "BROADCASTING",
+        }
+    }
 }
 
 /// The settings by which an engine decides.
@@ -59,5 +74,14 @@ pub(crate) struct EngineOptions {
 impl EngineOptions {
     pub(crate) fn is_locked(&self) -> bool {
         self.order == Order::Orderly && self.model == MessageModel::Clustering
+    }
+
+    pub(crate) fn is_polled(&self) -> bool {
+        matches!(self.order, Order::Polled { .. })
+    }
+
+    /// Whether what is finished is committed by itself.
+    pub(crate) fn commits(&self) -> bool {
+        self.order != Order::Polled { auto_commit: false }
     }
 }

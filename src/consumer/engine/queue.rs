@@ -1,11 +1,15 @@
 //! One queue from the moment it is assigned to the moment it is given up. Pure: it is told what happened, and says what it
 //! wants done (in `steps`).
 
+mod callers;
+mod stall;
 mod steps;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use self::callers::Callers;
+use self::stall::Stall;
 use super::correction::{self, Bounds, Correction, Illegal};
 use super::event::{Batch, Pulled, Spell, Start, Verdict, Why};
 use super::lock::{Granted, Lock};
@@ -99,9 +103,8 @@ pub(crate) struct Queue {
     /// Before this, no listener has had a message for too long.
     overdue_at: Option<Instant>,
     paused_until: Option<Instant>,
-    /// Since when listeners have messages of it and none has returned.
-    busy_since: Option<Instant>,
-    stall_told: bool,
+    stall: Stall,
+    callers: Callers,
     pub(crate) last_pull: Option<Instant>,
     pub(crate) last_progress: Option<Instant>,
 }
@@ -130,8 +133,8 @@ impl Queue {
             commit_at: now + options.persist_interval,
             overdue_at: None,
             paused_until: None,
-            busy_since: None,
-            stall_told: false,
+            stall: Stall::default(),
+            callers: Callers::default(),
             last_pull: None,
             last_progress: None,
         };
@@ -143,7 +146,11 @@ impl Queue {
         // With a lock, the broker keeps owners apart.
         let needs_lock = options.is_locked() && !self.lock.is_held(now);
         let starting = Stage::Starting { asked: false, retry_at: former_owner };
-        self.stage = if needs_lock { Stage::Locking } else { starting };
+        self.stage = match options.order {
+            Order::Elsewhere => Stage::Open,
+            _ if needs_lock => Stage::Locking,
+            _ => starting,
+        };
     }
 
     /// Begins a new spell; everything of the former one that is still under way is ignored when it arrives.
@@ -156,7 +163,8 @@ impl Queue {
         self.illegal = None;
         self.overdue_at = None;
         self.paused_until = None;
-        (self.busy_since, self.stall_told) = (None, false);
+        self.stall = Stall::default();
+        self.callers.renew();
     }
 
     pub(crate) fn spell(&self) -> &Spell {
@@ -236,6 +244,7 @@ impl Queue {
             Pulled::Throttled => self.pull_at = now + THROTTLED_DELAY,
             Pulled::Failed(error) => {
                 if !failed_before {
+                    self.refused(&error, options);
                     log::warn!("{}: pulling fails, and is tried again every second: {error}", self.spell.queue);
                 }
                 self.failing = true;
@@ -268,12 +277,13 @@ impl Queue {
 
     /// Whether it has messages that may be consumed now.
     pub(super) fn is_ready(&self, options: &EngineOptions, now: Instant) -> bool {
-        let may = self.stage == Stage::Open && self.paused_until.is_none_or(|until| now >= until);
+        let open = self.stage == Stage::Open && !self.callers.is_paused();
+        let may = open && self.paused_until.is_none_or(|until| now >= until);
         if !may || self.cache.waiting() == 0 {
             return false;
         }
         let free = self.cache.running() == 0 && self.returns.is_empty();
-        options.order == Order::Concurrent || (free && (!options.is_locked() || self.lock.is_held(now)))
+        options.order != Order::Orderly || (free && (!options.is_locked() || self.lock.is_held(now)))
     }
 
     /// Hands out the next batch, if the queue has one that may be consumed now.
@@ -283,7 +293,9 @@ impl Queue {
         }
         self.paused_until = None;
         self.overdue_at = self.overdue_at.or(Some(now + options.consume_timeout));
-        self.busy_since = self.busy_since.or(Some(now));
+        if !matches!(options.order, Order::Polled { .. }) {
+            self.stall.handed_out(now);
+        }
         let messages = self.cache.take(options.batch, now);
         Some(Batch { spell: self.spell.clone(), messages })
     }
@@ -294,21 +306,20 @@ impl Queue {
         let offsets: Vec<i64> = offsets.iter().copied().filter(|offset| self.cache.is_running(*offset)).collect();
         match (verdict, options.order) {
             (Verdict::Success, _) => offsets.iter().for_each(|offset| self.cache.finish(*offset)),
-            (Verdict::Later { consumed, delay_level }, Order::Concurrent) => {
+            (Verdict::Later { consumed, delay_level }, Order::Concurrent | Order::Elsewhere | Order::Polled { .. }) => {
                 let (done, failed) = offsets.split_at(consumed.min(offsets.len()));
                 done.iter().for_each(|offset| self.cache.finish(*offset));
                 for offset in failed {
                     self.hand_back(*offset, delay_level, options, now);
                 }
             }
-            (Verdict::Suspend(_), Order::Concurrent) => {
+            (Verdict::Suspend(_), Order::Concurrent | Order::Elsewhere | Order::Polled { .. }) => {
                 offsets.iter().for_each(|offset| self.hand_back(*offset, 0, options, now));
             }
             (Verdict::Later { .. }, Order::Orderly) => self.suspend(&offsets, None, options, now),
             (Verdict::Suspend(pause), Order::Orderly) => self.suspend(&offsets, pause, options, now),
         }
-        self.busy_since = (self.cache.running() > 0).then_some(now);
-        if std::mem::take(&mut self.stall_told) {
+        if self.stall.returned(self.cache.running() > 0, now) {
             log::info!("{}: a listener has returned", self.spell.queue);
         }
     }
@@ -368,6 +379,7 @@ impl Queue {
 
     pub(super) fn committed(&mut self, done: bool) {
         self.progress.answered(done);
+        self.callers.committed(done);
     }
 
     /// Another member is to have the queue. `grace` is how long listeners may take; orderly ones always end first.

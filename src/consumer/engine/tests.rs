@@ -6,14 +6,14 @@ use crate::consumer::tests::tagged;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-struct Stage {
-    engine: Engine,
-    now: Instant,
+pub(super) struct Stage {
+    pub(super) engine: Engine,
+    pub(super) now: Instant,
 }
 
 impl Stage {
     /// An engine whose group has these members, among which it is `me`.
-    fn new(order: Order, members: &[&str]) -> (Stage, Vec<Action>) {
+    pub(super) fn new(order: Order, members: &[&str]) -> (Stage, Vec<Action>) {
         let options = EngineOptions {
             group: "g".into(),
             client_id: "me".into(),
@@ -22,7 +22,7 @@ impl Stage {
             allocation: Arc::new(Averagely),
             by_broker: None,
             batch: 1,
-            slots: 2,
+            slots: if matches!(order, Order::Polled { .. }) { usize::MAX } else { 2 },
             limits: Limits { messages: 100, bytes: 1 << 20, span: None },
             topic_limits: (None, None),
             pull_interval: Duration::ZERO,
@@ -42,19 +42,19 @@ impl Stage {
         (stage, actions)
     }
 
-    fn tell(&mut self, event: Event) -> Vec<Action> {
+    pub(super) fn tell(&mut self, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
         self.engine.handle(event, self.now, &mut actions);
         actions
     }
 
-    fn members(&mut self, members: &[&str]) -> Vec<Action> {
+    pub(super) fn members(&mut self, members: &[&str]) -> Vec<Action> {
         let members = members.iter().map(|member| Arc::from(*member)).collect();
         self.tell(Event::Members { topic: "T".into(), members: Ok(members) })
     }
 
     /// Begins at offset 10 and says how the first pull went out.
-    fn open(&mut self, actions: &[Action]) -> (Spell, u64) {
+    pub(super) fn open(&mut self, actions: &[Action]) -> (Spell, u64) {
         let spell = actions.iter().find_map(|action| match action {
             Action::FindStart { spell } => Some(spell.clone()),
             _ => None,
@@ -66,13 +66,13 @@ impl Stage {
         (spell, ticket)
     }
 
-    fn found(&mut self, spell: &Spell, ticket: u64, offsets: std::ops::Range<i64>) -> Vec<Action> {
+    pub(super) fn found(&mut self, spell: &Spell, ticket: u64, offsets: std::ops::Range<i64>) -> Vec<Action> {
         let (next, messages) = (offsets.end, offsets.map(|offset| tagged("", offset)).collect());
         self.tell(Event::Pulled { spell: spell.clone(), ticket, pulled: Pulled::Found { messages, next } })
     }
 }
 
-fn consumed(actions: &[Action]) -> Vec<i64> {
+pub(super) fn consumed(actions: &[Action]) -> Vec<i64> {
     let offset = |action: &Action| match action {
         Action::Consume(batch) => Some(batch.messages[0].queue_offset()),
         _ => None,
@@ -358,6 +358,29 @@ fn an_answer_to_a_pull_of_a_queue_that_is_gone_is_dropped_and_counted() {
     assert_eq!(stage.engine.take_dropped_pulls(), 0);
     assert_eq!(consumed(&stage.found(&spell, ticket, 10..12)), [0; 0]);
     assert_eq!((stage.engine.take_dropped_pulls(), stage.engine.take_dropped_pulls()), (1, 0));
+}
+
+#[test]
+fn a_lock_is_given_back_only_once_the_listener_has_ended() {
+    for ends in [true, false] {
+        let (mut stage, actions) = Stage::new(Order::Orderly, &["me"]);
+        let Some(Action::Lock { spell }) = actions.last() else { panic!("{actions:?}") };
+        let actions = stage.tell(Event::Locked { spell: spell.clone(), given: Some(true) });
+        let (spell, ticket) = stage.open(&actions);
+        stage.found(&spell, ticket, 10..13);
+        assert_eq!(stage.tell(Event::Close { grace: SECOND }).len(), 0, "a listener runs");
+        let actions = if ends {
+            let ended = Event::Consumed { spell: spell.clone(), offsets: vec![10], verdict: Verdict::Success };
+            assert!(matches!(stage.tell(ended)[..], [Action::Commit { offset: 11, .. }]));
+            stage.tell(Event::Committed { spell, done: true })
+        } else {
+            stage.now += SECOND;
+            stage.tell(Event::Tick)
+        };
+        assert!(actions.iter().any(|action| matches!(action, Action::Closed)), "{actions:?}");
+        let unlocked = actions.iter().any(|action| matches!(action, Action::Unlock { .. }));
+        assert_eq!(unlocked, ends, "a listener that outlasts its grace keeps others out until the lock expires");
+    }
 }
 
 #[test]

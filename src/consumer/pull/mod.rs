@@ -2,12 +2,17 @@
 
 mod builder;
 mod condition;
+mod positions;
 mod prepare;
 mod result;
+mod schedule;
+mod share;
 mod shared;
 mod source;
+mod tasks;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod window;
 
 use std::fmt;
@@ -19,9 +24,11 @@ use builder::PullOptions;
 pub use prepare::PreparedPull;
 pub(super) use prepare::Pull;
 pub use result::{PullResult, PullStatus};
+pub use schedule::{PullAgain, PullSchedule};
 pub(super) use shared::Shared;
+use upkeep::Upkeep;
 
-use crate::client::{Client, CloseReport};
+use crate::client::{Client, CloseReport, check_offset, check_queue};
 use crate::error::Result;
 use crate::message::MessageQueue;
 use crate::remoting::Deadline;
@@ -31,9 +38,11 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 
 /// Reads queues at offsets of the caller's choosing (Java: `DefaultMQPullConsumer`).
 ///
-/// It keeps no progress of its own: a pull begins at the offset it is given, and its result says where the next one
-/// begins. The group's committed offset is only changed by [`commit_offset`](PullConsumer::commit_offset). Made by
-/// [`Client::pull_consumer`]. It has no threads, and may be used by several at once.
+/// A pull begins at the offset it is given, and its result says where the next one begins. The group's committed offset is
+/// only changed by [`commit_offset`](PullConsumer::commit_offset), or from time to time by
+/// [`update_offset`](PullConsumer::update_offset). Members of a group that
+/// [register](PullConsumerBuilder::register_topic) topics share their queues. Made by [`Client::pull_consumer`]. It may be used
+/// by several threads at once, and has none of its own unless topics are registered.
 ///
 /// ```no_run
 /// use rocketmq_blocking::Client;
@@ -60,13 +69,14 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 /// `pullBlockIfNotFound` the same with [`wait`](PreparedPull::wait).
 pub struct PullConsumer {
     shared: Arc<Shared>,
+    upkeep: Arc<Upkeep>,
     /// Dropped after the consumer has closed.
     _client: Client,
 }
 
 impl PullConsumer {
-    fn new(client: Client, shared: Arc<Shared>) -> PullConsumer {
-        PullConsumer { shared, _client: client }
+    fn new(client: Client, upkeep: Arc<Upkeep>) -> PullConsumer {
+        PullConsumer { shared: upkeep.shared.clone(), upkeep, _client: client }
     }
 
     /// Returns the consumer's group.
@@ -174,8 +184,46 @@ impl PullConsumer {
         core.commit_offset_oneway(self.shared.group(), queue, offset, core.request_deadline())
     }
 
+    /// Returns the queues this member has at present of a topic it is
+    /// [registered](PullConsumerBuilder::register_topic) for (Java: `fetchMessageQueuesInBalance`); none before the first
+    /// rebalance. Does not block.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed).
+    pub fn queues_in_balance(&self, topic: &str) -> Result<Vec<MessageQueue>> {
+        self.shared.check_open()?;
+        Ok(self.upkeep.share.as_ref().map(|share| share.of(topic)).unwrap_or_default())
+    }
+
+    /// Keeps the offset of the next message to read from a queue, and stores it from time to time, every 5 s unless the
+    /// builder says otherwise, and when the consumer is closed (Java: `updateConsumeOffset`). Does not block.
+    ///
+    /// It is stored at the brokers, as [`commit_offset`](PullConsumer::commit_offset) does; for a broadcasting consumer, or
+    /// one with a store of its own, there. What cannot be stored is tried again, and logged. Unlike in Java that holds for
+    /// every queue, registered or not. When a registered queue goes to another member, it is stored at once and forgotten.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) for a negative offset, [`Error::Closed`](crate::Error::Closed).
+    pub fn update_offset(&self, queue: &MessageQueue, offset: i64) -> Result<()> {
+        check_queue(queue)?;
+        check_offset(offset)?;
+        self.upkeep.positions.update(queue, offset)
+    }
+
+    /// Returns the offset that [`update_offset`](PullConsumer::update_offset) was told, else the one that is stored, `None`
+    /// when there is none (Java: `fetchConsumeOffset`). Blocks for at most the client's request timeout (3 s by default).
+    ///
+    /// # Errors
+    /// As [`committed_offset`](PullConsumer::committed_offset), and [`Error::OffsetStore`](crate::Error::OffsetStore).
+    pub fn offset(&self, queue: &MessageQueue) -> Result<Option<i64>> {
+        self.shared.check_open()?;
+        check_queue(queue)?;
+        self.upkeep.offset(queue)
+    }
+
     /// Closes the consumer: pulls that wait for a message and asynchronous ones end with
-    /// [`Error::Closed`](crate::Error::Closed), callbacks that run have five seconds, and brokers are told.
+    /// [`Error::Closed`](crate::Error::Closed), callbacks that run have five seconds, offsets that
+    /// [`update_offset`](PullConsumer::update_offset) was told are stored, and brokers are told.
     ///
     /// Other pulls under way end by themselves. The client stays open. A second call does nothing. In a callback it
     /// does not wait for callbacks.
@@ -191,13 +239,13 @@ impl PullConsumer {
     /// # Errors
     /// None at present; what was left unfinished stands in the report.
     pub fn close_within(&self, grace: Duration) -> Result<CloseReport> {
-        Ok(self.shared.close(Deadline::after(grace)))
+        Ok(self.upkeep.close(Deadline::after(grace)))
     }
 }
 
 impl Drop for PullConsumer {
     fn drop(&mut self) {
-        self.shared.close(Deadline::after(DEFAULT_GRACE));
+        self.upkeep.close(Deadline::after(DEFAULT_GRACE));
     }
 }
 

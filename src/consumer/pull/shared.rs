@@ -286,6 +286,13 @@ impl Shared {
     /// Ends the pulls that wait, gives callbacks until `deadline`, and leaves the group. On a thread of the crate it
     /// does not wait for callbacks. Callbacks that got `Closed` are reported as abandoned.
     pub(in crate::consumer) fn close(self: &Arc<Self>, deadline: Deadline) -> CloseReport {
+        let report = self.stop(deadline);
+        self.leave();
+        report
+    }
+
+    /// All of [`close`](Shared::close) but leaving the group.
+    pub(super) fn stop(self: &Arc<Self>, deadline: Deadline) -> CloseReport {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(open);
         let (waiting, busy) = self.window.close();
@@ -295,10 +302,13 @@ impl Shared {
         }
         let wait_until = if crate::thread::is_own() { deadline.started() } else { deadline.at() };
         let left = self.window.wait_idle(wait_until);
+        CloseReport::of_calls(busy.saturating_sub(left), abandoned, left == 0)
+    }
+
+    pub(super) fn leave(&self) {
         let membership = self.membership.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(membership) = membership {
             membership.leave(Deadline::after(UNREGISTER_TIMEOUT));
         }
-        CloseReport::of_calls(busy.saturating_sub(left), abandoned, left == 0)
     }
 }

@@ -12,6 +12,7 @@ use super::result::ConsumeResult;
 use crate::client::{Client, names};
 use crate::consumer::allocation::{Allocation, Averagely};
 use crate::consumer::engine::{EngineOptions, Limits, MessageModel, Order};
+use crate::consumer::interval::rebalance_interval;
 use crate::consumer::offset_store::{OffsetStore, Place};
 use crate::consumer::runner::{ConsumeFromWhere, Plan, Running, Settings, Sink, Subscriptions};
 use crate::consumer::{Filter, Threads};
@@ -45,7 +46,7 @@ pub struct PushConsumerBuilder {
     limits: Limits,
     topic_limits: (Option<usize>, Option<usize>),
     pull_interval: Duration,
-    rebalance_interval: Duration,
+    rebalance_interval: Option<Duration>,
     persist_interval: Duration,
     consume_timeout: Duration,
     suspend: Duration,
@@ -79,7 +80,7 @@ impl PushConsumerBuilder {
             limits: Limits { messages: 1000, bytes: 100 << 20, span: Some(2000) },
             topic_limits: (None, None),
             pull_interval: Duration::ZERO,
-            rebalance_interval: Duration::from_secs(20),
+            rebalance_interval: None,
             persist_interval: Duration::from_secs(5),
             consume_timeout: Duration::from_secs(15 * 60),
             suspend: Duration::from_secs(1),
@@ -213,10 +214,10 @@ impl PushConsumerBuilder {
         self
     }
 
-    /// Sets how often the group is rebalanced when nothing changes; 20 s by default (Java:
-    /// `rocketmq.client.rebalance.waitInterval`).
+    /// Sets how often the group is rebalanced when nothing changes (Java: `rocketmq.client.rebalance.waitInterval`). By default
+    /// what `ROCKETMQ_CLIENT_REBALANCE_WAITINTERVAL` in the environment says, in milliseconds, else 20 s.
     pub fn rebalance_interval(mut self, interval: Duration) -> Self {
-        self.rebalance_interval = interval;
+        self.rebalance_interval = Some(interval);
         self
     }
 
@@ -286,7 +287,7 @@ impl PushConsumerBuilder {
         if self.settings.model == MessageModel::Clustering {
             self.subscriptions.add(format!("%RETRY%{}", self.group).into(), Filter::all());
         }
-        let options = self.options(order);
+        let options = self.options(order)?;
         let PushConsumerBuilder {
             client,
             group,
@@ -313,8 +314,8 @@ impl PushConsumerBuilder {
         Ok(PushConsumer { running })
     }
 
-    fn options(&self, order: Order) -> EngineOptions {
-        EngineOptions {
+    fn options(&self, order: Order) -> Result<EngineOptions> {
+        Ok(EngineOptions {
             group: self.group.clone(),
             client_id: self.client.core().client_id().clone(),
             model: self.settings.model,
@@ -326,14 +327,14 @@ impl PushConsumerBuilder {
             limits: self.limits,
             topic_limits: self.topic_limits,
             pull_interval: self.pull_interval,
-            rebalance_interval: self.rebalance_interval,
+            rebalance_interval: rebalance_interval(self.rebalance_interval)?,
             persist_interval: self.persist_interval,
             consume_timeout: self.consume_timeout,
             suspend: self.suspend,
             max_reconsume: self.settings.max_reconsume,
             revoke_grace: Duration::from_secs(1),
             handover: Duration::from_millis(2500),
-        }
+        })
     }
 
     fn check(&self) -> Result<()> {
@@ -363,7 +364,7 @@ impl PushConsumerBuilder {
         if self.limits.messages == 0 || self.limits.bytes == 0 || self.limits.span.is_some_and(|span| span < 1) {
             return wrong("its limits let nothing in".into());
         }
-        if self.rebalance_interval.is_zero() || self.persist_interval.is_zero() || self.consume_timeout.is_zero() {
+        if self.persist_interval.is_zero() || self.consume_timeout.is_zero() {
             return wrong("an interval of it is zero".into());
         }
         Ok(())

@@ -33,7 +33,8 @@ pub enum ResetReason {
 impl From<Why> for ResetReason {
     fn from(why: Why) -> ResetReason {
         match why {
-            Why::Reset => ResetReason::Operator,
+            // A listener's consumer is not sought.
+            Why::Reset | Why::Sought => ResetReason::Operator,
             Why::Missing => ResetReason::Missing,
         }
     }

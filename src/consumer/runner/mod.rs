@@ -23,13 +23,14 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
+pub(in crate::consumer) use self::commits::Commits;
 use self::inputs::{Input, Inputs};
 pub(in crate::consumer) use self::leftovers::unsubscribe as unsubscribe_leftovers;
 use self::pool::Pool;
 pub use self::queues::{ProcessQueue, Standing};
 pub(in crate::consumer) use self::requests::Direct;
 use self::routes::Routes;
-pub(in crate::consumer) use self::running::{DEFAULT_GRACE, Plan, Running};
+pub(in crate::consumer) use self::running::{Close, DEFAULT_GRACE, Plan, Running};
 pub(in crate::consumer) use self::shared::{Settings, Shared};
 pub(in crate::consumer) use self::sink::Sink;
 pub use self::start::ConsumeFromWhere;
@@ -62,6 +63,9 @@ impl Runner {
         loop {
             let event = self.next();
             let now = Instant::now();
+            if self.routes.are_to_be_looked_at(&self.shared, now) {
+                self.sink.look();
+            }
             if let Some(topics) = self.routes.look(&self.shared, now) {
                 self.engine.handle(topics, now, &mut actions);
             }
@@ -81,6 +85,7 @@ impl Runner {
         }
         let Runner { shared, engine, sink, keeping, done, .. } = self;
         let until = Instant::now() + IDLE;
+        let tally = sink.tally();
         let mut left = sink.stop(until);
         if let (Some(keeper), Some(thread)) = (&shared.keeper, keeping) {
             keeper.end();
@@ -88,7 +93,7 @@ impl Runner {
         }
         let mut report = report.unwrap_or_default();
         report.complete = left.is_empty();
-        report.abandoned = engine.running();
+        (report.finished, report.abandoned) = tally.unwrap_or((report.finished, engine.running()));
         shared.ended(report);
         // Whoever closes has given them their time before; the client joins them when it closes.
         shared.core.inherit(left);
@@ -143,7 +148,7 @@ impl Runner {
             all.push(ProcessQueue {
                 queue: queue.spell().queue.clone(),
                 next_offset: cache.next_offset(),
-                commit_offset: cache.commit_offset(),
+                commit_offset: queue.commit_offset(),
                 stored_offset: queue.stored(),
                 cached: cache.len(),
                 cached_bytes: cache.bytes(),

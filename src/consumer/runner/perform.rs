@@ -9,7 +9,7 @@ use super::shared::Shared;
 use super::{Sink, commits, hand_back, leftovers, pop, start};
 use crate::client::Core;
 use crate::code::ResponseCode;
-use crate::consumer::engine::{Action, Bounds, Event, Illegal, Order, Pulled, Spell};
+use crate::consumer::engine::{Action, Bounds, Event, Illegal, Order, Pulled, Spell, Why};
 use crate::consumer::pull::{Pull, PullResult, PullStatus};
 use crate::error::{Error, Result};
 use crate::message::MessageQueue;
@@ -35,9 +35,13 @@ pub(in crate::consumer) fn all(
             Action::Lock { spell } => locks.entry(spell.queue.shared_broker_name().clone()).or_default().push(spell),
             Action::Heartbeat => heartbeat = true,
             Action::Consume(batch) => sink.consume(batch),
+            Action::Recall { spell } => sink.recall(&spell),
+            Action::Answer { ask, answer } => sink.answer(ask, answer),
+            Action::Refused { queue, error } => sink.refused(&queue, error),
             Action::Moved { queue, from, to, why } => {
                 shared.counters.moves.one();
-                log::warn!("consumer {}: {queue} goes on at {to} instead of {from} ({why:?})", shared.group);
+                let level = if why == Why::Sought { log::Level::Debug } else { log::Level::Warn };
+                log::log!(level, "consumer {}: {queue} goes on at {to} instead of {from} ({why:?})", shared.group);
                 sink.moved(&queue, from, to, why);
             }
             Action::Changed { topic, all, mine } => {
@@ -48,7 +52,7 @@ pub(in crate::consumer) fn all(
         }
     }
     // Before the pulls of new queues, which come only after their start has been found.
-    if heartbeat {
+    if heartbeat && shared.with_subscriptions(|known| known.shares()) {
         if let Some(membership) = shared.membership() {
             membership.update(shared.body());
         }
@@ -105,6 +109,9 @@ fn one(shared: &Arc<Shared>, order: Order, action: Action) {
         | Action::Heartbeat
         | Action::Consume(_)
         | Action::Moved { .. }
+        | Action::Recall { .. }
+        | Action::Answer { .. }
+        | Action::Refused { .. }
         | Action::Changed { .. } => {}
     }
 }
@@ -160,7 +167,7 @@ fn pull(shared: &Arc<Shared>, spell: Spell, offset: i64, ticket: u64) {
         let pulled = pulled(result, offset, &then);
         if events.send(Event::Pulled { spell: told, ticket, pulled }).is_err() {
             then.counters.dropped_pulls.one();
-            log::debug!("consumer {}: a pull was answered after the consumer had ended; it is dropped", then.group);
+            then.core.groups().pull_dropped(&then.group);
         }
     });
     if let Err(error) = shared.puller.fetch_async(pull, callback) {

@@ -93,7 +93,7 @@ fn fetch_assignment(shared: &Arc<Shared>, topic: Arc<str>, strategy: &str) {
     core.remoting().submit(&addr, &QueryAssignment, &body, deadline, move |answer| {
         let assignment = match answer {
             Ok(answer) => json::decode("assignment", answer.frame.body()).map(|body| assignment(&then, body)),
-            Err(Error::Rejected { code: ResponseCode::REQUEST_CODE_NOT_SUPPORTED, .. }) => Ok(Assignment::Unsupported),
+            Err(Error::Unsupported { .. }) => Ok(Assignment::Unsupported),
             Err(error) => Err(error),
         };
         let _ = events.send(Event::Assigned { topic, assignment });

@@ -11,8 +11,8 @@ use crate::remoting::Deadline;
 
 /// How soon a route that is not known is asked for again. What is known tells when it changes.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often every route is asked for; until then a part of one that is missing is asked for less and less often.
-const REFRESH: Duration = Duration::from_secs(30);
+/// A part of a route that is missing is asked for less and less often, but well within the first retry's ten seconds.
+const SELDOM: Duration = Duration::from_secs(5);
 
 /// A topic and the route that is known of it.
 type Known = (Arc<str>, Option<Arc<Route>>);
@@ -38,14 +38,18 @@ impl Routes {
         is_missing.then_some(at + LOOK).into_iter().chain(again).min()
     }
 
+    /// Whether something changed, or it is time.
+    pub(super) fn are_to_be_looked_at(&self, shared: &Shared, now: Instant) -> bool {
+        let changes = shared.changes.load(Ordering::Acquire);
+        self.looked.is_none_or(|(_, seen)| changes != seen) || self.look_at(now).is_some_and(|at| at <= now)
+    }
+
     /// Looks at the routes of the subscribed topics when it is time; says when something about them is new.
     pub(super) fn look(&mut self, shared: &Shared, now: Instant) -> Option<Event> {
-        let changes = shared.changes.load(Ordering::Acquire);
-        let changed = self.looked.is_none_or(|(_, seen)| changes != seen);
-        if !changed && self.look_at(now).is_none_or(|at| now < at) {
+        if !self.are_to_be_looked_at(shared, now) {
             return None;
         }
-        self.looked = Some((now, changes));
+        self.looked = Some((now, shared.changes.load(Ordering::Acquire)));
         let topics: Vec<Arc<str>> = shared.with_subscriptions(|known| known.topics().cloned().collect());
         let find = |topic: Arc<str>| {
             let route = shared.core.routes().cached(&topic);
@@ -80,7 +84,7 @@ impl Routes {
         let (at, pause) = self.again.unwrap_or((now, LOOK));
         if now >= at {
             refresh(shared, &shared.retry_topic);
-            self.again = Some((now + pause, (pause * 2).min(REFRESH)));
+            self.again = Some((now + pause, (pause * 2).min(SELDOM)));
         }
     }
 }

@@ -34,6 +34,9 @@ pub(in crate::consumer) struct Plan {
     pub(in crate::consumer) store: Option<Arc<dyn OffsetStore>>,
 }
 
+/// Closes a consumer with its client.
+pub(in crate::consumer) type Close = Box<dyn Fn() -> CloseReport + Send + Sync>;
+
 /// A consumer whose engine runs on a thread of its own.
 pub(in crate::consumer) struct Running {
     pub(in crate::consumer) shared: Arc<Shared>,
@@ -48,6 +51,15 @@ impl Running {
     /// its batches, and where to count.
     pub(in crate::consumer) fn start(
         plan: Plan,
+        sink: impl FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>>,
+    ) -> Result<Running> {
+        Running::start_within(plan, None, sink)
+    }
+
+    /// As [`start`](Running::start), for a consumer of which this is a part, and which closes it.
+    pub(in crate::consumer) fn start_within(
+        plan: Plan,
+        whole: Option<Close>,
         sink: impl FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>>,
     ) -> Result<Running> {
         let Plan { client, group, settings, options, subscriptions, store } = plan;
@@ -70,14 +82,17 @@ impl Running {
         let member = Member {
             kind: GroupKind::Consumer,
             group: group.clone(),
-            consumer: Some(shared.body()),
+            // Who subscribes to nothing yet may be given queues instead.
+            consumer: shared.with_subscriptions(|known| known.shares() && !known.is_empty()).then(|| shared.body()),
             mailbox: Some(mailbox),
             checks: None,
-            close: Box::new(move || {
-                let Some(shared) = closing.upgrade() else { return CloseReport::default() };
-                let deadline = shared.core.close_deadline();
-                let grace = deadline.map_or(DEFAULT_GRACE, |deadline| deadline.left(Instant::now()));
-                close(&shared, &closed, &Mutex::new(None), grace)
+            close: whole.unwrap_or_else(|| {
+                Box::new(move || {
+                    let Some(shared) = closing.upgrade() else { return CloseReport::default() };
+                    let deadline = shared.core.close_deadline();
+                    let grace = deadline.map_or(DEFAULT_GRACE, |deadline| deadline.left(Instant::now()));
+                    close(&shared, &closed, &Mutex::new(None), grace)
+                })
             }),
         };
         shared.joined(core.groups().join(&core, member)?);

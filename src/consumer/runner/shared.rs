@@ -31,6 +31,9 @@ pub(in crate::consumer) struct Settings {
     pub(in crate::consumer) max_reconsume: Option<i32>,
 }
 
+/// It must not wait.
+pub(in crate::consumer) type BeforeClose = Box<dyn Fn() + Send + Sync>;
+
 pub(in crate::consumer) struct Shared {
     pub(in crate::consumer) core: Arc<Core>,
     pub(in crate::consumer) group: Arc<str>,
@@ -38,7 +41,7 @@ pub(in crate::consumer) struct Shared {
     pub(in crate::consumer) settings: Settings,
     pub(in crate::consumer) puller: Arc<pull::Shared>,
     pub(in crate::consumer) events: Sender<Event>,
-    pub(in crate::consumer) commits: Commits,
+    pub(in crate::consumer) commits: Arc<Commits>,
     pub(in crate::consumer) one_by_one: OneByOne,
     pub(in crate::consumer) counters: Counters,
     /// Where offsets are kept when brokers do not.
@@ -48,6 +51,8 @@ pub(in crate::consumer) struct Shared {
     version: AtomicI64,
     membership: OnceLock<Membership>,
     closed: AtomicBool,
+    /// Called by whoever closes, before anything else.
+    before_close: OnceLock<BeforeClose>,
     /// How closing went, once it has ended.
     report: OnceLock<CloseReport>,
     /// How often subscriptions or routes changed, for the engine's thread to see.
@@ -65,13 +70,13 @@ impl Shared {
         keeper: Option<Keeper>,
     ) -> Shared {
         Shared {
+            commits: Commits::new(&core, &group),
             core,
             retry_topic: format!("%RETRY%{group}").into(),
             group,
             settings,
             puller,
             events,
-            commits: Commits::default(),
             one_by_one: OneByOne::default(),
             counters: Counters::default(),
             keeper,
@@ -79,6 +84,7 @@ impl Shared {
             version: AtomicI64::new(0),
             membership: OnceLock::new(),
             closed: AtomicBool::new(false),
+            before_close: OnceLock::new(),
             report: OnceLock::new(),
             changes: AtomicU64::new(1),
         }
@@ -99,9 +105,18 @@ impl Shared {
         self.core.check_open()
     }
 
+    /// Has something called on the thread that closes.
+    pub(in crate::consumer) fn before_close(&self, call: BeforeClose) {
+        let _ = self.before_close.set(call);
+    }
+
     /// Returns whether this was the first to close it.
     pub(in crate::consumer) fn close(&self) -> bool {
-        !self.closed.swap(true, Ordering::AcqRel)
+        let first = !self.closed.swap(true, Ordering::AcqRel);
+        if let Some(before) = self.before_close.get().filter(|_| first) {
+            before();
+        }
+        first
     }
 
     pub(in crate::consumer) fn ended(&self, report: CloseReport) {
@@ -139,10 +154,7 @@ impl Shared {
         ConsumerBody {
             group_name: self.group.clone(),
             consume_type: self.settings.consume_type.into(),
-            message_model: match self.settings.model {
-                MessageModel::Clustering => "CLUSTERING".into(),
-                MessageModel::Broadcasting => "BROADCASTING".into(),
-            },
+            message_model: self.settings.model.wire_name().into(),
             consume_from_where: self.settings.from.wire_name().into(),
             subscription_data_set: self.with_subscriptions(|subscriptions| subscriptions.bodies(version)),
             unit_mode: self.core.options().unit_mode,

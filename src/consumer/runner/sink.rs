@@ -3,8 +3,8 @@ use std::time::Instant;
 
 use super::requests::Direct;
 use crate::consumer::Threads;
-use crate::consumer::engine::{Batch, Why};
-use crate::error::Result;
+use crate::consumer::engine::{Answer, Batch, Spell, Why};
+use crate::error::{Error, Result};
 use crate::message::MessageQueue;
 use crate::thread::Thread;
 
@@ -19,6 +19,24 @@ pub(in crate::consumer) trait Sink: Send {
 
     /// A queue goes on elsewhere than it would have.
     fn moved(&self, _queue: &MessageQueue, _from: i64, _to: i64, _why: Why) {}
+
+    /// A queue is given up: what nobody has taken of it is dropped, and
+    /// [`Event::Recalled`](crate::consumer::engine::Event::Recalled) is to follow.
+    fn recall(&self, _spell: &Spell) {}
+
+    /// Something that a caller waits for.
+    fn answer(&self, _ask: u64, _answer: Answer) {}
+
+    /// A broker refuses a queue's messages for good.
+    fn refused(&self, _queue: &MessageQueue, _error: Error) {}
+
+    /// Called when some route of the client is another one, and before routes are looked at.
+    fn look(&self) {}
+
+    /// What was finished since closing began, and what was given up, when it counts that by itself.
+    fn tally(&self) -> Option<(usize, usize)> {
+        None
+    }
 
     /// Between which numbers of listeners it may be [resized](Sink::resize); `None` where nothing is to be adjusted.
     fn threads(&self) -> Option<Threads> {

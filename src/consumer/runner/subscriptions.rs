@@ -11,6 +11,8 @@ use crate::protocol::rpc::heartbeat::SubscriptionBody;
 #[derive(Debug, Clone, Default)]
 pub(in crate::consumer) struct Subscriptions {
     filters: BTreeMap<Arc<str>, Filter>,
+    /// Its queues are given to it: it is no member of the group in the eyes of brokers.
+    assigned: bool,
 }
 
 impl Subscriptions {
@@ -33,6 +35,20 @@ impl Subscriptions {
 
     pub(in crate::consumer) fn is_empty(&self) -> bool {
         self.filters.is_empty()
+    }
+
+    /// The queues of the consumer are given to it from now on.
+    pub(in crate::consumer) fn assign(&mut self) {
+        self.assigned = true;
+    }
+
+    pub(in crate::consumer) fn is_assigned(&self) -> bool {
+        self.assigned
+    }
+
+    /// Whether it shares queues with the other members of its group, so that brokers are to know it.
+    pub(in crate::consumer) fn shares(&self) -> bool {
+        !self.assigned
     }
 
     /// What heartbeats say. Of several versions brokers keep the highest, so it must grow with every change.

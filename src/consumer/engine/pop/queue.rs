@@ -23,6 +23,8 @@ const THROTTLED_DELAY: Duration = Duration::from_millis(20);
 const EMPTY_DELAY: Duration = Duration::from_millis(50);
 /// A pop that was not answered for so long is lost.
 const POP_LOST: Duration = Duration::from_secs(120);
+/// For how long it is tried to give a message back.
+const TOLD_AT_ONCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -151,12 +153,9 @@ impl PopQueue {
         next_number: &mut u64,
         now: Instant,
     ) {
-        if self.stage != Stage::Open || ticket != self.ticket {
-            // What it brought comes again by itself.
-            return;
-        }
-        let Some(since) = self.popping.take() else { return };
         self.touched = true;
+        let is_wanted = self.stage == Stage::Open && ticket == self.ticket;
+        let Some(since) = self.popping.take_if(|_| is_wanted) else { return self.release(popped, next_number, now) };
         self.attempt += u64::from(!matches!(popped, Popped::Failed(_)));
         let failed_before = std::mem::replace(&mut self.failing, false);
         self.pop_at = match popped {
@@ -184,6 +183,15 @@ impl PopQueue {
         };
     }
 
+    /// Gives back at once what nobody here wants any more; else others would have to wait until its time is up.
+    fn release(&mut self, popped: Popped, next_number: &mut u64, now: Instant) {
+        if let Popped::Found { messages, refused, .. } = popped {
+            let until = now + TOLD_AT_ONCE;
+            self.hold(messages, State::Due(Fate::Again(Duration::ZERO), now), until, next_number);
+            self.hold(refused, State::Due(Fate::Ack, now), until, next_number);
+        }
+    }
+
     fn hold(&mut self, messages: Vec<MessageView>, state: State, until: Instant, next_number: &mut u64) {
         for message in messages {
             *next_number += 1;
@@ -198,13 +206,9 @@ impl PopQueue {
     /// still waits here of such a queue therefore comes again, and before it what must be consumed first.
     fn supersede(&mut self, messages: &[MessageView]) {
         let lanes: BTreeSet<&MessageQueue> = messages.iter().map(MessageView::queue).collect();
-        self.forget_waiting(|message| lanes.contains(message.queue()));
-    }
-
-    fn forget_waiting(&mut self, is_of: impl Fn(&MessageView) -> bool) {
         let held = &mut self.held;
         self.waiting.retain(|number| {
-            let forget = held.get(number).is_none_or(|held| is_of(&held.message));
+            let forget = held.get(number).is_none_or(|held| lanes.contains(held.message.queue()));
             if forget {
                 held.remove(number);
             }
@@ -220,7 +224,7 @@ impl PopQueue {
         self.touched = true;
         self.forget_late(now);
         let busy: BTreeSet<&MessageQueue> = match options.order {
-            Order::Concurrent => BTreeSet::new(),
+            Order::Concurrent | Order::Elsewhere | Order::Polled { .. } => BTreeSet::new(),
             Order::Orderly => self.lanes(|state| state == State::Running),
         };
         let held = &self.held;
@@ -326,7 +330,12 @@ impl PopQueue {
         if !self.is_leaving() {
             self.touched = true;
             self.stage = Stage::Revoked(grace.map(|grace| now + grace));
-            self.forget_waiting(|_| true);
+            for number in std::mem::take(&mut self.waiting) {
+                if let Some(held) = self.held.get_mut(&number) {
+                    // Others need not wait until its time is up.
+                    held.state = State::Due(Fate::Again(Duration::ZERO), now);
+                }
+            }
         }
     }
 

@@ -250,10 +250,10 @@ impl World {
         let fails = self.chance(self.weather.1);
         let verdict = match self.order {
             _ if !fails => Verdict::Success,
-            Order::Concurrent => {
+            Order::Concurrent | Order::Elsewhere => {
                 Verdict::Later { consumed: self.random.usize(0..=batch.messages.len()), delay_level: 0 }
             }
-            Order::Orderly => Verdict::Suspend(Some(Duration::from_millis(500))),
+            Order::Orderly | Order::Polled { .. } => Verdict::Suspend(Some(Duration::from_millis(500))),
         };
         let consumed = match verdict {
             Verdict::Success => batch.messages.len(),

@@ -7,8 +7,6 @@ use super::{EngineOptions, Limits, MessageModel, Order, Queue, Return, Stage, St
 
 /// A pull that was not answered for so long is lost; the queue is pulled anew.
 const PULL_LOST: Duration = Duration::from_secs(120);
-/// Listeners that take longer are told of.
-const STALL: Duration = Duration::from_secs(60);
 
 impl Queue {
     /// Says everything that the queue wants done at `now`. `next_epoch` gives the numbers of new spells.
@@ -21,6 +19,12 @@ impl Queue {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
+        if options.order == Order::Elsewhere {
+            if self.is_leaving() {
+                self.go(actions);
+            }
+            return;
+        }
         self.keep_lock(options, now, actions);
         // Before the queue is left: what only fails now would else come again with everything behind it.
         self.offer(now, actions);
@@ -32,21 +36,18 @@ impl Queue {
                 self.commit_at = now + options.persist_interval;
                 self.commit(options, now, actions);
             }
+            self.commit_for_callers(actions);
         }
         self.offer(now, actions);
         self.watch_listeners(now);
+        self.tell_callers(actions);
     }
 
     /// Tells once of listeners that have had messages for long while none of them returned.
     fn watch_listeners(&mut self, now: Instant) {
-        if self.is_stalled(now) && !std::mem::replace(&mut self.stall_told, true) {
-            let queue = &self.spell.queue;
-            log::warn!("{queue}: its listeners have not returned for {STALL:?}; what they have keeps it from going on");
+        if self.stall.tell(now) {
+            log::warn!("{}: its listeners have not returned for a minute, which holds it up", self.spell.queue);
         }
-    }
-
-    fn is_stalled(&self, now: Instant) -> bool {
-        self.busy_since.is_some_and(|since| now >= since + STALL)
     }
 
     fn keep_lock(&mut self, options: &EngineOptions, now: Instant, actions: &mut Vec<Action>) {
@@ -66,8 +67,8 @@ impl Queue {
                 self.stage = Stage::Starting { asked: true, retry_at: now + PULL_LOST };
                 actions.push(Action::FindStart { spell: self.spell.clone() });
             }
-            Stage::Moving { to, why } if ended || options.order == Order::Concurrent => {
-                let from = self.cache.commit_offset();
+            Stage::Moving { to, why } if ended || options.order != Order::Orderly => {
+                let from = self.commit_offset();
                 *next_epoch += 1;
                 self.renew(*next_epoch, to);
                 self.stage = Stage::Open;
@@ -89,12 +90,16 @@ impl Queue {
     /// The last steps of a queue that is given up.
     fn leave(&mut self, options: &EngineOptions, now: Instant, actions: &mut Vec<Action>) {
         let Stage::Revoked { until, commits, at } = self.stage else { return };
-        let busy = self.cache.running() > 0 || self.returns.values().any(|waiting| waiting.retry_at.is_none());
+        let busy = if options.is_polled() {
+            self.recall(actions)
+        } else {
+            self.cache.running() > 0 || self.returns.values().any(|waiting| waiting.retry_at.is_none())
+        };
         if (busy && until.is_none_or(|until| now < until)) || self.progress.is_waiting() {
             return;
         }
-        let may_commit = commits > 0 && (!options.is_locked() || self.lock.is_held(now));
-        let offset = at.unwrap_or_else(|| self.cache.commit_offset());
+        let may_commit = commits > 0 && options.commits() && (!options.is_locked() || self.lock.is_held(now));
+        let offset = at.unwrap_or_else(|| self.commit_offset());
         if let Some(offset) = may_commit.then(|| self.progress.send(offset)).flatten() {
             self.stage = Stage::Revoked { until, commits: commits - 1, at };
             actions.push(Action::Commit { spell: self.spell.clone(), offset });
@@ -104,6 +109,10 @@ impl Queue {
         if options.is_locked() && self.lock.is_held(now) && self.cache.running() == 0 {
             actions.push(Action::Unlock { queue: self.spell.queue.clone() });
         }
+        self.go(actions);
+    }
+
+    fn go(&mut self, actions: &mut Vec<Action>) {
         actions.push(Action::Left { queue: self.spell.queue.clone() });
         self.stage = Stage::Gone;
     }
@@ -117,7 +126,7 @@ impl Queue {
                 log::warn!("{}: a pull was not answered for {PULL_LOST:?}; pulling anew", self.spell.queue);
             }
         }
-        if suspended || now < self.pull_at || self.cache.full(limits).is_some() {
+        if suspended || self.callers.is_paused() || now < self.pull_at || self.cache.full(limits).is_some() {
             return;
         }
         self.ticket += 1;
@@ -129,10 +138,10 @@ impl Queue {
 
     fn commit(&mut self, options: &EngineOptions, now: Instant, actions: &mut Vec<Action>) {
         // Without the lock somebody else may have gone further.
-        if options.is_locked() && !self.lock.is_held(now) {
+        if !options.commits() || (options.is_locked() && !self.lock.is_held(now)) {
             return;
         }
-        if let Some(offset) = self.progress.send(self.cache.commit_offset()) {
+        if let Some(offset) = self.progress.send(self.commit_offset()) {
             actions.push(Action::Commit { spell: self.spell.clone(), offset });
         }
     }
@@ -173,6 +182,9 @@ impl Queue {
 
     /// When something happens by itself, after all that was due has been done.
     pub(in crate::consumer::engine) fn next_at(&self, options: &EngineOptions, now: Instant) -> Option<Instant> {
+        if options.order == Order::Elsewhere {
+            return None;
+        }
         let mut next: Option<Instant> = None;
         // What lies behind waits for something else: a listener, an answer.
         let mut at = |at: Instant| {
@@ -184,7 +196,7 @@ impl Queue {
             Stage::Starting { retry_at, .. } => at(retry_at),
             Stage::Open => {
                 at(self.pulling.map_or(self.pull_at, |since| since + PULL_LOST));
-                if self.progress.stored() != Some(self.cache.commit_offset()) {
+                if options.commits() && self.progress.stored() != Some(self.commit_offset()) {
                     at(self.commit_at);
                 }
                 if self.may_be_overdue(options) {
@@ -198,7 +210,7 @@ impl Queue {
             self.lock.next_at(now).into_iter().for_each(&mut at);
         }
         self.paused_until.into_iter().for_each(&mut at);
-        self.busy_since.into_iter().for_each(|since| at(since + STALL));
+        self.stall.next_at().into_iter().for_each(&mut at);
         self.returns.values().filter_map(|waiting| waiting.retry_at).for_each(&mut at);
         next
     }
@@ -215,11 +227,11 @@ impl Queue {
             Stage::Starting { .. } => Some(Standing::WaitsForStart),
             Stage::Moving { .. } => Some(Standing::Doubtful),
             Stage::Revoked { .. } | Stage::Gone => Some(Standing::Leaving),
-            Stage::Open if suspended => Some(Standing::Suspended),
+            Stage::Open if suspended || self.callers.is_paused() => Some(Standing::Suspended),
             Stage::Open if self.illegal.is_some() => Some(Standing::Doubtful),
             Stage::Open if self.paused_until.is_some_and(|until| now < until) => Some(Standing::Paused),
             Stage::Open if self.failing => Some(Standing::Failing),
-            Stage::Open if self.is_stalled(now) => Some(Standing::Stalled),
+            Stage::Open if self.stall.is_there(now) => Some(Standing::Stalled),
             Stage::Open => self.cache.full(limits).map(Standing::Full),
         }
     }

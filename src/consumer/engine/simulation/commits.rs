@@ -9,7 +9,7 @@ use fastrand::Rng;
 
 use super::super::*;
 use super::clock::Clock;
-use crate::consumer::allocation::Averagely;
+use super::options;
 use crate::consumer::tests::tagged;
 
 /// What is true about a queue.
@@ -56,24 +56,15 @@ struct Trial {
 impl Trial {
     fn new(seed: u64, order: Order) -> Trial {
         let options = EngineOptions {
-            group: "g".into(),
             client_id: "me".into(),
-            model: MessageModel::Clustering,
-            order,
-            allocation: Arc::new(Averagely),
-            by_broker: None,
             batch: 3,
             slots: 5,
             limits: Limits { messages: 40, bytes: 1 << 20, span: None },
-            topic_limits: (None, None),
-            pull_interval: Duration::ZERO,
-            rebalance_interval: Duration::from_secs(20),
             persist_interval: Duration::from_secs(1),
             consume_timeout: Duration::from_secs(20),
-            suspend: Duration::from_secs(1),
             max_reconsume: Some(3),
-            revoke_grace: Duration::from_secs(1),
             handover: Duration::ZERO,
+            ..options(order)
         };
         let clock = Clock::new();
         let engine = Engine::new(options, clock.now);

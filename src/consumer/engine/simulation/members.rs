@@ -21,6 +21,8 @@ impl World {
             | Action::FetchAssignment { .. }
             | Action::Leftovers { .. }
             | Action::Pop(_) => {}
+            // Nobody polls here.
+            Action::Recall { .. } | Action::Answer { .. } | Action::Refused { .. } => {}
             Action::Moved { queue, to, .. } => self.queue(&queue).reached = to,
             Action::Closed => self.closed(member),
             request => self.soon(member, 1..100, Delivery::Request(request)),
@@ -51,10 +53,10 @@ impl World {
         let failing = self.chance(self.weather.failing_listeners);
         let verdict = match order {
             _ if !failing => Verdict::Success,
-            Order::Concurrent => {
+            Order::Concurrent | Order::Elsewhere => {
                 Verdict::Later { consumed: self.random.usize(0..=batch.messages.len()), delay_level: 0 }
             }
-            Order::Orderly => Verdict::Suspend(Some(Duration::from_millis(200))),
+            Order::Orderly | Order::Polled { .. } => Verdict::Suspend(Some(Duration::from_millis(200))),
         };
         self.soon(member, time, Delivery::End(batch, verdict));
     }

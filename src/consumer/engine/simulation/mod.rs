@@ -3,14 +3,17 @@
 mod broker;
 mod clock;
 mod commits;
+mod fleet;
 
 mod members;
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::world::World;
-use super::Order;
+use super::{EngineOptions, Limits, MessageModel, Order};
+use crate::consumer::allocation::Averagely;
 
 /// What happens, and how often: in thousandths of all answers, calls of listeners, or steps.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +33,31 @@ const FAIR: Weather = Weather { failing_listeners: 30, ..CLEAR };
 const OPERATED: Weather = Weather { resets: 3, ..FAIR };
 const FOUL: Weather =
     Weather { lost_answers: 50, late_answers: 5, failing_listeners: 60, slow_listeners: 4, crashes: 4, resets: 1 };
+
+fn options(order: Order) -> EngineOptions {
+    EngineOptions {
+        group: "g".into(),
+        client_id: "".into(),
+        model: MessageModel::Clustering,
+        order,
+        allocation: Arc::new(Averagely),
+        by_broker: None,
+        batch: 1,
+        slots: 4,
+        limits: Limits { messages: 20, bytes: 1 << 20, span: (order == Order::Concurrent).then_some(100) },
+        topic_limits: (None, None),
+        pull_interval: Duration::ZERO,
+        rebalance_interval: Duration::from_secs(20),
+        persist_interval: Duration::from_secs(5),
+        // What slow listeners exceed.
+        consume_timeout: Duration::from_secs(4),
+        suspend: Duration::from_secs(1),
+        max_reconsume: None,
+        revoke_grace: Duration::from_secs(1),
+        // A rebalance may come a second late, and then the listeners have theirs.
+        handover: Duration::from_millis(2500),
+    }
+}
 
 /// Ten thousand steps, and then as long as it takes until everything is consumed.
 fn simulate(seed: u64, order: Order, weather: Weather, most_members: usize) -> World {

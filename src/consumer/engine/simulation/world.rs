@@ -1,23 +1,19 @@
 //! The members of one group and the queues they share. What brokers answer is in `members`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
 
 use super::super::*;
-use super::Weather;
 use super::broker::{Identity, SimQueue};
 use super::clock::{Clock, Date};
-use crate::consumer::allocation::Averagely;
+use super::{Weather, options};
 use crate::message::MessageView;
 
 const TOPIC: &str = "T";
 const RETRY: &str = "%RETRY%g";
 const QUEUES: i32 = 4;
-/// What slow listeners exceed, in concurrent mode.
-const CONSUME_TIMEOUT: Duration = Duration::from_secs(4);
 
 pub(super) fn retry_queue() -> MessageQueue {
     MessageQueue::new(RETRY, "b", 0)
@@ -85,33 +81,10 @@ impl World {
         self.queues.get_mut(name).expect("no queue is ever made up")
     }
 
-    fn options(&mut self, client_id: String) -> EngineOptions {
-        EngineOptions {
-            group: "g".into(),
-            client_id: client_id.into(),
-            model: MessageModel::Clustering,
-            order: self.order,
-            allocation: Arc::new(Averagely),
-            by_broker: None,
-            batch: self.random.usize(1..4),
-            slots: 4,
-            limits: Limits { messages: 20, bytes: 1 << 20, span: (self.order == Order::Concurrent).then_some(100) },
-            topic_limits: (None, None),
-            pull_interval: Duration::ZERO,
-            rebalance_interval: Duration::from_secs(20),
-            persist_interval: Duration::from_secs(5),
-            consume_timeout: CONSUME_TIMEOUT,
-            suspend: Duration::from_secs(1),
-            max_reconsume: None,
-            revoke_grace: Duration::from_secs(1),
-            // A rebalance may come a second late, and then the listeners have theirs.
-            handover: Duration::from_millis(2500),
-        }
-    }
-
     pub(super) fn join(&mut self) {
         let member = self.members.len();
-        let options = self.options(format!("c{member}"));
+        let batch = self.random.usize(1..4);
+        let options = EngineOptions { client_id: format!("c{member}").into(), batch, ..options(self.order) };
         let engine = Engine::new(options, self.clock.now);
         self.members.push(Member { engine, alive: true, crashed: false, registered: false, wake: None });
         let topic = |name: &str| self.queues.keys().filter(|queue| queue.topic() == name).cloned().collect();
