@@ -53,6 +53,13 @@ impl Stage {
         self.tell(Event::Members { topic: "T".into(), members: Ok(members) })
     }
 
+    /// Gives the locks that are asked for.
+    fn locked(&mut self, actions: Vec<Action>) -> Vec<Action> {
+        let lock = |action: &Action| if let Action::Lock { spell } = action { Some(spell.clone()) } else { None };
+        let spell = actions.iter().find_map(lock);
+        spell.map_or(actions, |spell| self.tell(Event::Locked { spell, given: Some(true) }))
+    }
+
     /// Begins at offset 10 and says how the first pull went out.
     pub(super) fn open(&mut self, actions: &[Action]) -> (Spell, u64) {
         let spell = actions.iter().find_map(|action| match action {
@@ -305,11 +312,7 @@ fn a_queue_that_nobody_tells_where_to_begin_asks_anew_after_two_minutes() {
 fn listeners_that_do_not_return_for_a_minute_explain_why_their_queue_stands() {
     for order in [Order::Concurrent, Order::Orderly] {
         let (mut stage, actions) = Stage::new(order, &["me"]);
-        let locked = actions.iter().find_map(|action| match action {
-            Action::Lock { spell } => Some(Event::Locked { spell: spell.clone(), given: Some(true) }),
-            _ => None,
-        });
-        let actions = locked.map_or(actions, |locked| stage.tell(locked));
+        let actions = stage.locked(actions);
         let (spell, ticket) = stage.open(&actions);
         stage.found(&spell, ticket, 10..14);
         let standing = |stage: &Stage| {
@@ -335,11 +338,7 @@ fn listeners_that_do_not_return_for_a_minute_explain_why_their_queue_stands() {
 fn what_a_filter_dropped_is_finished_and_the_rest_of_its_batch_may_fail() {
     for order in [Order::Concurrent, Order::Orderly] {
         let (mut stage, actions) = Stage::new(order, &["me"]);
-        let locked = actions.iter().find_map(|action| match action {
-            Action::Lock { spell } => Some(Event::Locked { spell: spell.clone(), given: Some(true) }),
-            _ => None,
-        });
-        let actions = locked.map_or(actions, |locked| stage.tell(locked));
+        let actions = stage.locked(actions);
         let (spell, ticket) = stage.open(&actions);
         stage.found(&spell, ticket, 10..12);
         stage.tell(Event::Dropped { spell: spell.clone(), offsets: vec![10] });
