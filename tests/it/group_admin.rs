@@ -96,6 +96,22 @@ fn progress_says_how_far_a_group_is_in_each_queue() {
 }
 
 #[test]
+fn each_queue_has_an_owner_while_the_group_consumes() {
+    let scene = Scene::with_queues(2);
+    send(&scene, &["1", "2", "3", "4", "5", "6", "7", "8"]);
+    let (consumer, seen) = consume(&scene);
+    seen.wait(8);
+    let owners = eventually(LONG, || {
+        let queues = progress(&scene);
+        let owners: Vec<_> = queues.iter().filter_map(|queue| queue.owner.clone()).collect();
+        if owners.len() == 4 { Ok(owners) } else { Err(format!("{queues:?}")) }
+    });
+    assert!(owners.iter().all(|owner| **owner == *scene.client.client_id()), "{owners:?}");
+    consumer.close().unwrap();
+    assert!(progress(&scene).iter().all(|queue| queue.owner.is_none()));
+}
+
+#[test]
 fn members_say_who_they_are_and_what_they_want() {
     let scene = scene();
     send(&scene, &["1"]);

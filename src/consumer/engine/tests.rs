@@ -344,7 +344,7 @@ fn what_a_filter_dropped_is_finished_and_the_rest_of_its_batch_may_fail() {
         stage.tell(Event::Dropped { spell: spell.clone(), offsets: vec![10] });
         stage.engine.look(stage.now, |queue, _| assert_eq!(queue.cache().commit_offset(), 11));
         stage.tell(Event::Consumed { spell, offsets: Vec::new(), verdict: Verdict::Success });
-        assert_eq!(stage.engine.running(), 1, "{order:?}: the other one");
+        assert_eq!(stage.engine.running(), 1, "{order:?}");
     }
 }
 

@@ -14,6 +14,7 @@ use super::{PullOptions, PullStatus};
 use crate::client::{CloseReport, Core, Membership, Route, heartbeat, is_connection_over};
 use crate::error::{Error, Outcome, Result, Stage};
 use crate::protocol::json;
+use crate::protocol::record;
 use crate::protocol::request::Answer;
 use crate::protocol::rpc::check::CheckClientConfig;
 use crate::protocol::rpc::pull::PullMessage;
@@ -34,6 +35,8 @@ pub(in crate::consumer) struct Shared {
     window: Window,
     /// Pulls wait until the broker knows the group.
     greets: bool,
+    /// Callbacks only pass on what they get, so that the thread that read an answer may run them.
+    forwards: bool,
     /// Dropped by closing, which wakes the pulls that wait for a message.
     open: Mutex<Option<Sender<()>>>,
     closing: Receiver<()>,
@@ -49,6 +52,7 @@ impl Shared {
             suggestions: Suggestions::default(),
             conditions: Conditions::default(),
             window: Window::new(options.window),
+            forwards: false,
             options,
             greets: false,
             open: Mutex::new(Some(open)),
@@ -60,7 +64,7 @@ impl Shared {
     /// For an engine, which has a pull of each queue under way and joins the group by itself.
     pub(in crate::consumer) fn of_engine(core: &Arc<Core>, group: &Arc<str>) -> Shared {
         let options = PullOptions { window: usize::MAX, ..PullOptions::default() };
-        Shared { greets: true, ..Shared::new(core, group, options) }
+        Shared { forwards: true, greets: true, ..Shared::new(core, group, options) }
     }
 
     pub(super) fn joined(&self, membership: Membership) {
@@ -254,8 +258,15 @@ impl Shared {
                 self.suggestions.forget(&pull.queue);
                 self.submit(pull, ticket, other, None);
             }
-            // Reading the answer can take long: messages may have to be inflated.
-            None => self.complete(ticket, move |shared| shared.take_in(&pull, &source, answer)),
+            None => {
+                // Reading the answer can take long when messages have to be inflated.
+                let is_slow = answer.as_ref().is_ok_and(|answer| record::any_compressed(answer.frame.body()));
+                let result = move |shared: &Shared| shared.take_in(&pull, &source, answer);
+                if self.forwards && !is_slow {
+                    return self.complete_here(ticket, result);
+                }
+                self.complete(ticket, result);
+            }
         }
     }
 
@@ -263,6 +274,14 @@ impl Shared {
     fn complete(self: &Arc<Self>, ticket: u64, result: impl FnOnce(&Shared) -> Result<PullResult> + Send + 'static) {
         if let Some(callback) = self.window.take(ticket) {
             self.deliver(callback, result);
+        }
+    }
+
+    /// Runs the callback on the thread that read the answer.
+    fn complete_here(&self, ticket: u64, result: impl FnOnce(&Shared) -> Result<PullResult>) {
+        if let Some(callback) = self.window.take(ticket) {
+            let _running = self.window.started();
+            callback(result(self));
         }
     }
 

@@ -31,6 +31,10 @@ impl Inputs {
     /// A channel whose other side is gone would be ready at once, again and again: the group may have left, and the handle
     /// may be dropped, while a listener holds up the end. It is not listened to any more.
     pub(in crate::consumer) fn next(&mut self, until: Option<Instant>) -> Input {
+        // Most are events, and waiting for several channels takes far longer than taking what is there.
+        if let Ok(event) = self.events.try_recv() {
+            return Input::Event(event);
+        }
         let time = until.map_or_else(never, crossbeam_channel::at);
         loop {
             crossbeam_channel::select_biased! {
