@@ -69,6 +69,20 @@ pub(crate) fn body_crc(body: &[u8]) -> u32 {
     crc.sum() & 0x7FFF_FFFF
 }
 
+/// Whether the body of any message is compressed, so that decoding them can take long.
+pub(crate) fn any_compressed(mut data: &[u8]) -> bool {
+    /// Where the system flag stands.
+    const FLAG: std::ops::Range<usize> = 36..40;
+    while let Some(flag) = data.get(FLAG) {
+        if BigEndian::read_u32(flag) as i32 & sys_flag::COMPRESSED != 0 {
+            return true;
+        }
+        let size = BigEndian::read_u32(data) as usize;
+        data = data.get(size.max(MIN_SIZE)..).unwrap_or_default();
+    }
+    false
+}
+
 /// Reads records one after another. After an error the rest is given up: where a record ends is no longer known.
 #[derive(Debug)]
 pub(crate) struct Records {

@@ -17,6 +17,7 @@ mod connecting;
 mod consuming;
 mod consuming_faults;
 mod late;
+mod liveness;
 mod replies;
 mod reply;
 mod restart;
@@ -78,6 +79,11 @@ const TESTS: &[(&str, fn())] = tests! {
         a_damaged_body_becomes_a_dead_letter_alone
         a_damaged_body_does_not_hold_up_an_orderly_queue_for_ever
         a_truncated_last_message_is_pulled_again;
+    liveness:
+        every_queue_pulls_again_after_a_restart_and_the_broker_knows_the_group_before
+        every_queue_pulls_again_after_the_network_was_cut
+        a_member_that_falls_silent_is_forgotten_and_the_others_take_its_queues
+        a_consumer_with_nothing_to_do_wakes_at_most_twice_a_second;
     trace:
         a_stalled_trace_broker;
     restart:

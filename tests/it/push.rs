@@ -7,6 +7,7 @@ mod member;
 mod offsets;
 mod order;
 pub(crate) mod retry;
+mod send_back;
 mod slaves;
 mod stuck;
 mod tags;
