@@ -11,7 +11,7 @@ use super::result::{Asked, PullResult};
 use super::source::{Source, Suggestions};
 use super::window::{Callback, Window};
 use super::{PullOptions, PullStatus};
-use crate::client::{CloseReport, Core, Membership, Route};
+use crate::client::{CloseReport, Core, Membership, Route, heartbeat, is_connection_over};
 use crate::error::{Error, Outcome, Result, Stage};
 use crate::protocol::json;
 use crate::protocol::record;
@@ -33,6 +33,8 @@ pub(in crate::consumer) struct Shared {
     suggestions: Suggestions,
     conditions: Conditions,
     window: Window,
+    /// Pulls wait until the broker knows the group.
+    greets: bool,
     /// Callbacks only pass on what they get, so that the thread that read an answer may run them.
     forwards: bool,
     /// Dropped by closing, which wakes the pulls that wait for a message.
@@ -52,6 +54,7 @@ impl Shared {
             window: Window::new(options.window),
             forwards: false,
             options,
+            greets: false,
             open: Mutex::new(Some(open)),
             closing,
             membership: Mutex::new(None),
@@ -61,7 +64,7 @@ impl Shared {
     /// For an engine, which has a pull of each queue under way and joins the group by itself.
     pub(in crate::consumer) fn of_engine(core: &Arc<Core>, group: &Arc<str>) -> Shared {
         let options = PullOptions { window: usize::MAX, ..PullOptions::default() };
-        Shared { forwards: true, ..Shared::new(core, group, options) }
+        Shared { forwards: true, greets: true, ..Shared::new(core, group, options) }
     }
 
     pub(super) fn joined(&self, membership: Membership) {
@@ -203,6 +206,15 @@ impl Shared {
 
     /// `route` is where to look for another source when this one fails; `None` when this already is that other one.
     fn submit(self: Arc<Self>, pull: Pull, ticket: u64, source: Source, route: Option<Arc<Route>>) {
+        if !self.greets {
+            return self.submit_known(pull, ticket, source, route);
+        }
+        // A broker refuses the pulls of a group it does not know, and it forgets groups with their connection.
+        let (core, addr, deadline) = (self.core.clone(), source.addr.clone(), pull.deadline);
+        heartbeat::before(&core, &addr, deadline, move || self.submit_known(pull, ticket, source, route));
+    }
+
+    fn submit_known(self: Arc<Self>, pull: Pull, ticket: u64, source: Source, route: Option<Arc<Route>>) {
         let Some(question) = self.question(&pull) else {
             return self.submit_pull(pull, ticket, source, route);
         };
@@ -233,6 +245,9 @@ impl Shared {
         route: Option<Arc<Route>>,
         answer: Result<Answer<PullMessage>>,
     ) {
+        if answer.as_ref().is_err_and(is_connection_over) {
+            heartbeat::lost(&self.core, &source.addr);
+        }
         let name = pull.queue.broker_name();
         let other = match (&answer, route) {
             (Err(error), Some(route)) if source.is_worth_leaving(error) => source.next(error, &route, name),
