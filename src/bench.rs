@@ -139,20 +139,31 @@ impl Codec {
 
     /// Appends the answer to a pull: `count` messages with bodies of `size` bytes.
     pub fn encode_pull_reply(&self, out: &mut Vec<u8>, opaque: i32, count: u32, size: usize) -> Result<()> {
+        self.encode_pull_reply_from(out, opaque, 0..i64::from(count), size)
+    }
+
+    /// As [`encode_pull_reply`](Codec::encode_pull_reply), with these offsets.
+    pub fn encode_pull_reply_from(
+        &self,
+        out: &mut Vec<u8>,
+        opaque: i32,
+        offsets: std::ops::Range<i64>,
+        size: usize,
+    ) -> Result<()> {
         let head = Head::response(self.kind, ResponseCode::SUCCESS, opaque, Some("FOUND"));
         let reply = PullReply {
             suggested_broker_id: Some(0),
-            next_begin_offset: i64::from(count),
+            next_begin_offset: offsets.end,
             min_offset: 0,
-            max_offset: i64::from(count),
+            max_offset: offsets.end,
             offset_delta: None,
             topic_sys_flag: Some(0),
             group_sys_flag: Some(0),
             forbidden_type: Some(0),
         };
         let mut records = Vec::new();
-        for queue_offset in 0..count {
-            record::encode(&mut records, &self.stored(i64::from(queue_offset), size));
+        for queue_offset in offsets {
+            record::encode(&mut records, &self.stored(queue_offset, size));
         }
         frame::encode_response(out, &head, &reply, &records)
     }

@@ -169,6 +169,35 @@
 //! # Ok::<(), rocketmq_blocking::Error>(())
 //! ```
 //!
+//! # Receiving
+//!
+//! A [`SimpleConsumer`] receives messages one call at a time ([`receive`](SimpleConsumer::receive)) and acknowledges each by
+//! itself. What is not acknowledged in time comes again, to whoever in the group asks next; a member that is slow or stuck
+//! holds nobody up. Made by a [`SimpleConsumerBuilder`]; needs brokers 5.0 or later.
+//! [`Client::set_message_request_mode`] makes push consumers that let brokers share out queues work in the same way
+//! ([`MessageRequestMode`]).
+//!
+//! ```
+//! # use rocketmq_blocking::{Client, Message, embedded::Cluster};
+//! # let cluster = Cluster::start()?;
+//! # let client = Client::connect(cluster.name_server())?;
+//! # client.producer("orders").start()?.send(Message::new("OrderTopic", "hello"))?;
+//! use std::time::Duration;
+//!
+//! use rocketmq_blocking::ConsumeFromWhere;
+//!
+//! let consumer = client
+//!     .simple_consumer("billing")
+//!     .subscribe("OrderTopic", "*")
+//!     .consume_from_where(ConsumeFromWhere::FirstOffset)
+//!     .start()?;
+//! for message in consumer.receive(16, Duration::from_secs(60))? {
+//!     assert_eq!(message.body_text(), Some("hello"));
+//!     consumer.ack(&message)?;
+//! }
+//! # Ok::<(), rocketmq_blocking::Error>(())
+//! ```
+//!
 //! # Pulling
 //!
 //! A [`PullConsumer`] reads a [`MessageQueue`] from an offset that the caller keeps. A [`PullResult`] has the messages,
@@ -212,6 +241,12 @@
 //! [`Client::search_offset`]) and finds messages by either id or by key ([`Client::view_message`],
 //! [`Client::find_message`], [`Client::query_messages`], which gives a [`QueryResult`]). An [`OffsetMessageId`] says
 //! where a broker stored a message.
+//!
+//! # Groups
+//!
+//! [`Client::admin`] gives an [`Admin`], who looks at consumer groups and moves them: how far each queue is and who has it
+//! ([`GroupProgress`] of [`QueueProgress`]), who is connected and what the group wants ([`GroupMembers`] of [`GroupMember`]s and
+//! [`GroupSubscription`]s), and other offsets ([`Admin::reset_group`] with [`ResetTo`], which gives a [`GroupReset`]).
 //!
 //! # Message trace
 //!

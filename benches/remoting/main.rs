@@ -9,6 +9,7 @@ mod counting;
 
 mod baseline;
 mod floor;
+mod pushing;
 mod rows;
 mod server;
 
@@ -28,6 +29,9 @@ const RUN: Duration = Duration::from_millis(500);
 const MAX_WRITES: [(usize, f64); 2] = [(8, 0.3), (64, 0.05)];
 /// The received frame, and the two ids in it that users keep.
 const MAX_ALLOCATIONS: f64 = 3.0;
+
+/// Two for a message and one for its batch of 32.
+const MAX_ALLOCATIONS_PUSH: f64 = 2.0 + 1.0 / 32.0;
 
 fn main() -> ExitCode {
     let asked = |name: &str| std::env::args().any(|argument| argument == name);
@@ -132,6 +136,9 @@ fn costs(contenders: &Contenders, addr: &str) -> bool {
     let call = || codec.call(&contenders.client, &addr, &body).expect("the server answers");
     let per_call = allocations(call);
     kept &= within("allocations per send in codec and remoting", per_call, MAX_ALLOCATIONS);
+    let (messages, most) = (1_000_000, MAX_ALLOCATIONS_PUSH);
+    let per_message = contenders.pushing.allocations(messages);
+    kept &= within("allocations per message pushed, 32 a batch", per_message, most);
     println!("{:<44} {:>6.2}", "allocations per send by a producer", allocations(|| contenders.send()));
     kept
 }

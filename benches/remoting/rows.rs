@@ -10,6 +10,7 @@ use rocketmq_blocking::{AutoBatch, Client, Message, MessageQueue, Producer, Pull
 
 use crate::baseline::Baseline;
 use crate::floor::Floor;
+use crate::pushing::{Pushing, decodes};
 use crate::server::{HELD_TOPIC, PULLED, SIZE};
 
 const WINDOW: usize = 256;
@@ -18,7 +19,7 @@ const POLLS: usize = 16;
 /// How much was done in which time.
 pub(crate) struct Run {
     pub(crate) count: u64,
-    elapsed: Duration,
+    pub(crate) elapsed: Duration,
 }
 
 impl Run {
@@ -49,6 +50,7 @@ pub(crate) struct Contenders {
     batching_wide: Producer,
     beside: Producer,
     consumer: PullConsumer,
+    pub(crate) pushing: Pushing,
     _poller: PullConsumer,
     queue: MessageQueue,
     message: Message,
@@ -83,6 +85,7 @@ impl Contenders {
             batching_wide: batching_wide.start().expect("the group is free"),
             beside: producer(&polling),
             consumer: consumer(&client),
+            pushing: Pushing::new(addr),
             _poller: poller,
             queue: MessageQueue::new("Bench", "broker", 0),
             message: Message::new("Bench", vec![b'x'; SIZE]),
@@ -296,6 +299,11 @@ fn floor_pulls(contenders: &Contenders, time: Duration) -> Run {
     run_and_finish(time, pull, || {})
 }
 
+/// Counts messages instead of pulls.
+fn messages(pulls: Run) -> Run {
+    Run { count: pulls.count * u64::from(PULLED), ..pulls }
+}
+
 pub(crate) fn rows() -> Vec<Row> {
     let sync = |name, aim, threads: usize| Row {
         name,
@@ -367,6 +375,25 @@ pub(crate) fn rows() -> Vec<Row> {
                     1
                 })
             }),
+        },
+        Row {
+            name: "push, messages",
+            aim: "1500 thousand, 0.8 us of cpu",
+            client: Box::new(|contenders, time| contenders.pushing.run(time)),
+            floor: Box::new(|contenders, time| messages(floor_pulls(contenders, time))),
+            baseline: Box::new(|contenders, time| {
+                messages(run(1, time, || {
+                    contenders.baseline.pull();
+                    1
+                }))
+            }),
+        },
+        Row {
+            name: "decoding, messages",
+            aim: "4000 thousand",
+            client: Box::new(|_, time| decodes(time)),
+            floor: Box::new(|contenders, time| messages(floor_pulls(contenders, time))),
+            baseline: Box::new(|_, time| decodes(time)),
         },
         Row {
             name: "sync beside 16 long polls",

@@ -7,12 +7,16 @@ use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use rocketmq_blocking::bench::{Codec, Form};
 
 /// Pulls of this topic are never answered.
 pub(crate) const HELD_TOPIC: &str = "Held";
+/// Each pull of this topic is answered with the messages that follow.
+pub(crate) const ENDLESS_TOPIC: &str = "Endless";
+/// Where the endless queues begin: all offsets have ten digits.
+const FIRST: i64 = 1_000_000_000;
 /// Messages per pull, and bytes in the body of each.
 pub(crate) const PULLED: u32 = 32;
 pub(crate) const SIZE: usize = 100;
@@ -21,6 +25,9 @@ const SEND: &str = "310";
 const BATCH: &str = "320";
 const PULL: &str = "11";
 const ROUTE: &str = "105";
+const COMMITTED: &str = "14";
+const HEARTBEAT: &str = "34";
+const MEMBERS: &str = "38";
 
 /// The child process; it ends with this value.
 pub(crate) struct Server {
@@ -125,12 +132,48 @@ impl Template {
     }
 }
 
+/// The answer to a pull of an endless queue, and where in it the offsets stand.
+struct Endless {
+    template: Template,
+    /// The digits of the next offset, which stand before the opaque.
+    next_at: usize,
+    /// The offsets of the messages, behind the opaque.
+    offsets_at: Vec<usize>,
+}
+
+impl Endless {
+    fn new() -> Endless {
+        let offsets = FIRST..FIRST + i64::from(PULLED);
+        let template =
+            Template::new(|codec, out| codec.encode_pull_reply_from(out, 0, offsets.clone(), SIZE).expect("it fits"));
+        let at = |text: &[u8], what: &[u8]| find(text, what).expect("it stands there");
+        let next_at = at(&template.before, b"\"nextBeginOffset\":\"") + b"\"nextBeginOffset\":\"".len();
+        let offsets_at = offsets.map(|offset| at(&template.after, &offset.to_be_bytes())).collect();
+        Endless { template, next_at, offsets_at }
+    }
+
+    fn write(&self, out: &mut Vec<u8>, opaque: &[u8], asked: i64) {
+        let start = out.len();
+        self.template.write(out, opaque);
+        let next = (asked + i64::from(PULLED)).to_string();
+        out[start + self.next_at..][..next.len()].copy_from_slice(next.as_bytes());
+        let behind = start + self.template.before.len() + opaque.len();
+        for (at, offset) in self.offsets_at.iter().zip(asked..) {
+            out[behind + at..][..8].copy_from_slice(&offset.to_be_bytes());
+        }
+    }
+}
+
 struct Answers {
     sent: Template,
     /// By the number of messages in the batch.
     batched: RwLock<HashMap<usize, Template>>,
     pulled: Template,
+    endless: Endless,
     route: Template,
+    committed: Template,
+    /// The list of the only member of every group, once it has told its name.
+    members: OnceLock<Template>,
     done: Template,
 }
 
@@ -144,6 +187,15 @@ impl Answers {
             sent: Template::new(|codec, out| codec.encode_send_reply(out, 0).expect("it fits")),
             batched: RwLock::default(),
             pulled: Template::new(|codec, out| codec.encode_pull_reply(out, 0, PULLED, SIZE).expect("it fits")),
+            endless: Endless::new(),
+            committed: Template::new(|_, out| {
+                let header =
+                    format!(r#"{{"code":0,"extFields":{{"offset":"{FIRST}"}},"flag":1,"language":"JAVA","opaque":0}}"#);
+                out.extend_from_slice(&(header.len() as u32 + 4).to_be_bytes());
+                out.extend_from_slice(&(header.len() as u32).to_be_bytes());
+                out.extend_from_slice(header.as_bytes());
+            }),
+            members: OnceLock::new(),
             route: Template::new(|codec, out| codec.encode_answer(out, 0, 0, route.as_bytes()).expect("it fits")),
             done: Template::new(|codec, out| codec.encode_answer(out, 0, 0, b"").expect("it fits")),
         }
@@ -163,11 +215,38 @@ impl Answers {
         match std::str::from_utf8(code).unwrap_or_default() {
             SEND => self.sent.write(out, opaque),
             BATCH => self.answer_batch(body, opaque, out),
-            PULL if find(header, b"\"Held\"").is_some() => {}
+            PULL if find(header, b"\"Held\"").is_some() || find(header, b"%RETRY%").is_some() => {}
+            PULL if find(header, b"\"Endless\"").is_some() => {
+                let asked = number(header, b"\"queueOffset\":\"").and_then(|digits| std::str::from_utf8(digits).ok());
+                if let Some(asked) = asked.and_then(|digits| digits.parse().ok()) {
+                    self.endless.write(out, opaque, asked);
+                }
+            }
             PULL => self.pulled.write(out, opaque),
+            COMMITTED => self.committed.write(out, opaque),
+            HEARTBEAT => {
+                self.meet(body);
+                self.done.write(out, opaque);
+            }
+            MEMBERS => self.members.get().unwrap_or(&self.done).write(out, opaque),
             ROUTE => self.route.write(out, opaque),
             _ => self.done.write(out, opaque),
         }
+    }
+
+    /// Learns the name of the client whose groups are asked for. Only the client that consumes sends `CONSUME_PASSIVELY`.
+    fn meet(&self, body: &[u8]) {
+        if find(body, b"CONSUME_PASSIVELY").is_none() {
+            return;
+        }
+        let name = b"\"clientID\":\"";
+        let Some(at) = find(body, name) else { return };
+        let rest = &body[at + name.len()..];
+        let id = String::from_utf8_lossy(rest.split(|byte| *byte == b'"').next().unwrap_or_default()).into_owned();
+        let list = format!(r#"{{"consumerIdList":["{id}"]}}"#);
+        self.members.get_or_init(|| {
+            Template::new(|codec, out| codec.encode_answer(out, 0, 0, list.as_bytes()).expect("it fits"))
+        });
     }
 
     fn answer_batch(&self, body: &[u8], opaque: &[u8], out: &mut Vec<u8>) {

@@ -7,7 +7,8 @@ use super::members::{self, Connected};
 use crate::client::Core;
 use crate::message::MessageQueue;
 use crate::protocol::json;
-use crate::protocol::rpc::inspect::{ConsumerRunning, RunningQueuesBody};
+use crate::protocol::rpc::diagnosis::RunningInfo;
+use crate::protocol::rpc::inspect::RunningQueuesBody;
 use crate::remoting::Deadline;
 
 /// Asks the clients of a group for their queues, all at once. Who does not answer until `deadline` has none.
@@ -43,8 +44,7 @@ fn ask(
     let (done, answers) = crossbeam_channel::bounded(clients.len());
     for (addr, client) in clients {
         let (done, client_id) = (done.clone(), client.client_id.clone());
-        let request =
-            ConsumerRunning { consumer_group: group.into(), client_id: client_id.clone(), with_stacks: false };
+        let request = RunningInfo { client_id: client_id.clone(), consumer_group: group.into(), stacks: Some(false) };
         core.remoting().submit(addr, &request, &[], deadline, move |answer| {
             // There is room for every answer; nobody listens any more once the deadline has passed.
             let _ = done.try_send((client_id, answer));

@@ -73,6 +73,7 @@ impl Groups {
         }
         entries.push(entry);
         drop(entries);
+        core.heartbeats().forget_all();
         heartbeat::soon(core);
         Ok(Membership { core: core.clone(), number, kind, group, left: AtomicBool::new(false) })
     }

@@ -6,25 +6,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::core::Core;
-use crate::error::Result;
+use crate::error;
 use crate::protocol::json;
 use crate::protocol::request::Answer;
 use crate::protocol::rpc::heartbeat::{Heartbeat, UnregisterClient};
 use crate::remoting::Deadline;
 
 /// What the answers said.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Heartbeats {
     /// One is about to be sent to all; more wishes until then are the same one.
     due: AtomicBool,
     brokers: Mutex<Brokers>,
 }
 
-#[derive(Debug, Default)]
+/// What is to follow.
+type Then = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
 struct Brokers {
     versions: HashMap<Arc<str>, i32>,
     /// So that trouble is logged when it starts and when it ends.
     failing: HashSet<Arc<str>>,
+    /// These have taken note of all groups since the last connection to them was made.
+    greeted: HashSet<Arc<str>>,
+    /// Who waits until these have.
+    greeting: HashMap<Arc<str>, Vec<Then>>,
 }
 
 impl Heartbeats {
@@ -42,9 +49,45 @@ impl Heartbeats {
         let mut brokers = self.lock();
         brokers.versions.retain(|addr, _| known.contains(addr));
         brokers.failing.retain(|addr| known.contains(addr));
+        brokers.greeted.retain(|addr| known.contains(addr));
     }
 
-    pub(super) fn answered(&self, addr: &Arc<str>, answer: Result<Answer<Heartbeat>>) {
+    fn is_greeted(&self, addr: &str) -> bool {
+        self.lock().greeted.contains(addr)
+    }
+
+    /// The connection is lost, or a new one was made: brokers forget clients with their connections.
+    pub(super) fn forget(&self, addr: &str) {
+        self.lock().greeted.remove(addr);
+    }
+
+    /// A group has joined that no broker knows.
+    pub(super) fn forget_all(&self) {
+        self.lock().greeted.clear();
+    }
+
+    /// Takes `then` if the broker is to be greeted first; true in `Err` when nobody greets it yet.
+    fn await_greeting(&self, addr: &Arc<str>, then: Then) -> Result<Then, bool> {
+        let mut brokers = self.lock();
+        if brokers.greeted.contains(addr) {
+            return Ok(then);
+        }
+        let waiting = brokers.greeting.entry(addr.clone()).or_default();
+        waiting.push(then);
+        Err(waiting.len() == 1)
+    }
+
+    fn greeted(&self, addr: &Arc<str>, well: bool) {
+        let mut brokers = self.lock();
+        if well {
+            brokers.greeted.insert(addr.clone());
+        }
+        let waiting = brokers.greeting.remove(addr);
+        drop(brokers);
+        waiting.into_iter().flatten().for_each(|then| then());
+    }
+
+    pub(super) fn answered(&self, addr: &Arc<str>, answer: error::Result<Answer<Heartbeat>>) {
         let mut brokers = self.lock();
         let changed = match &answer {
             Ok(answer) => {
@@ -63,6 +106,33 @@ impl Heartbeats {
 
     fn lock(&self) -> MutexGuard<'_, Brokers> {
         self.brokers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The connection to a broker was lost.
+pub(crate) fn lost(core: &Core, addr: &str) {
+    core.heartbeats().forget(addr);
+}
+
+/// Calls `then` once the broker at `addr` knows the groups that live here: at once, unless there is a new connection to it. When it
+/// does not answer, `then` is called all the same, and finds out. It must only forward.
+pub(crate) fn before(core: &Arc<Core>, addr: &Arc<str>, deadline: Deadline, then: impl FnOnce() + Send + 'static) {
+    if core.heartbeats().is_greeted(addr) {
+        return then();
+    }
+    match core.heartbeats().await_greeting(addr, Box::new(then)) {
+        Ok(then) => then(),
+        Err(false) => {}
+        Err(true) => {
+            let Some(body) = core.heartbeat_body() else { return core.heartbeats().greeted(addr, false) };
+            let deadline = deadline.sooner(Deadline::after(core.options().request_timeout).at());
+            let (to, broker) = (core.clone(), addr.clone());
+            core.remoting().submit(addr, &Heartbeat, &json::encode(&body), deadline, move |answer| {
+                let well = answer.is_ok();
+                to.heartbeats().answered(&broker, answer);
+                to.heartbeats().greeted(&broker, well);
+            });
+        }
     }
 }
 
@@ -86,7 +156,7 @@ pub(super) fn soon_to(core: &Arc<Core>, addr: &Arc<str>) {
 }
 
 /// Sends one to the broker at `addr` and waits until it has taken note of the groups.
-pub(super) fn now(core: &Arc<Core>, addr: &Arc<str>, deadline: Deadline) -> Result<()> {
+pub(super) fn now(core: &Arc<Core>, addr: &Arc<str>, deadline: Deadline) -> error::Result<()> {
     let Some(body) = core.heartbeat_body() else { return Ok(()) };
     core.remoting().call(addr, &Heartbeat, &json::encode(&body), deadline).map(drop)
 }

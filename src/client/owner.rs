@@ -20,6 +20,7 @@ pub(crate) fn not_here(request: ServerRequest, group: &str) {
 impl Owner for Core {
     fn connected(&self, addr: &Arc<str>) {
         self.introductions().forget(addr);
+        self.heartbeats().forget(addr);
         if let Some(core) = self.me() {
             heartbeat::soon_to(&core, addr);
         }

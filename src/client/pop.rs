@@ -142,6 +142,11 @@ impl Core {
         let handle = handle.clone();
         let receipt = move |answer: Answer<ChangeInvisible>| {
             let reply: ChangeInvisibleReply = answer.header()?;
+            if reply.pop_time == 0 {
+                // In order, a broker says so of what it counts as consumed.
+                let what = format!("message {} of queue {} is done with already", handle.queue_offset, handle.queue_id);
+                return Err(Error::invalid(what));
+            }
             let until = pop::valid_until(Instant::now(), reply.invisible_time);
             Ok(Receipt::new(handle.changed(&reply).encode(), until))
         };

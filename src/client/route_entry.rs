@@ -162,6 +162,7 @@ impl News {
             News::Trouble(reason) => return log::warn!("the route of {topic} cannot be refreshed: {reason}"),
             News::TroubleOver => return log::info!("the route of {topic} can be refreshed again"),
         }
+        core.routes().changed();
         // There may be new brokers, which do not know the groups yet.
         heartbeat::soon(core);
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::{Duration, Instant};
 
 use super::core::Core;
@@ -23,6 +23,12 @@ const WORTH_ASKING: Duration = Duration::from_millis(5);
 #[derive(Default)]
 pub(crate) struct Routes {
     table: RwLock<HashMap<Arc<str>, Entry>>,
+    watchers: Mutex<Vec<Weak<dyn RouteWatcher>>>,
+}
+
+/// Wants to know when a route has become known or is another one now. It must only forward.
+pub(crate) trait RouteWatcher: Send + Sync {
+    fn routes_changed(&self);
 }
 
 impl Routes {
@@ -136,6 +142,19 @@ impl Routes {
     /// Keeps a topic in the periodic refresh, even while name servers do not know it.
     pub(crate) fn watch(&self, topic: &Arc<str>) {
         self.write().entry(topic.clone()).or_default().watched = true;
+    }
+
+    /// Tells a watcher of every change, for as long as it lives.
+    pub(crate) fn tell(&self, watcher: Weak<dyn RouteWatcher>) {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner).push(watcher);
+    }
+
+    pub(super) fn changed(&self) {
+        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.retain(|watcher| watcher.strong_count() > 0);
+        let told: Vec<_> = watchers.iter().filter_map(Weak::upgrade).collect();
+        drop(watchers);
+        told.iter().for_each(|watcher| watcher.routes_changed());
     }
 
     /// Name, id and address of every broker in any cached route.

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::program::{Cluster, Ended, Running, eventually, names, unique};
+use crate::program::{Cluster, Ended, Running, eventually, is_old_server, names, unique};
 use crate::{RECEIVED, SENT};
 
 /// Sends the bodies `0`, `1` and so on, in order, to the first queue.
@@ -78,6 +78,50 @@ fn broadcasting_every_member_gets_every_message_and_remembers_how_far_it_was() {
     }
     cluster.succeed(&["send", "--topic", &topic, "--body", "later"]);
     assert_eq!(bodies(&consume("one", "1")), ["later"]);
+}
+
+/// Consumes in a mode in which brokers hand messages out.
+fn handed_out(mode: &str) {
+    let cluster = Cluster::start();
+    let (topic, group) = (cluster.topic("Pop", "2"), unique("Group"));
+    if is_old_server() {
+        return;
+    }
+    send(&cluster, &topic, 5);
+    let pop = |more: &[&str]| consume(&cluster, &topic, &group, &[&["--mode", mode], more].concat());
+    let messages = pop(&["--count", "5"]);
+    assert!(messages.iter().all(|message| message["receiptHandle"].is_string()), "{messages:?}");
+    let mut found = bodies(&messages);
+    found.sort_unstable();
+    assert_eq!(found, ["0", "1", "2", "3", "4"]);
+    cluster.succeed(&["send", "--topic", &topic, "--body", "later"]);
+    let later = pop(&["--count", "1", "--fail-first", if mode == "simple" { "1" } else { "0" }]);
+    assert!(later.iter().all(|message| message["body"] == "later"), "{later:?}");
+    assert_eq!(later.last().unwrap()["status"], "FOUND");
+}
+
+#[test]
+fn popped_messages_are_consumed_once() {
+    handed_out("pop");
+}
+
+#[test]
+fn received_messages_are_acknowledged_and_come_again_when_they_are_refused() {
+    handed_out("simple");
+}
+
+#[test]
+fn polling_commits_exactly_what_was_printed() {
+    let cluster = Cluster::start();
+    let (topic, group) = (cluster.topic("Poll", "1"), unique("Group"));
+    send(&cluster, &topic, 6);
+    let poll = |more: &[&str]| consume(&cluster, &topic, &group, &[&["--mode", "lite-pull"], more].concat());
+    assert_eq!(bodies(&poll(&["--count", "2", "--batch", "4"])), ["0", "1"]);
+    let again = poll(&["--count", "4", "--batch", "4", "--fail-first", "1"]);
+    assert_eq!(bodies(&again), ["2", "2", "3", "4", "5"]);
+    assert_eq!((&again[0]["status"], &again[1]["status"]), (&json!("FAILED"), &json!("FOUND")));
+    let ended = cluster.run(&["consume", "--topic", &topic, "--group", &group, "--mode", "lite-pull", "--trace"]);
+    assert_eq!(ended.status, Some(2), "{}", ended.stderr);
 }
 
 #[test]

@@ -17,6 +17,8 @@ mod connecting;
 mod consuming;
 mod consuming_faults;
 mod late;
+mod liveness;
+mod offset_file;
 mod replies;
 mod reply;
 mod restart;
@@ -69,6 +71,10 @@ const TESTS: &[(&str, fn())] = tests! {
     stalled:
         a_peer_that_stops_reading_and_resumes
         a_broker_that_never_reads;
+    offset_file:
+        half_written_at_every_byte
+        a_disk_that_takes_nothing_for_a_while
+        a_folder_that_cannot_be_made;
     consuming_faults:
         nothing_a_server_does_loses_a_message_or_stops_a_consumer;
     consuming:
@@ -78,6 +84,11 @@ const TESTS: &[(&str, fn())] = tests! {
         a_damaged_body_becomes_a_dead_letter_alone
         a_damaged_body_does_not_hold_up_an_orderly_queue_for_ever
         a_truncated_last_message_is_pulled_again;
+    liveness:
+        every_queue_pulls_again_after_a_restart_and_the_broker_knows_the_group_before
+        every_queue_pulls_again_after_the_network_was_cut
+        a_member_that_falls_silent_is_forgotten_and_the_others_take_its_queues
+        a_consumer_with_nothing_to_do_wakes_at_most_twice_a_second;
     trace:
         a_stalled_trace_broker;
     restart:

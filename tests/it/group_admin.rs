@@ -96,6 +96,22 @@ fn progress_says_how_far_a_group_is_in_each_queue() {
 }
 
 #[test]
+fn each_queue_has_an_owner_while_the_group_consumes() {
+    let scene = Scene::with_queues(2);
+    send(&scene, &["1", "2", "3", "4", "5", "6", "7", "8"]);
+    let (consumer, seen) = consume(&scene);
+    seen.wait(8);
+    let owners = eventually(LONG, || {
+        let queues = progress(&scene);
+        let owners: Vec<_> = queues.iter().filter_map(|queue| queue.owner.clone()).collect();
+        if owners.len() == 4 { Ok(owners) } else { Err(format!("{queues:?}")) }
+    });
+    assert!(owners.iter().all(|owner| **owner == *scene.client.client_id()), "{owners:?}");
+    consumer.close().unwrap();
+    assert!(progress(&scene).iter().all(|queue| queue.owner.is_none()));
+}
+
+#[test]
 fn members_say_who_they_are_and_what_they_want() {
     let scene = scene();
     send(&scene, &["1"]);
@@ -157,6 +173,24 @@ fn a_group_without_members_goes_on_where_it_is_sent() {
     admin(&scene).reset_group(&scene.group, &scene.topic, time).unwrap();
     let (_consumer, seen) = consume(&scene);
     assert_eq!(seen.wait(5), ["1", "2", "3", "new", "skipped"]);
+}
+
+#[test]
+fn in_a_namespace_names_are_the_users_own() {
+    let mut scene = scene();
+    scene.client = scene.cluster.builder().namespace(unique("ns")).build().unwrap();
+    scene.create_topic(1);
+    send(&scene, &["1", "2"]);
+    let (consumer, seen) = consume(&scene);
+    seen.wait(2);
+    let owned = || progress(&scene).iter().filter(|queue| queue.owner.is_some()).count();
+    eventually(LONG, || if owned() == 2 { Ok(()) } else { Err(format!("{:?}", progress(&scene))) });
+    let members = admin(&scene).group_members(&scene.group).unwrap();
+    assert!(members.subscriptions.iter().any(|one| *one.topic == *scene.topic), "{members:?}");
+    consumer.close().unwrap();
+    let reset = admin(&scene).reset_group(&scene.group, &scene.topic, ResetTo::First).unwrap();
+    assert_eq!(reset.offsets.iter().map(|(queue, _)| queue.clone()).collect::<Vec<_>>(), scene.queues());
+    assert_eq!(lag(&scene), 2);
 }
 
 #[test]

@@ -1,15 +1,16 @@
 //! Simple consumers: what is received is invisible for a time, done with when it is acknowledged, and comes again if not.
 
+mod own;
+
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::{
-    Client, ConsumeFromWhere, Error, Filter, Message, MessageQueue, MessageView, SimpleConsumer, SimpleConsumerBuilder,
-    embedded,
+    Client, ConsumeFromWhere, Error, Filter, Message, MessageView, SimpleConsumer, SimpleConsumerBuilder,
 };
 
-use crate::support::{Feature, PATIENCE, Scene, body, client_to_nowhere, scene, sorted_bodies, supports, unique};
+use crate::support::{Feature, PATIENCE, Scene, body, scene, sorted_bodies, supports};
 
 /// Apache's brokers look only now and then for messages whose time is up.
 const LONG: Duration = Duration::from_secs(40);
@@ -382,66 +383,20 @@ fn a_namespace_dresses_the_retry_topics_too() {
 }
 
 #[test]
-fn settings_out_of_range_are_refused() {
-    let client = client_to_nowhere();
-    let of = |topic: &str| client.simple_consumer("g").subscribe(topic, "*");
-    let wrong = [
-        of("a b"),
-        of("%RETRY%g_T"),
-        client.simple_consumer("a.b"),
-        of("T").subscribe("T", "||"),
-        of("T").await_duration(Duration::from_secs(4000)),
-        of("T").max_reconsume_times(-1),
-        of("T").consume_from_where(ConsumeFromWhere::Timestamp(std::time::UNIX_EPOCH)),
-    ];
-    for builder in wrong {
-        assert!(matches!(builder.start(), Err(Error::Invalid { .. })));
+fn waiting_costs_brokers_little() {
+    let Some(scene) = pop_scene(2) else { return };
+    let client = scene.cluster.builder().build().unwrap();
+    for orderly in [false, true] {
+        let other = Scene::with_queues(2);
+        send(&other, &numbered(4));
+        let consumer =
+            builder_at(&client, &other).orderly(orderly).await_duration(Duration::from_secs(5)).start().unwrap();
+        // Handed out and not acknowledged: nothing more is to be had, and in order the queues are blocked.
+        let found = take(&consumer, 4, MINUTE);
+        let before = client.stats().requests;
+        nothing_comes(&consumer);
+        let asked = client.stats().requests - before;
+        assert!(asked < 40, "{asked} requests in five seconds, orderly: {orderly}");
+        consumer.ack_all(&found).unwrap();
     }
-    let consumer = of("T").start().unwrap();
-    let ranges = [(0, MINUTE), (33, MINUTE), (1, Duration::from_millis(999)), (1, 13 * 60 * MINUTE)];
-    for (max, invisible) in ranges {
-        assert!(matches!(consumer.receive(max, invisible), Err(Error::Invalid { .. })), "{max} {invisible:?}");
-    }
-    assert!(matches!(of("T").start(), Err(Error::GroupInUse { .. })));
-}
-
-#[test]
-fn brokers_before_5_0_say_that_they_cannot() {
-    let error_at = |name_server: &str, topic: &str| {
-        let client = Client::connect(name_server).unwrap();
-        client.create_topic("TBW102", topic, 1).unwrap();
-        let consumer = client.simple_consumer(unique("group")).subscribe(topic, "*").start().unwrap();
-        consumer.receive(1, MINUTE).unwrap_err()
-    };
-    let cluster = embedded::Cluster::builder().pop(false).start().unwrap();
-    let mut errors = vec![error_at(cluster.name_server(), "T")];
-    if !supports(Feature::Pop) {
-        let scene = scene();
-        errors.push(error_at(&scene.cluster.name_server, &scene.topic));
-    }
-    for error in errors {
-        assert!(matches!(&error, Error::Unsupported { what, .. } if what.contains("5.0")), "{error}");
-    }
-}
-
-#[test]
-fn a_broker_that_takes_no_batches_gets_one_acknowledgement_after_the_other() {
-    let cluster = embedded::Cluster::start().unwrap();
-    let fault = embedded::Fault::error(rocketmq_blocking::ResponseCode::REQUEST_CODE_NOT_SUPPORTED, "not supported");
-    cluster.broker("broker-a").fault(fault.on(rocketmq_blocking::RequestCode::BATCH_ACK_MESSAGE));
-    let client = Client::connect(cluster.name_server()).unwrap();
-    let producer = client.producer("p").start().unwrap();
-    let queue = MessageQueue::new("T", "broker-a", 0);
-    let consumer = client.simple_consumer("g").subscribe("T", "*");
-    let consumer = consumer.consume_from_where(ConsumeFromWhere::FirstOffset).start().unwrap();
-    client.create_topic("TBW102", "T", 1).unwrap();
-    for _ in 0..2 {
-        for body in numbered(3) {
-            producer.prepare(Message::new("T", body)).queue(&queue).send().unwrap();
-        }
-        consumer.ack_all(&take(&consumer, 3, MINUTE)).unwrap();
-    }
-    let asked = |code| cluster.requests().iter().filter(|request| request.code == code).count();
-    assert_eq!(asked(rocketmq_blocking::RequestCode::ACK_MESSAGE), 6);
-    assert_eq!(asked(rocketmq_blocking::RequestCode::BATCH_ACK_MESSAGE), 1, "it is asked once");
 }

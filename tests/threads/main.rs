@@ -1,6 +1,8 @@
 //! No thread and no socket survives its client, however that is closed. Alone in its binary, for it counts the process's.
 
 mod consumers;
+mod lite_pull;
+mod simple;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -122,6 +122,9 @@ pub(crate) struct Received<'a> {
     keys: Vec<&'a str>,
     properties: BTreeMap<String, String>,
     reconsume_times: i32,
+    /// By which it is acknowledged, when a broker handed it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt_handle: Option<&'a str>,
     born_timestamp: u64,
     store_timestamp: u64,
     body_size: usize,
@@ -150,6 +153,7 @@ impl<'a> Received<'a> {
             keys: message.keys().collect(),
             properties: properties.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             reconsume_times: message.reconsume_times(),
+            receipt_handle: message.receipt_handle(),
             born_timestamp: text::millis(message.born_timestamp()),
             store_timestamp: text::millis(message.store_timestamp()),
             body_size: message.body().len(),

@@ -144,7 +144,7 @@ impl Engine {
 
     /// Hands popped messages to listeners as long as some are free.
     fn dispatch_pops(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        while self.running < self.options.slots {
+        while self.running < self.batches() {
             let Some(batch) = self.by_broker.pops.take(&self.options, &mut self.epoch, now) else { return };
             self.running += 1;
             actions.push(Action::Consume(batch));

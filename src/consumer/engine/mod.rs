@@ -7,6 +7,7 @@ mod correction;
 mod event;
 mod lock;
 mod options;
+mod pace;
 mod pop;
 mod process_queue;
 mod progress;
@@ -33,6 +34,7 @@ pub(crate) use queue::{Queue, Standing};
 
 use self::by_broker::ByBroker;
 use self::event::AllQueues;
+use self::pace::Pace;
 use self::queues::{Number, Queues};
 use self::rebalance::{Rebalance, change};
 use crate::consumer::allocation::{self, Situation, sort_members};
@@ -50,6 +52,7 @@ pub(crate) struct Engine {
     epoch: u64,
     /// Batches that listeners have.
     running: usize,
+    pace: Pace,
     /// The queues that were given; `None` when the group's members share them.
     given: Option<Vec<MessageQueue>>,
     /// Queues whose master was asked for its bounds.
@@ -69,6 +72,7 @@ impl Engine {
             rebalance: Rebalance::new(options.rebalance_interval, now),
             epoch: 0,
             running: 0,
+            pace: Pace::default(),
             given: None,
             asked_bounds: BTreeSet::new(),
             dropped_pulls: 0,
@@ -108,7 +112,12 @@ impl Engine {
 
     /// Whether batches wait although as many listeners run as may.
     pub(crate) fn is_starved(&self) -> bool {
-        self.running >= self.options.slots && (self.queues.has_ready() || self.by_broker.pops.has_ready())
+        self.running >= self.batches() && (self.queues.has_ready() || self.by_broker.pops.has_ready())
+    }
+
+    /// How many batches may be out at once.
+    fn batches(&self) -> usize {
+        self.pace.batches(self.options.slots)
     }
 
     /// So many listeners may run at once from now on.
@@ -162,6 +171,9 @@ impl Engine {
                     return;
                 }
                 if let Some(queue) = self.queues.of(&spell) {
+                    if let Some(since) = offsets.first().and_then(|first| queue.cache().running_since(*first)) {
+                        self.pace.ended(now.saturating_duration_since(since));
+                    }
                     queue.consumed(&offsets, verdict, &self.options, now);
                 }
             }
@@ -380,7 +392,7 @@ impl Engine {
 
     /// Hands pulled messages to listeners as long as some are free, each queue in its turn.
     fn dispatch_pulled(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        while self.running < self.options.slots {
+        while self.running < self.batches() {
             let Some(number) = self.queues.next_ready() else { return };
             if let Some(batch) = self.queues.at_mut(number).and_then(|queue| queue.take(&self.options, now)) {
                 self.running += 1;

@@ -158,6 +158,14 @@ impl ProcessQueue {
         self.entries.values().filter_map(since).min()
     }
 
+    /// Since when a listener has had this message.
+    pub(crate) fn running_since(&self, offset: i64) -> Option<Instant> {
+        match self.entries.get(&offset)?.state {
+            State::Running { since } => Some(since),
+            _ => None,
+        }
+    }
+
     /// Whether a listener still has this message, and nothing was decided about it meanwhile.
     pub(crate) fn is_running(&self, offset: i64) -> bool {
         self.entries.get(&offset).is_some_and(|entry| matches!(entry.state, State::Running { .. }))

@@ -2,12 +2,14 @@
 //! wants done (in `steps`).
 
 mod callers;
+mod stall;
 mod steps;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use self::callers::Callers;
+use self::stall::Stall;
 use super::correction::{self, Bounds, Correction, Illegal};
 use super::event::{Batch, Pulled, Spell, Start, Verdict, Why};
 use super::lock::{Granted, Lock};
@@ -69,6 +71,8 @@ pub(crate) enum Standing {
     /// The broker does not have the offset and cannot prove that it is right.
     Doubtful,
     Failing,
+    /// Listeners have had messages for long and have not returned.
+    Stalled,
     Leaving,
 }
 
@@ -99,6 +103,7 @@ pub(crate) struct Queue {
     /// Before this, no listener has had a message for too long.
     overdue_at: Option<Instant>,
     paused_until: Option<Instant>,
+    stall: Stall,
     callers: Callers,
     pub(crate) last_pull: Option<Instant>,
     pub(crate) last_progress: Option<Instant>,
@@ -128,6 +133,7 @@ impl Queue {
             commit_at: now + options.persist_interval,
             overdue_at: None,
             paused_until: None,
+            stall: Stall::default(),
             callers: Callers::default(),
             last_pull: None,
             last_progress: None,
@@ -157,6 +163,7 @@ impl Queue {
         self.illegal = None;
         self.overdue_at = None;
         self.paused_until = None;
+        self.stall = Stall::default();
         self.callers.renew();
     }
 
@@ -286,6 +293,9 @@ impl Queue {
         }
         self.paused_until = None;
         self.overdue_at = self.overdue_at.or(Some(now + options.consume_timeout));
+        if !matches!(options.order, Order::Polled { .. }) {
+            self.stall.handed_out(now);
+        }
         let messages = self.cache.take(options.batch, now);
         Some(Batch { spell: self.spell.clone(), messages })
     }
@@ -308,6 +318,9 @@ impl Queue {
             }
             (Verdict::Later { .. }, Order::Orderly) => self.suspend(&offsets, None, options, now),
             (Verdict::Suspend(pause), Order::Orderly) => self.suspend(&offsets, pause, options, now),
+        }
+        if self.stall.returned(self.cache.running() > 0, now) {
+            log::info!("{}: a listener has returned", self.spell.queue);
         }
     }
 

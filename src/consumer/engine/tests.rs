@@ -53,6 +53,13 @@ impl Stage {
         self.tell(Event::Members { topic: "T".into(), members: Ok(members) })
     }
 
+    /// Gives the locks that are asked for.
+    fn locked(&mut self, actions: Vec<Action>) -> Vec<Action> {
+        let lock = |action: &Action| if let Action::Lock { spell } = action { Some(spell.clone()) } else { None };
+        let spell = actions.iter().find_map(lock);
+        spell.map_or(actions, |spell| self.tell(Event::Locked { spell, given: Some(true) }))
+    }
+
     /// Begins at offset 10 and says how the first pull went out.
     pub(super) fn open(&mut self, actions: &[Action]) -> (Spell, u64) {
         let spell = actions.iter().find_map(|action| match action {
@@ -268,6 +275,88 @@ fn a_reset_while_a_queue_leaves_is_what_its_next_owner_finds() {
     stage.now += SECOND;
     let actions = stage.tell(Event::Tick);
     let [Action::Commit { offset: 3, .. }] = actions[..] else { panic!("{actions:?}") };
+}
+
+fn pulls(actions: &[Action]) -> Vec<i64> {
+    let offset = |action: &Action| if let Action::Pull { offset, .. } = action { Some(*offset) } else { None };
+    actions.iter().filter_map(offset).collect()
+}
+
+#[test]
+fn a_pull_that_is_not_answered_for_two_minutes_is_made_anew_and_its_late_answer_does_not_count() {
+    let (mut stage, actions) = Stage::new(Order::Concurrent, &["me"]);
+    let (spell, ticket) = stage.open(&actions);
+    stage.now += 119 * SECOND;
+    assert_eq!(pulls(&stage.tell(Event::Tick)), [0; 0]);
+    assert!(stage.engine.next_at().is_some_and(|at| at <= stage.now + SECOND), "it wakes by itself");
+    stage.now += SECOND;
+    assert_eq!(pulls(&stage.tell(Event::Tick)), [10]);
+    stage.engine.look(stage.now, |_, standing| assert_eq!(standing, Some(Standing::Failing)));
+    assert_eq!(consumed(&stage.found(&spell, ticket, 10..12)), [0; 0], "the answer to the lost one");
+    assert_eq!(consumed(&stage.found(&spell, ticket + 1, 10..12)), [10, 11]);
+    stage.engine.look(stage.now, |_, standing| assert_eq!(standing, None));
+}
+
+#[test]
+fn a_queue_that_nobody_tells_where_to_begin_asks_anew_after_two_minutes() {
+    let (mut stage, _) = Stage::new(Order::Concurrent, &["me"]);
+    let asked = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::FindStart { .. }));
+    stage.now += 119 * SECOND;
+    assert!(!asked(&stage.tell(Event::Tick)));
+    stage.now += SECOND;
+    assert!(asked(&stage.tell(Event::Tick)));
+    assert!(!asked(&stage.tell(Event::Tick)), "once");
+}
+
+#[test]
+fn listeners_that_do_not_return_for_a_minute_explain_why_their_queue_stands() {
+    for order in [Order::Concurrent, Order::Orderly] {
+        let (mut stage, actions) = Stage::new(order, &["me"]);
+        let actions = stage.locked(actions);
+        let (spell, ticket) = stage.open(&actions);
+        stage.found(&spell, ticket, 10..14);
+        let standing = |stage: &Stage| {
+            let mut found = None;
+            stage.engine.look(stage.now, |_, standing| found = standing);
+            found
+        };
+        for seconds in [20, 20, 19] {
+            stage.now += seconds * SECOND;
+            stage.tell(Event::Tick);
+            stage.tell(Event::Locked { spell: spell.clone(), given: Some(true) });
+        }
+        assert_ne!(standing(&stage), Some(Standing::Stalled));
+        stage.now += SECOND;
+        stage.tell(Event::Tick);
+        assert_eq!(standing(&stage), Some(Standing::Stalled), "{order:?}");
+        stage.tell(Event::Consumed { spell, offsets: vec![10], verdict: Verdict::Success });
+        assert_ne!(standing(&stage), Some(Standing::Stalled));
+    }
+}
+
+#[test]
+fn what_a_filter_dropped_is_finished_and_the_rest_of_its_batch_may_fail() {
+    for order in [Order::Concurrent, Order::Orderly] {
+        let (mut stage, actions) = Stage::new(order, &["me"]);
+        let actions = stage.locked(actions);
+        let (spell, ticket) = stage.open(&actions);
+        stage.found(&spell, ticket, 10..12);
+        stage.tell(Event::Dropped { spell: spell.clone(), offsets: vec![10] });
+        stage.engine.look(stage.now, |queue, _| assert_eq!(queue.cache().commit_offset(), 11));
+        stage.tell(Event::Consumed { spell, offsets: Vec::new(), verdict: Verdict::Success });
+        assert_eq!(stage.engine.running(), 1, "{order:?}");
+    }
+}
+
+#[test]
+fn an_answer_to_a_pull_of_a_queue_that_is_gone_is_dropped_and_counted() {
+    let (mut stage, actions) = Stage::new(Order::Concurrent, &["me"]);
+    let (spell, ticket) = stage.open(&actions);
+    let actions = stage.members(&["before", "me"]);
+    assert!(matches!(actions[..], [.., Action::Left { .. }]), "{actions:?}");
+    assert_eq!(stage.engine.take_dropped_pulls(), 0);
+    assert_eq!(consumed(&stage.found(&spell, ticket, 10..12)), [0; 0]);
+    assert_eq!((stage.engine.take_dropped_pulls(), stage.engine.take_dropped_pulls()), (1, 0));
 }
 
 #[test]

@@ -301,3 +301,6 @@ fn spells_of(taken: &[Taken]) -> Vec<(Spell, Vec<i64>)> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,9 +11,10 @@ use super::result::{Asked, PullResult};
 use super::source::{Source, Suggestions};
 use super::window::{Callback, Window};
 use super::{PullOptions, PullStatus};
-use crate::client::{CloseReport, Core, Membership, Route};
+use crate::client::{CloseReport, Core, Membership, Route, heartbeat, is_connection_over};
 use crate::error::{Error, Outcome, Result, Stage};
 use crate::protocol::json;
+use crate::protocol::record;
 use crate::protocol::request::Answer;
 use crate::protocol::rpc::check::CheckClientConfig;
 use crate::protocol::rpc::pull::PullMessage;
@@ -32,6 +33,10 @@ pub(in crate::consumer) struct Shared {
     suggestions: Suggestions,
     conditions: Conditions,
     window: Window,
+    /// Pulls wait until the broker knows the group.
+    greets: bool,
+    /// Callbacks only pass on what they get, so that the thread that read an answer may run them.
+    forwards: bool,
     /// Dropped by closing, which wakes the pulls that wait for a message.
     open: Mutex<Option<Sender<()>>>,
     closing: Receiver<()>,
@@ -47,7 +52,9 @@ impl Shared {
             suggestions: Suggestions::default(),
             conditions: Conditions::default(),
             window: Window::new(options.window),
+            forwards: false,
             options,
+            greets: false,
             open: Mutex::new(Some(open)),
             closing,
             membership: Mutex::new(None),
@@ -56,7 +63,8 @@ impl Shared {
 
     /// For an engine, which has a pull of each queue under way and joins the group by itself.
     pub(in crate::consumer) fn of_engine(core: &Arc<Core>, group: &Arc<str>) -> Shared {
-        Shared::new(core, group, PullOptions { window: usize::MAX, ..PullOptions::default() })
+        let options = PullOptions { window: usize::MAX, ..PullOptions::default() };
+        Shared { forwards: true, greets: true, ..Shared::new(core, group, options) }
     }
 
     pub(super) fn joined(&self, membership: Membership) {
@@ -198,6 +206,15 @@ impl Shared {
 
     /// `route` is where to look for another source when this one fails; `None` when this already is that other one.
     fn submit(self: Arc<Self>, pull: Pull, ticket: u64, source: Source, route: Option<Arc<Route>>) {
+        if !self.greets {
+            return self.submit_known(pull, ticket, source, route);
+        }
+        // A broker refuses the pulls of a group it does not know, and it forgets groups with their connection.
+        let (core, addr, deadline) = (self.core.clone(), source.addr.clone(), pull.deadline);
+        heartbeat::before(&core, &addr, deadline, move || self.submit_known(pull, ticket, source, route));
+    }
+
+    fn submit_known(self: Arc<Self>, pull: Pull, ticket: u64, source: Source, route: Option<Arc<Route>>) {
         let Some(question) = self.question(&pull) else {
             return self.submit_pull(pull, ticket, source, route);
         };
@@ -228,6 +245,9 @@ impl Shared {
         route: Option<Arc<Route>>,
         answer: Result<Answer<PullMessage>>,
     ) {
+        if answer.as_ref().is_err_and(is_connection_over) {
+            heartbeat::lost(&self.core, &source.addr);
+        }
         let name = pull.queue.broker_name();
         let other = match (&answer, route) {
             (Err(error), Some(route)) if source.is_worth_leaving(error) => source.next(error, &route, name),
@@ -238,8 +258,15 @@ impl Shared {
                 self.suggestions.forget(&pull.queue);
                 self.submit(pull, ticket, other, None);
             }
-            // Reading the answer can take long: messages may have to be inflated.
-            None => self.complete(ticket, move |shared| shared.take_in(&pull, &source, answer)),
+            None => {
+                // Reading the answer can take long when messages have to be inflated.
+                let is_slow = answer.as_ref().is_ok_and(|answer| record::any_compressed(answer.frame.body()));
+                let result = move |shared: &Shared| shared.take_in(&pull, &source, answer);
+                if self.forwards && !is_slow {
+                    return self.complete_here(ticket, result);
+                }
+                self.complete(ticket, result);
+            }
         }
     }
 
@@ -247,6 +274,14 @@ impl Shared {
     fn complete(self: &Arc<Self>, ticket: u64, result: impl FnOnce(&Shared) -> Result<PullResult> + Send + 'static) {
         if let Some(callback) = self.window.take(ticket) {
             self.deliver(callback, result);
+        }
+    }
+
+    /// Runs the callback on the thread that read the answer.
+    fn complete_here(&self, ticket: u64, result: impl FnOnce(&Shared) -> Result<PullResult>) {
+        if let Some(callback) = self.window.take(ticket) {
+            let _running = self.window.started();
+            callback(result(self));
         }
     }
 

@@ -60,7 +60,7 @@ impl PushConsumerBuilder {
     /// too often become dead letters. Java drops them instead; and it does not pop in order, which an orderly consumer does
     /// here: what fails holds up its queue at the broker.
     ///
-    /// Brokers know [`Averagely`](crate::Averagely) and [`AveragelyByCircle`](crate::AveragelyByCircle) only. Those before
+    /// Brokers know [`Averagely`](crate::allocation::Averagely) and [`AveragelyByCircle`](crate::allocation::AveragelyByCircle) only. Those before
     /// 5.0 do not assign queues: the members divide them, which is logged once. So do the members of a group that
     /// broadcasts, without asking.
     ///

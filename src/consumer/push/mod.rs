@@ -25,7 +25,7 @@ use crate::client::{CloseReport, names};
 use crate::error::Result;
 
 /// Hands messages to a listener, and shares a group's queues with its other members (Java: `DefaultMQPushConsumer`). Made by
-/// [`Client::push_consumer`].
+/// [`Client::push_consumer`](crate::Client::push_consumer).
 pub struct PushConsumer {
     running: Running,
 }
@@ -42,7 +42,7 @@ impl PushConsumer {
     /// All members of a group must subscribe to the same: brokers keep one subscription for all of them.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a topic or filter that cannot be, [`Error::Closed`].
+    /// [`Error::Invalid`](crate::Error::Invalid) for a topic or filter that cannot be, [`Error::Closed`](crate::Error::Closed).
     pub fn subscribe(&self, topic: impl Into<Arc<str>>, filter: impl Into<Filter>) -> Result<()> {
         self.running.shared.check_open()?;
         let (topic, filter) = (topic.into(), filter.into());
@@ -57,7 +57,7 @@ impl PushConsumer {
     /// Gives up a topic: its queues are committed and go to other members.
     ///
     /// # Errors
-    /// [`Error::Closed`].
+    /// [`Error::Closed`](crate::Error::Closed).
     pub fn unsubscribe(&self, topic: &str) -> Result<()> {
         self.running.shared.check_open()?;
         if self.running.shared.with_subscriptions(|known| known.remove(topic)) {
@@ -70,7 +70,7 @@ impl PushConsumer {
     /// Stops pulling; what is here already is still consumed. The queues stay with this member.
     ///
     /// # Errors
-    /// [`Error::Closed`].
+    /// [`Error::Closed`](crate::Error::Closed).
     pub fn suspend(&self) -> Result<()> {
         self.running.tell(Event::Suspended(true))
     }
@@ -78,7 +78,7 @@ impl PushConsumer {
     /// Goes on after [`suspend`](PushConsumer::suspend).
     ///
     /// # Errors
-    /// [`Error::Closed`].
+    /// [`Error::Closed`](crate::Error::Closed).
     pub fn resume(&self) -> Result<()> {
         self.running.tell(Event::Suspended(false))
     }
@@ -88,7 +88,7 @@ impl PushConsumer {
     /// Blocks until the consumer's thread has looked, usually for less than a millisecond.
     ///
     /// # Errors
-    /// [`Error::Closed`].
+    /// [`Error::Closed`](crate::Error::Closed).
     pub fn queues(&self) -> Result<Vec<ProcessQueue>> {
         self.running.queues()
     }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::pop::{TELL_TIMEOUT, is_told, settled};
 use super::shared::Shared;
-use crate::code::ResponseCode;
 use crate::consumer::engine::{Numbered, Spell};
 use crate::error::Error;
 use crate::protocol::json;
@@ -79,7 +78,7 @@ fn together(shared: &Arc<Shared>, spell: &Spell, acks: Vec<Ack>) {
 fn send(shared: &Arc<Shared>, spell: Spell, acks: Vec<Ack>, body: Vec<u8>) {
     let (then, queue) = (shared.clone(), spell.queue.clone());
     shared.core.ask_master_async(&queue, BatchAck, body, Deadline::after(TELL_TIMEOUT), move |answer| {
-        if let Err(Error::Rejected { code: ResponseCode::REQUEST_CODE_NOT_SUPPORTED, .. }) = answer {
+        if let Err(Error::Unsupported { .. }) = answer {
             then.one_by_one.learn(spell.queue.shared_broker_name());
             return acks.into_iter().for_each(|ack| alone(&then, spell.clone(), &ack));
         }

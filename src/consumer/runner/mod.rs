@@ -63,7 +63,7 @@ impl Runner {
         loop {
             let event = self.next();
             let now = Instant::now();
-            if self.routes.look_at(now) <= now {
+            if self.routes.are_to_be_looked_at(&self.shared, now) {
                 self.sink.look();
             }
             if let Some(topics) = self.routes.look(&self.shared, now) {
@@ -103,9 +103,8 @@ impl Runner {
     /// Waits for what happens next.
     fn next(&mut self) -> Event {
         let now = Instant::now();
-        let look_at = self.routes.look_at(now);
-        let until = self.engine.next_at().map_or(look_at, |at| at.min(look_at));
-        let until = self.pool.as_ref().and_then(Pool::next_at).map_or(until, |at| at.min(until));
+        let until = [self.routes.look_at(now), self.engine.next_at(), self.pool.as_ref().and_then(Pool::next_at)];
+        let until = until.into_iter().flatten().min();
         match self.inputs.next(until) {
             Input::Event(event) => event,
             Input::Request(request) => {

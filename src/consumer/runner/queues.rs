@@ -57,8 +57,10 @@ pub enum Standing {
     Paused,
     /// The broker says that it does not have the offset, and that is looked into.
     Doubtful,
-    /// The last pull failed.
+    /// The last pull failed, or was not answered for two minutes.
     Failing,
+    /// Its listeners have had messages for a minute, and none of them has returned.
+    Stalled,
     /// It goes to another member.
     Leaving,
 }
@@ -75,6 +77,7 @@ impl From<engine::Standing> for Standing {
             engine::Standing::Paused => Standing::Paused,
             engine::Standing::Doubtful => Standing::Doubtful,
             engine::Standing::Failing => Standing::Failing,
+            engine::Standing::Stalled => Standing::Stalled,
             engine::Standing::Leaving => Standing::Leaving,
         }
     }
@@ -92,6 +95,7 @@ impl fmt::Display for Standing {
             Standing::Paused => "a listener asked for a pause",
             Standing::Doubtful => "the broker says it does not have the offset",
             Standing::Failing => "the last pull failed",
+            Standing::Stalled => "its listeners have not returned for a minute",
             Standing::Leaving => "goes to another member",
         })
     }

@@ -9,10 +9,10 @@ use crate::client::Route;
 use crate::consumer::engine::Event;
 use crate::remoting::Deadline;
 
-/// How often routes are looked at, and how soon an unknown one is asked for again.
+/// How soon a route that is not known is asked for again. What is known tells when it changes.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often every route is asked for; until then a part of one that is missing is asked for less and less often.
-const REFRESH: Duration = Duration::from_secs(30);
+/// A part of a route that is missing is asked for less and less often, but well within the first retry's ten seconds.
+const SELDOM: Duration = Duration::from_secs(5);
 
 /// A topic and the route that is known of it.
 type Known = (Arc<str>, Option<Arc<Route>>);
@@ -30,24 +30,31 @@ impl Routes {
         Routes { looked: None, known: Vec::new(), again: None }
     }
 
-    /// When they are to be looked at.
-    pub(super) fn look_at(&self, now: Instant) -> Instant {
-        self.looked.map_or(now, |(at, _)| at + LOOK)
+    /// When they are to be looked at though nothing told of a change.
+    pub(super) fn look_at(&self, now: Instant) -> Option<Instant> {
+        let Some((at, _)) = self.looked else { return Some(now) };
+        let is_missing = self.known.iter().any(|(_, route)| route.is_none());
+        let again = self.again.map(|(again, _)| again);
+        is_missing.then_some(at + LOOK).into_iter().chain(again).min()
+    }
+
+    /// Whether something changed, or it is time.
+    pub(super) fn are_to_be_looked_at(&self, shared: &Shared, now: Instant) -> bool {
+        let changes = shared.changes.load(Ordering::Acquire);
+        self.looked.is_none_or(|(_, seen)| changes != seen) || self.look_at(now).is_some_and(|at| at <= now)
     }
 
     /// Looks at the routes of the subscribed topics when it is time; says when something about them is new.
     pub(super) fn look(&mut self, shared: &Shared, now: Instant) -> Option<Event> {
-        let changes = shared.changes.load(Ordering::Acquire);
-        let changed = self.looked.is_none_or(|(_, seen)| changes != seen);
-        if now < self.look_at(now) && !changed {
+        if !self.are_to_be_looked_at(shared, now) {
             return None;
         }
-        self.looked = Some((now, changes));
+        self.looked = Some((now, shared.changes.load(Ordering::Acquire)));
         let topics: Vec<Arc<str>> = shared.with_subscriptions(|known| known.topics().cloned().collect());
         let find = |topic: Arc<str>| {
             let route = shared.core.routes().cached(&topic);
+            shared.core.routes().watch(&topic);
             if route.is_none() {
-                shared.core.routes().watch(&topic);
                 refresh(shared, &topic);
             }
             (topic, route)
@@ -77,7 +84,7 @@ impl Routes {
         let (at, pause) = self.again.unwrap_or((now, LOOK));
         if now >= at {
             refresh(shared, &shared.retry_topic);
-            self.again = Some((now + pause, (pause * 2).min(REFRESH)));
+            self.again = Some((now + pause, (pause * 2).min(SELDOM)));
         }
     }
 }

@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -6,7 +6,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::inputs::{Inputs, Question};
 use super::pool::Pool;
 use super::{ProcessQueue, Routes, Runner, Settings, Shared, Sink, Subscriptions};
-use crate::client::{Client, CloseReport, GroupKind, Member};
+use crate::client::{Client, CloseReport, GroupKind, Member, RouteWatcher};
 use crate::consumer::engine::{Engine, EngineOptions, Event};
 use crate::consumer::offset_store::{Keeper, OffsetStore};
 use crate::consumer::pull;
@@ -76,6 +76,8 @@ impl Running {
         let shared = Arc::new(shared);
         let sink = sink(&shared)?;
         let closing = Arc::downgrade(&shared);
+        let watcher: Weak<dyn RouteWatcher> = Arc::<Shared>::downgrade(&shared);
+        core.routes().tell(watcher);
         let closed = is_done.clone();
         let member = Member {
             kind: GroupKind::Consumer,

@@ -10,7 +10,7 @@ use super::acks::OneByOne;
 use super::commits::Commits;
 use super::start::ConsumeFromWhere;
 use super::subscriptions::Subscriptions;
-use crate::client::{CloseReport, Core, Membership, to_millis};
+use crate::client::{CloseReport, Core, Membership, RouteWatcher, to_millis};
 use crate::consumer::engine::{Event, MessageModel};
 use crate::consumer::offset_store::Keeper;
 use crate::consumer::pull;
@@ -55,7 +55,7 @@ pub(in crate::consumer) struct Shared {
     before_close: OnceLock<BeforeClose>,
     /// How closing went, once it has ended.
     report: OnceLock<CloseReport>,
-    /// How often the subscriptions changed, for the engine's thread to see.
+    /// How often subscriptions or routes changed, for the engine's thread to see.
     pub(in crate::consumer) changes: AtomicU64,
 }
 
@@ -159,6 +159,14 @@ impl Shared {
             subscription_data_set: self.with_subscriptions(|subscriptions| subscriptions.bodies(version)),
             unit_mode: self.core.options().unit_mode,
         }
+    }
+}
+
+impl RouteWatcher for Shared {
+    fn routes_changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        // Nobody listens any more once the consumer has ended.
+        let _ = self.events.send(Event::Tick);
     }
 }
 

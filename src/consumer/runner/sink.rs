@@ -30,7 +30,7 @@ pub(in crate::consumer) trait Sink: Send {
     /// A broker refuses a queue's messages for good.
     fn refused(&self, _queue: &MessageQueue, _error: Error) {}
 
-    /// Called from time to time, when routes are looked at.
+    /// Called when some route of the client is another one, and before routes are looked at.
     fn look(&self) {}
 
     /// What was finished since closing began, and what was given up, when it counts that by itself.

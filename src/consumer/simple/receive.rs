@@ -119,6 +119,8 @@ impl Shared {
         }
         let first = self.next_turn() % targets.len();
         targets.rotate_left(first);
+        // A broker that does not answer holds up the others' messages as little as possible.
+        targets.sort_by_key(|target| self.is_failing(&target.place()));
         Ok(targets)
     }
 

@@ -3,6 +3,7 @@
 mod faults;
 mod groups;
 mod lifecycle;
+mod pop;
 mod pull;
 mod recall;
 mod reply;

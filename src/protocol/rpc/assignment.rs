@@ -11,7 +11,6 @@ use crate::protocol::rpc::lock::QueueBody;
 
 /// Asks for a member's queues of a topic; the body is an [`AssignmentBody`], the answer's an [`AssignedBody`].
 #[derive(Debug, Clone, PartialEq)]
-#[allow(dead_code, reason = "push consumers that let brokers share out queues are on their way")]
 pub(crate) struct QueryAssignment;
 
 /// Sets how a group reads a topic; the body is a [`RequestModeBody`].

@@ -37,19 +37,11 @@ headers! {
         /// -1: the one of the time.
         "offset" => offset: Option<i64>,
     }
-
-    /// Asks a client, through a broker, what it is doing for a group; of the answer's body a [`RunningQueuesBody`] is read.
-    pub(crate) struct ConsumerRunning {
-        "consumerGroup" => consumer_group: Arc<str>,
-        "clientId" => client_id: Arc<str>,
-        "jstackEnable" => with_stacks: bool,
-    }
 }
 
 requests! {
     ConsumerConnections = GET_CONSUMER_CONNECTION_LIST -> NoFields [CONSUMER_NOT_ONLINE];
     ConsumeStats = GET_CONSUME_STATS -> NoFields;
-    ConsumerRunning = GET_CONSUMER_RUNNING_INFO -> NoFields;
     ResetOffset = INVOKE_BROKER_TO_RESET_OFFSET -> NoFields [CONSUMER_NOT_ONLINE];
 }
 
@@ -100,7 +92,7 @@ pub(crate) struct ProgressBody {
     pub(crate) pull_offset: i64,
 }
 
-/// The queues a client has; there is more in the body.
+/// The queues a client has, of the answer to [`RunningInfo`](super::diagnosis::RunningInfo); there is more in its body.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct RunningQueuesBody {

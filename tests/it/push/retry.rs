@@ -25,7 +25,7 @@ fn answering(
 
 /// Waits until the dead letters of the group are these.
 #[track_caller]
-pub(super) fn dead_letters(scene: &Scene, expected: &[&str]) {
+pub(crate) fn dead_letters(scene: &Scene, expected: &[&str]) {
     let dead = format!("%DLQ%{}", scene.group);
     eventually(LONG, || {
         let queues = scene.client.subscribe_queues(&dead).map_err(|error| error.to_string())?;

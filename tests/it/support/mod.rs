@@ -5,6 +5,7 @@ mod cluster;
 mod inbox;
 mod java;
 mod mqadmin;
+mod operator;
 mod scene;
 mod silent;
 mod version;
@@ -15,6 +16,7 @@ pub(crate) use cluster::{Cluster, cluster, embedded_cluster, hasty_cluster, live
 pub(crate) use inbox::{Inbox, LONG, collect, numbered};
 pub(crate) use java::Java;
 pub(crate) use mqadmin::mqadmin;
+pub(crate) use operator::{Answer, Operator};
 pub(crate) use scene::{Scene, scene, unique};
 pub(crate) use silent::SilentServer;
 pub(crate) use version::{Feature, say, supports};

@@ -57,6 +57,12 @@ impl<'a> Desk<'a> {
         self.consumed
     }
 
+    /// How many more messages it wants, 1 to `most`.
+    pub(super) fn room(&self, most: usize) -> usize {
+        let left = self.limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.consumed));
+        usize::try_from(left).unwrap_or(most).clamp(1, most)
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.limit.is_some_and(|limit| self.consumed >= limit)
     }

@@ -1,6 +1,8 @@
 mod desk;
 mod end;
+mod lite_pull;
 mod push;
+mod simple;
 
 use std::time::{Duration, Instant};
 
@@ -9,6 +11,7 @@ use rocketmq_blocking::Client;
 
 use self::desk::Desk;
 use self::end::End;
+use self::push::How;
 use crate::begin::Begin;
 use crate::cluster::Cluster;
 use crate::duration;
@@ -22,8 +25,7 @@ use crate::wanted::Wanted;
 ///
 /// It ends when --count messages were consumed, after --timeout, or when it is interrupted, and commits what was printed. A
 /// line has the queue, the offset, the time of storing (UTC), the tag, keys, how often the message was delivered before,
-/// and the body; long bodies are cut short, --json has all. Messages whose bodies are damaged are shown, and come again as
-/// the group's others that fail do.
+/// and the body; long bodies are cut short, --json has all. A message whose body is damaged counts as failed.
 ///
 /// The exit status is 1 when fewer messages were consumed than --count.
 #[derive(Debug, Args)]
@@ -72,6 +74,10 @@ pub(crate) struct Consume {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch: u16,
 
+    /// Record for each message how consuming it went, where RocketMQ's own tools find it.
+    #[arg(long)]
+    trace: bool,
+
     #[command(flatten)]
     cluster: Cluster,
 }
@@ -85,10 +91,30 @@ enum Mode {
     /// Through listeners; every member of the group gets all messages. How far it is stands in a file below
     /// ROCKETMQ_CLIENT_LOCALOFFSETSTOREDIR, by default ~/.rocketmq_offsets, and what fails is given up.
     Broadcast,
+    /// Through listeners, from brokers that hand messages out one by one and to any member (5.0 and later). They are told to
+    /// do so for the group and the topics from now on, as mqadmin setConsumeMode does.
+    Pop,
+    /// By polling, each queue in its order; what fails comes again before anything else of its queue.
+    LitePull,
+    /// By receiving messages that brokers hand out one by one and to any member (5.0 and later); each is acknowledged by
+    /// itself, and what fails comes again after a second.
+    Simple,
+}
+
+impl Mode {
+    fn has_listeners(self) -> bool {
+        !matches!(self, Mode::LitePull | Mode::Simple)
+    }
 }
 
 impl Consume {
     pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
+        if !self.mode.has_listeners() && (self.threads > 1 || self.trace) {
+            return Err(Failure::Usage("--threads and --trace are for modes with listeners".to_owned()));
+        }
+        if self.mode == Mode::LitePull && self.max_reconsume.is_some() {
+            return Err(Failure::Usage("--max-reconsume is not for lite-pull, which gives nothing up".to_owned()));
+        }
         let interrupt = Interrupt::listen()?;
         let client = self.cluster.connect()?;
         let end = End { interrupt: &interrupt, at: self.timeout.map(|timeout| Instant::now() + timeout) };
@@ -116,7 +142,12 @@ impl Consume {
     /// Consumes until the end in the way that was asked for; a file to each.
     fn consume(&self, client: &Client, desk: &mut Desk<'_>, end: &End<'_>) -> Result<(), Failure> {
         match self.mode {
-            Mode::Push | Mode::Orderly | Mode::Broadcast => push::run(self, client, desk, end),
+            Mode::Push => push::run(self, How::Shared, client, desk, end),
+            Mode::Orderly => push::run(self, How::Orderly, client, desk, end),
+            Mode::Broadcast => push::run(self, How::Broadcast, client, desk, end),
+            Mode::Pop => push::run(self, How::Popped, client, desk, end),
+            Mode::LitePull => lite_pull::run(self, client, desk, end),
+            Mode::Simple => simple::run(self, client, desk, end),
         }
     }
 }

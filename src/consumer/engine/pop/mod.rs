@@ -1,8 +1,8 @@
 //! Queues whose messages the broker hands out one by one, to any member: a smaller policy beside the queues that are
 //! pulled. Nothing is committed; what is not acknowledged in time comes again by itself.
 
-mod delay;
 mod event;
+mod fate;
 mod queue;
 #[cfg(test)]
 mod simulation;
@@ -35,6 +35,8 @@ pub(super) struct PopQueues {
     /// Each batch is a spell of its own, as several of one queue are out at once: its epoch leads here.
     handed: BTreeMap<u64, Handed>,
     last_number: u64,
+    /// Messages that came when their queue was given up already.
+    unwanted: Vec<(Spell, MessageView)>,
     /// Where the search for the next batch begins.
     turn: usize,
 }
@@ -77,11 +79,13 @@ impl PopQueues {
 
     pub(super) fn handle(&mut self, event: PopEvent, options: &EngineOptions, now: Instant) {
         match event {
-            PopEvent::Popped { spell, ticket, popped } => {
-                if let Some(queue) = of(&mut self.queues, &spell) {
-                    queue.popped(ticket, popped, options, &mut self.last_number, now);
+            PopEvent::Popped { spell, ticket, popped } => match (of(&mut self.queues, &spell), popped) {
+                (Some(queue), popped) => queue.popped(ticket, popped, options, &mut self.last_number, now),
+                (None, Popped::Found { messages, .. }) => {
+                    self.unwanted.extend(messages.into_iter().map(|message| (spell.clone(), message)));
                 }
-            }
+                _ => {}
+            },
             PopEvent::Settled { spell, numbers, done } => {
                 if let Some(queue) = of(&mut self.queues, &spell) {
                     queue.settled(&numbers, done, now);
@@ -120,6 +124,11 @@ impl PopQueues {
         now: Instant,
         actions: &mut Vec<PopAction>,
     ) {
+        for (spell, message) in self.unwanted.drain(..) {
+            // Nobody waits for the answer: the number is none that was given.
+            let message = Box::new(Numbered { number: 0, message });
+            actions.push(PopAction::ChangeInvisible { spell, message, invisible: Duration::ZERO });
+        }
         for queue in self.queues.values_mut() {
             queue.advance(options, suspended, now, actions);
         }

@@ -308,20 +308,24 @@ fn a_broker_that_cannot_answer_is_asked_again_but_not_at_once() {
     stage.now += 15 * SECOND;
     let held = PopEvent::Popped { spell: spell.clone(), ticket: 1, popped: Popped::Nothing };
     assert_eq!(pops(&stage.tell(Event::Pop(held))), 1, "one that was held is repeated at once");
-    assert!(stage.found(&spell, 1, vec![message(0, 5, 0)]).is_empty(), "an answer that comes again");
+    assert_eq!(changes(&stage.found(&spell, 1, vec![message(0, 5, 0)])), [(5, 0)], "an answer that is too late");
 }
 
 #[test]
-fn a_queue_that_goes_away_has_its_running_listeners_acknowledged_and_forgets_what_waits() {
+fn a_queue_that_goes_away_has_its_running_listeners_acknowledged_and_gives_back_what_waits() {
     let (mut stage, spell) = Stage::popping(options(Order::Concurrent));
     let handed = batches(&stage.found(&spell, 1, (0..4).map(|offset| message(0, offset, 0)).collect()));
-    stage.assigned(&[], &[queue(1)]);
+    let actions = stage.assigned(&[], &[queue(1)]);
+    assert_eq!(changes(&actions), [(2, 0), (3, 0)], "others get at once what waits here");
+    stage.settled(&spell, &[3, 4], true);
     let actions = stage.says(&handed[0], Verdict::Success);
     assert_eq!((acks(&actions), batches(&actions).len()), (vec![vec![0]], 0));
     assert!(acks(&stage.says(&handed[1], Verdict::Success)).is_empty());
     assert_eq!(acks(&stage.settled(&spell, &[1], true)), [[1]]);
-    stage.settled(&spell, &[2], true);
+    assert_eq!(changes(&stage.found(&spell, 2, vec![message(0, 9, 0)])), [(9, 0)], "the pop that was under way");
+    stage.settled(&spell, &[2, 5], true);
     assert!(!stage.engine.by_broker.pops.queues.contains_key(&queue(-1)));
+    assert_eq!(changes(&stage.found(&spell, 2, vec![message(0, 9, 0)])), [(9, 0)], "or its answer came even later");
 }
 
 #[test]

@@ -39,7 +39,15 @@ impl Queue {
             self.commit_for_callers(actions);
         }
         self.offer(now, actions);
+        self.watch_listeners(now);
         self.tell_callers(actions);
+    }
+
+    /// Tells once of listeners that have had messages for long while none of them returned.
+    fn watch_listeners(&mut self, now: Instant) {
+        if self.stall.tell(now) {
+            log::warn!("{}: its listeners have not returned for a minute, which holds it up", self.spell.queue);
+        }
     }
 
     fn keep_lock(&mut self, options: &EngineOptions, now: Instant, actions: &mut Vec<Action>) {
@@ -52,8 +60,11 @@ impl Queue {
     fn settle(&mut self, options: &EngineOptions, next_epoch: &mut u64, now: Instant, actions: &mut Vec<Action>) {
         let ended = self.cache.running() == 0;
         match self.stage {
-            Stage::Starting { asked: false, retry_at } if now >= retry_at => {
-                self.stage = Stage::Starting { asked: true, retry_at };
+            Stage::Starting { asked, retry_at } if now >= retry_at => {
+                if asked {
+                    log::warn!("{}: nobody told for {PULL_LOST:?} where to begin; asking anew", self.spell.queue);
+                }
+                self.stage = Stage::Starting { asked: true, retry_at: now + PULL_LOST };
                 actions.push(Action::FindStart { spell: self.spell.clone() });
             }
             Stage::Moving { to, why } if ended || options.order != Order::Orderly => {
@@ -111,7 +122,9 @@ impl Queue {
             if now.saturating_duration_since(since) < PULL_LOST {
                 return;
             }
-            log::warn!("{}: a pull was not answered for {PULL_LOST:?}; pulling anew", self.spell.queue);
+            if !std::mem::replace(&mut self.failing, true) {
+                log::warn!("{}: a pull was not answered for {PULL_LOST:?}; pulling anew", self.spell.queue);
+            }
         }
         if suspended || self.callers.is_paused() || now < self.pull_at || self.cache.full(limits).is_some() {
             return;
@@ -180,7 +193,7 @@ impl Queue {
             }
         };
         match self.stage {
-            Stage::Starting { asked: false, retry_at } => at(retry_at),
+            Stage::Starting { retry_at, .. } => at(retry_at),
             Stage::Open => {
                 at(self.pulling.map_or(self.pull_at, |since| since + PULL_LOST));
                 if options.commits() && self.progress.stored() != Some(self.commit_offset()) {
@@ -197,6 +210,7 @@ impl Queue {
             self.lock.next_at(now).into_iter().for_each(&mut at);
         }
         self.paused_until.into_iter().for_each(&mut at);
+        self.stall.next_at().into_iter().for_each(&mut at);
         self.returns.values().filter_map(|waiting| waiting.retry_at).for_each(&mut at);
         next
     }
@@ -217,6 +231,7 @@ impl Queue {
             Stage::Open if self.illegal.is_some() => Some(Standing::Doubtful),
             Stage::Open if self.paused_until.is_some_and(|until| now < until) => Some(Standing::Paused),
             Stage::Open if self.failing => Some(Standing::Failing),
+            Stage::Open if self.stall.is_there(now) => Some(Standing::Stalled),
             Stage::Open => self.cache.full(limits).map(Standing::Full),
         }
     }
