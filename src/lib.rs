@@ -245,6 +245,12 @@
 //! [`Client::find_message`], [`Client::query_messages`], which gives a [`QueryResult`]). An [`OffsetMessageId`] says
 //! where a broker stored a message.
 //!
+//! # Groups
+//!
+//! [`Client::admin`] gives an [`Admin`], who looks at consumer groups and moves them: how far each queue is and who has it
+//! ([`GroupProgress`] of [`QueueProgress`]), who is connected and what the group wants ([`GroupMembers`] of [`GroupMember`]s and
+//! [`GroupSubscription`]s), and other offsets ([`Admin::reset_group`] with [`ResetTo`], which gives a [`GroupReset`]).
+//!
 //! # Message trace
 //!
 //! With [`ProducerBuilder::trace`] a producer records what became of each message, where RocketMQ's own tools find it

@@ -104,3 +104,46 @@ fn write(
     }
     Ok(written)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::client::peer::{Peer, refuse, reply};
+    use crate::code::RequestCode;
+    use crate::protocol::rpc::offset::{OffsetReply, SearchOffset, UpdateConsumerOffset};
+
+    /// A broker before 5.2, to which no member of the group is connected.
+    fn broker() -> Peer {
+        Peer::start(|request| match request.request_code() {
+            RequestCode::INVOKE_BROKER_TO_RESET_OFFSET => refuse(request, ResponseCode::CONSUMER_NOT_ONLINE, "nobody"),
+            RequestCode::GET_MIN_OFFSET => reply(request, ResponseCode::SUCCESS, &OffsetReply { offset: 3 }, b""),
+            RequestCode::GET_MAX_OFFSET => reply(request, ResponseCode::SUCCESS, &OffsetReply { offset: 9 }, b""),
+            RequestCode::SEARCH_OFFSET_BY_TIMESTAMP => {
+                reply(request, ResponseCode::SUCCESS, &OffsetReply { offset: 5 }, b"")
+            }
+            _ => refuse(request, ResponseCode::SUCCESS, ""),
+        })
+    }
+
+    #[test]
+    fn without_members_older_brokers_are_given_the_offsets() {
+        let broker = broker();
+        let addr = broker.addr.clone();
+        let client = Peer::name_server(move || vec![("b", vec![(0, addr.clone())])]).client();
+        let time = ResetTo::Time(UNIX_EPOCH + Duration::from_secs(7));
+        for (to, timestamp, offset) in [(ResetTo::First, 0, 3), (ResetTo::Last, -1, 9), (time, 7000, 5)] {
+            let reset = client.admin().reset_group("g", "T", to).unwrap();
+            let queue = |id| MessageQueue::new("T", "b", id);
+            assert_eq!(reset.offsets, [(queue(0), offset), (queue(1), offset)]);
+            let asked: ResetOffset = broker.last(RequestCode::INVOKE_BROKER_TO_RESET_OFFSET).header().unwrap();
+            assert_eq!((&*asked.group, asked.timestamp, asked.force), ("g", timestamp, true));
+            let written: UpdateConsumerOffset = broker.last(RequestCode::UPDATE_CONSUMER_OFFSET).header().unwrap();
+            assert_eq!((&*written.consumer_group, written.queue_id, written.commit_offset), ("g", 1, offset));
+        }
+        assert_eq!(broker.count(RequestCode::UPDATE_CONSUMER_OFFSET), 6);
+        let searched: SearchOffset = broker.last(RequestCode::SEARCH_OFFSET_BY_TIMESTAMP).header().unwrap();
+        assert_eq!(searched.timestamp, 7000);
+    }
+}

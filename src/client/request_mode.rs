@@ -11,7 +11,7 @@ use crate::remoting::Deadline;
 
 impl Client {
     /// Sets how the members of a group that let brokers share out the queues
-    /// ([`PushConsumerBuilder::allocation_by_broker`](crate::PushConsumerBuilder)) read a topic
+    /// ([`PushConsumerBuilder::allocation_by_broker`](crate::PushConsumerBuilder::allocation_by_broker)) read a topic
     /// (Java: `DefaultMQAdminExt.setMessageRequestMode`).
     ///
     /// In pop mode each queue is shared with `share_queues` further members, and with all for 0 or less; otherwise the number

@@ -18,6 +18,7 @@ mod consuming;
 mod consuming_faults;
 mod late;
 mod liveness;
+mod offset_file;
 mod replies;
 mod reply;
 mod restart;
@@ -70,6 +71,10 @@ const TESTS: &[(&str, fn())] = tests! {
     stalled:
         a_peer_that_stops_reading_and_resumes
         a_broker_that_never_reads;
+    offset_file:
+        half_written_at_every_byte
+        a_disk_that_takes_nothing_for_a_while
+        a_folder_that_cannot_be_made;
     consuming_faults:
         nothing_a_server_does_loses_a_message_or_stops_a_consumer;
     consuming:

@@ -176,6 +176,24 @@ fn a_group_without_members_goes_on_where_it_is_sent() {
 }
 
 #[test]
+fn in_a_namespace_names_are_the_users_own() {
+    let mut scene = scene();
+    scene.client = scene.cluster.builder().namespace(unique("ns")).build().unwrap();
+    scene.create_topic(1);
+    send(&scene, &["1", "2"]);
+    let (consumer, seen) = consume(&scene);
+    seen.wait(2);
+    let owned = || progress(&scene).iter().filter(|queue| queue.owner.is_some()).count();
+    eventually(LONG, || if owned() == 2 { Ok(()) } else { Err(format!("{:?}", progress(&scene))) });
+    let members = admin(&scene).group_members(&scene.group).unwrap();
+    assert!(members.subscriptions.iter().any(|one| *one.topic == *scene.topic), "{members:?}");
+    consumer.close().unwrap();
+    let reset = admin(&scene).reset_group(&scene.group, &scene.topic, ResetTo::First).unwrap();
+    assert_eq!(reset.offsets.iter().map(|(queue, _)| queue.clone()).collect::<Vec<_>>(), scene.queues());
+    assert_eq!(lag(&scene), 2);
+}
+
+#[test]
 fn what_does_not_exist_is_an_error() {
     let scene = scene();
     send(&scene, &["1"]);

@@ -239,3 +239,23 @@ fn a_schedule_needs_a_topic_and_threads_and_settings_are_checked() {
     first.close().unwrap();
     scheduled(client.pull_consumer("g").register_topic("T"), 1).unwrap();
 }
+
+#[test]
+fn pulls_of_a_group_that_left_are_counted() {
+    let scene = Scene::with_queues(1);
+    let client = scene.cluster.builder().build().unwrap();
+    let builder = client.push_consumer(&*scene.group).subscribe(&*scene.topic, "*");
+    let consumer = builder.start(|_: &[MessageView]| ()).unwrap();
+    eventually(LONG, || {
+        let queues = consumer.queues().map_err(|error| error.to_string())?;
+        let held = queues.iter().filter(|queue| queue.since_pull.is_some()).count();
+        if held >= 2 { Ok(()) } else { Err(format!("{queues:?}")) }
+    });
+    assert_eq!(client.stats().pulls_dropped, 0);
+    consumer.close().unwrap();
+    eventually(PATIENCE, || match client.stats().pulls_dropped {
+        0 => Err("none is counted"),
+        _ => Ok(()),
+    });
+    assert!(client.stats().to_string().contains("pulls of groups that left"));
+}

@@ -376,3 +376,22 @@ fn a_namespace_dresses_the_retry_topics_too() {
     consumer.ack_all(&[again]).unwrap();
     nothing_comes(&consumer);
 }
+
+#[test]
+fn waiting_costs_brokers_little() {
+    let Some(scene) = pop_scene(2) else { return };
+    let client = scene.cluster.builder().build().unwrap();
+    for orderly in [false, true] {
+        let other = Scene::with_queues(2);
+        send(&other, &numbered(4));
+        let consumer =
+            builder_at(&client, &other).orderly(orderly).await_duration(Duration::from_secs(5)).start().unwrap();
+        // Handed out and not acknowledged: nothing more is to be had, and in order the queues are blocked.
+        let found = take(&consumer, 4, MINUTE);
+        let before = client.stats().requests;
+        nothing_comes(&consumer);
+        let asked = client.stats().requests - before;
+        assert!(asked < 40, "{asked} requests in five seconds, orderly: {orderly}");
+        consumer.ack_all(&found).unwrap();
+    }
+}

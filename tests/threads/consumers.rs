@@ -29,7 +29,11 @@ impl Kind {
         match self {
             Kind::Concurrent => builder.start(listener),
             Kind::Orderly => builder.start_orderly(listener),
-            Kind::Broadcasting => builder.message_model(MessageModel::Broadcasting).start(listener),
+            Kind::Broadcasting => {
+                // Offsets of a former run would be those of another cluster.
+                let folder = std::env::temp_dir().join(format!("threads_{}", std::process::id()));
+                builder.message_model(MessageModel::Broadcasting).offset_folder(folder).start(listener)
+            }
         }
     }
 }

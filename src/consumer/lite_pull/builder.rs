@@ -11,6 +11,7 @@ use crate::client::{Client, check_queue, names};
 use crate::consumer::Filter;
 use crate::consumer::allocation::{Allocation, Averagely};
 use crate::consumer::engine::{EngineOptions, Limits, MessageModel, Order};
+use crate::consumer::interval::rebalance_interval;
 use crate::consumer::offset_store::{OffsetStore, Place};
 use crate::consumer::runner::{ConsumeFromWhere, Plan, Running, Settings, Sink, Subscriptions};
 use crate::error::{Error, Result};
@@ -45,7 +46,7 @@ pub struct LitePullConsumerBuilder {
     topic_limits: (Option<usize>, Option<usize>),
     auto_commit: bool,
     auto_commit_interval: Duration,
-    rebalance_interval: Duration,
+    rebalance_interval: Option<Duration>,
     poll_timeout: Duration,
     poll_batch: usize,
     offsets: Place,
@@ -76,7 +77,7 @@ impl LitePullConsumerBuilder {
             topic_limits: (None, None),
             auto_commit: true,
             auto_commit_interval: Duration::from_secs(5),
-            rebalance_interval: Duration::from_secs(20),
+            rebalance_interval: None,
             poll_timeout: Duration::from_secs(5),
             poll_batch: 32,
             offsets: Place::default(),
@@ -192,10 +193,10 @@ impl LitePullConsumerBuilder {
         self
     }
 
-    /// Sets how often the group is rebalanced when nothing changes; 20 s by default (Java:
-    /// `rocketmq.client.rebalance.waitInterval`).
+    /// Sets how often the group is rebalanced when nothing changes (Java: `rocketmq.client.rebalance.waitInterval`). By default
+    /// what `ROCKETMQ_CLIENT_REBALANCE_WAITINTERVAL` in the environment says, in milliseconds, else 20 s.
     pub fn rebalance_interval(mut self, interval: Duration) -> Self {
-        self.rebalance_interval = interval;
+        self.rebalance_interval = Some(interval);
         self
     }
 
@@ -229,7 +230,7 @@ impl LitePullConsumerBuilder {
         if self.assigned.is_some() {
             self.subscriptions.assign();
         }
-        let options = self.options();
+        let options = self.options()?;
         let LitePullConsumerBuilder {
             client,
             group,
@@ -262,8 +263,8 @@ impl LitePullConsumerBuilder {
         Ok(consumer)
     }
 
-    fn options(&self) -> EngineOptions {
-        EngineOptions {
+    fn options(&self) -> Result<EngineOptions> {
+        Ok(EngineOptions {
             group: self.group.clone(),
             client_id: self.client.core().client_id().clone(),
             model: self.settings.model,
@@ -276,7 +277,7 @@ impl LitePullConsumerBuilder {
             limits: self.limits,
             topic_limits: self.topic_limits,
             pull_interval: Duration::ZERO,
-            rebalance_interval: self.rebalance_interval,
+            rebalance_interval: rebalance_interval(self.rebalance_interval)?,
             persist_interval: self.auto_commit_interval,
             // Callers may take their time.
             consume_timeout: Duration::from_secs(365 * 24 * 3600),
@@ -284,7 +285,7 @@ impl LitePullConsumerBuilder {
             max_reconsume: None,
             revoke_grace: Duration::from_secs(1),
             handover: Duration::from_millis(2500),
-        }
+        })
     }
 
     fn check(&self) -> Result<()> {
@@ -306,7 +307,7 @@ impl LitePullConsumerBuilder {
         if self.limits.messages == 0 || self.limits.bytes == 0 || self.limits.span.is_some_and(|span| span < 1) {
             return wrong("its limits let nothing in");
         }
-        if self.rebalance_interval.is_zero() || self.auto_commit_interval.is_zero() {
+        if self.auto_commit_interval.is_zero() {
             return wrong("an interval of it is zero");
         }
         Ok(())

@@ -25,8 +25,7 @@ use crate::wanted::Wanted;
 ///
 /// It ends when --count messages were consumed, after --timeout, or when it is interrupted, and commits what was printed. A
 /// line has the queue, the offset, the time of storing (UTC), the tag, keys, how often the message was delivered before,
-/// and the body; long bodies are cut short, --json has all. Messages whose bodies are damaged are shown, and come again as
-/// the group's others that fail do.
+/// and the body; long bodies are cut short, --json has all. A message whose body is damaged counts as failed.
 ///
 /// The exit status is 1 when fewer messages were consumed than --count.
 #[derive(Debug, Args)]
