@@ -50,7 +50,11 @@ pub(crate) struct Stored {
 ///
 /// Its parts share the memory of the answer they came in; [`detach`](MessageView::detach) copies one message out of it.
 #[derive(Clone, PartialEq)]
-pub struct MessageView {
+pub struct MessageView(Arc<View>);
+
+/// Shared, because messages are handed from thread to thread, and are large.
+#[derive(Clone, PartialEq)]
+struct View {
     stored: Stored,
     queue: MessageQueue,
     body: Result<Bytes, Arc<str>>,
@@ -62,32 +66,32 @@ impl MessageView {
     /// Puts a view together; `body` is the inflated body, or why it could not be inflated.
     pub(crate) fn new(stored: Stored, broker_name: Arc<str>, body: Result<Bytes, Arc<str>>) -> MessageView {
         let queue = MessageQueue::new(stored.topic.clone(), broker_name, stored.queue_id);
-        MessageView { stored, queue, body, receipt: None }
+        MessageView(Arc::new(View { stored, queue, body, receipt: None }))
     }
 
     /// Returns the topic.
     pub fn topic(&self) -> &str {
-        &self.stored.topic
+        &self.0.stored.topic
     }
 
     /// Returns the queue the message was read from. The broker's name is empty for a message looked up by its id.
     pub fn queue(&self) -> &MessageQueue {
-        &self.queue
+        &self.0.queue
     }
 
     /// Returns the message's place in its queue, from 0.
     pub fn queue_offset(&self) -> i64 {
-        self.stored.queue_offset
+        self.0.stored.queue_offset
     }
 
     /// Returns the body, inflated when it was sent compressed. Empty when it is [damaged](MessageView::check_body).
     pub fn body(&self) -> &[u8] {
-        self.body.as_deref().unwrap_or_default()
+        self.0.body.as_deref().unwrap_or_default()
     }
 
     /// Returns the body without copying it.
     pub fn body_bytes(&self) -> Bytes {
-        self.body.clone().unwrap_or_default()
+        self.0.body.clone().unwrap_or_default()
     }
 
     /// Returns the body as text, or `None` when it is not UTF-8.
@@ -100,7 +104,7 @@ impl MessageView {
     /// # Errors
     /// [`Error::Malformed`] with the reason. The other parts of the message are intact, and so are the messages around it.
     pub fn check_body(&self) -> Result<()> {
-        match &self.body {
+        match &self.0.body {
             Ok(_) => Ok(()),
             Err(what) => Err(Error::Malformed { what: what.clone(), addr: None }),
         }
@@ -147,32 +151,32 @@ impl MessageView {
     ///
     /// [`view_message`]: crate::Client::view_message
     pub fn offset_message_id(&self) -> OffsetMessageId {
-        OffsetMessageId { store_host: self.stored.store_host, commit_log_offset: self.stored.commit_log_offset }
+        OffsetMessageId { store_host: self.0.stored.store_host, commit_log_offset: self.0.stored.commit_log_offset }
     }
 
     /// Returns when the producer made the message, by the producer's clock.
     pub fn born_timestamp(&self) -> SystemTime {
-        from_millis(self.stored.born_timestamp)
+        from_millis(self.0.stored.born_timestamp)
     }
 
     /// Returns the producer's address, as the broker saw it.
     pub fn born_host(&self) -> SocketAddr {
-        self.stored.born_host
+        self.0.stored.born_host
     }
 
     /// Returns when the broker stored the message, by the broker's clock.
     pub fn store_timestamp(&self) -> SystemTime {
-        from_millis(self.stored.store_timestamp)
+        from_millis(self.0.stored.store_timestamp)
     }
 
     /// Returns the address of the broker that stored the message.
     pub fn store_host(&self) -> SocketAddr {
-        self.stored.store_host
+        self.0.stored.store_host
     }
 
     /// Returns how often a consumer gave the message back for another try; 0 at first.
     pub fn reconsume_times(&self) -> i32 {
-        self.stored.reconsume_times
+        self.0.stored.reconsume_times
     }
 
     /// Returns the delay level the message was sent with, 0 for none.
@@ -187,12 +191,12 @@ impl MessageView {
 
     /// Returns the application's own flag.
     pub fn flag(&self) -> i32 {
-        self.stored.flag
+        self.0.stored.flag
     }
 
     /// Returns the position in the broker's commit log, in bytes.
     pub fn commit_log_offset(&self) -> i64 {
-        self.stored.commit_log_offset
+        self.0.stored.commit_log_offset
     }
 
     /// Returns the handle by which a message is acknowledged that was handed out by a broker (a
@@ -201,44 +205,46 @@ impl MessageView {
     ///
     /// It names this delivery, not the message: the next one has another handle.
     pub fn receipt_handle(&self) -> Option<&str> {
-        self.receipt.as_deref().map(Receipt::handle)
+        self.0.receipt.as_deref().map(Receipt::handle)
     }
 
     /// Returns whether the body was sent compressed.
     pub fn was_compressed(&self) -> bool {
-        self.stored.sys_flag & sys_flag::COMPRESSED != 0
+        self.0.stored.sys_flag & sys_flag::COMPRESSED != 0
     }
 
     /// Copies the message out of the answer it came in, so that keeping it does not keep its neighbours in memory.
     pub fn detach(&self) -> MessageView {
-        let mut copy = self.clone();
-        copy.stored.body = Bytes::copy_from_slice(&self.stored.body);
-        copy.stored.properties = Bytes::copy_from_slice(&self.stored.properties);
-        copy.body = self.body.as_deref().map(Bytes::copy_from_slice).map_err(Arc::clone);
-        copy
+        let mut copy = View::clone(&self.0);
+        copy.stored.body = Bytes::copy_from_slice(&copy.stored.body);
+        copy.stored.properties = Bytes::copy_from_slice(&copy.stored.properties);
+        copy.body = copy.body.as_deref().map(Bytes::copy_from_slice).map_err(Arc::clone);
+        MessageView(Arc::new(copy))
     }
 
     /// Names the queue it was pulled from. The queues of a static topic are spread over several brokers: `delta` turns the
     /// offset the broker stored into that of the topic's queue.
     pub(crate) fn read_from(&mut self, queue: &MessageQueue, delta: i64) {
-        self.queue = queue.clone();
-        self.stored.queue_offset = self.stored.queue_offset.saturating_add(delta);
+        let view = self.edit();
+        view.queue = queue.clone();
+        view.stored.queue_offset = view.stored.queue_offset.saturating_add(delta);
     }
 
     pub(crate) fn shared_topic(&self) -> &Arc<str> {
-        &self.stored.topic
+        &self.0.stored.topic
     }
 
     /// Names the topic as users know it, where the wire knows it by another name.
     pub(crate) fn rename(&mut self, topic: Arc<str>) {
-        self.queue = MessageQueue::new(topic.clone(), self.queue.shared_broker_name().clone(), self.queue.queue_id());
-        self.stored.topic = topic;
+        let view = self.edit();
+        view.queue = MessageQueue::new(topic.clone(), view.queue.shared_broker_name().clone(), view.queue.queue_id());
+        view.stored.topic = topic;
     }
 
     /// Gives a message that was read from its group's retry topic the topic it was sent to. `own` turns a wire name into the
     /// user's.
     pub(crate) fn restore_topic(&mut self, retry_topic: &str, own: impl FnOnce(&str) -> String) {
-        if &*self.stored.topic != retry_topic {
+        if &*self.0.stored.topic != retry_topic {
             return;
         }
         if let Some(topic) = self.property(key::RETRY_TOPIC).map(own) {
@@ -248,29 +254,34 @@ impl MessageView {
 
     /// Names the topic that users sent it to; the queue stays the one it was read from.
     pub(crate) fn restore(&mut self, topic: Arc<str>) {
-        self.stored.topic = topic;
+        self.edit().stored.topic = topic;
     }
 
     pub(crate) fn receipt(&self) -> Option<&Arc<Receipt>> {
-        self.receipt.as_ref()
+        self.0.receipt.as_ref()
     }
 
     /// Takes the receipt of this delivery, or one that replaces it.
     pub(crate) fn receive(&mut self, receipt: Receipt) {
-        self.receipt = Some(Arc::new(receipt));
+        self.edit().receipt = Some(Arc::new(receipt));
     }
 
     /// Says how often the message was handed out before, where the broker keeps count of it elsewhere.
     pub(crate) fn retried(&mut self, times: i32) {
-        self.stored.reconsume_times = times;
+        self.edit().stored.reconsume_times = times;
+    }
+
+    /// Other clones of the message stay as they are.
+    fn edit(&mut self) -> &mut View {
+        Arc::make_mut(&mut self.0)
     }
 
     pub(crate) fn stored(&self) -> &Stored {
-        &self.stored
+        &self.0.stored
     }
 
     fn wire_properties(&self) -> &str {
-        std::str::from_utf8(&self.stored.properties).unwrap_or_default()
+        std::str::from_utf8(&self.0.stored.properties).unwrap_or_default()
     }
 }
 
@@ -284,8 +295,8 @@ impl fmt::Debug for MessageView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MessageView")
             .field("message_id", &self.message_id())
-            .field("queue", &format_args!("{}", self.queue))
-            .field("queue_offset", &self.stored.queue_offset)
+            .field("queue", &format_args!("{}", self.0.queue))
+            .field("queue_offset", &self.0.stored.queue_offset)
             .field("body_size", &self.body().len())
             .field("properties", &self.properties())
             .finish_non_exhaustive()
@@ -294,11 +305,11 @@ impl fmt::Debug for MessageView {
 
 impl fmt::Display for MessageView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} at {}", self.message_id(), self.queue, self.stored.queue_offset)?;
+        write!(f, "{} {} at {}", self.message_id(), self.0.queue, self.0.stored.queue_offset)?;
         if let Some(tag) = self.tag() {
             write!(f, " [{tag}]")?;
         }
-        match (&self.body, self.body_text()) {
+        match (&self.0.body, self.body_text()) {
             (Err(what), _) => write!(f, " damaged body: {what}"),
             (_, Some(text)) if text.len() <= 200 => write!(f, " {text:?}"),
             _ => write!(f, " {} bytes", self.body().len()),

@@ -4,6 +4,7 @@
 //! length one or two bytes by the magic number.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 
 use byteorder::{BigEndian, ByteOrder};
@@ -72,7 +73,7 @@ pub(crate) fn body_crc(body: &[u8]) -> u32 {
 /// Whether the body of any message is compressed, so that decoding them can take long.
 pub(crate) fn any_compressed(mut data: &[u8]) -> bool {
     /// Where the system flag stands.
-    const FLAG: std::ops::Range<usize> = 36..40;
+    const FLAG: Range<usize> = 36..40;
     while let Some(flag) = data.get(FLAG) {
         if BigEndian::read_u32(flag) as i32 & sys_flag::COMPRESSED != 0 {
             return true;
@@ -103,9 +104,9 @@ impl Records {
         if size < MIN_SIZE || size > left {
             return Err(Error::malformed(format!("a stored message of {size} bytes with {left} left")));
         }
-        let record = self.data.slice(self.at..self.at + size);
+        let record = self.at..self.at + size;
         self.at += size;
-        read(&record, &mut self.topic)
+        read(&self.data, record, &mut self.topic)
     }
 }
 
@@ -124,8 +125,8 @@ impl Iterator for Records {
     }
 }
 
-fn read(record: &Bytes, topic: &mut Arc<str>) -> Result<Stored> {
-    let mut from = Cursor { record, at: 4 };
+fn read(data: &Bytes, record: Range<usize>, topic: &mut Arc<str>) -> Result<Stored> {
+    let mut from = Cursor { data, at: record.start + 4, end: record.end };
     let magic = from.u32("magic")?;
     if magic != MAGIC_V1 && magic != MAGIC_V2 {
         return Err(Error::malformed(format!("a stored message with magic number {magic:#010x}")));
@@ -182,14 +183,15 @@ fn ends_inside(what: &str) -> Error {
 }
 
 struct Cursor<'a> {
-    record: &'a Bytes,
+    data: &'a Bytes,
     at: usize,
+    end: usize,
 }
 
 impl<'a> Cursor<'a> {
     #[inline]
     fn take(&mut self, what: &str, count: usize) -> Result<&'a [u8]> {
-        let left = &self.record[self.at..];
+        let left = &self.data[self.at..self.end];
         let found = left.get(..count).ok_or_else(|| ends_inside(what))?;
         self.at += count;
         Ok(found)
@@ -198,7 +200,7 @@ impl<'a> Cursor<'a> {
     fn bytes(&mut self, what: &str, count: usize) -> Result<Bytes> {
         let start = self.at;
         self.take(what, count)?;
-        Ok(self.record.slice(start..self.at))
+        Ok(self.data.slice(start..self.at))
     }
 
     #[inline]

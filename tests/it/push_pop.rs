@@ -9,7 +9,9 @@ use rocketmq_blocking::{
     RequestCode, ResponseCode, embedded,
 };
 
-use crate::support::{Feature, Inbox, LONG, PATIENCE, Scene, body, collect, eventually, numbered, supports, unique};
+use crate::support::{
+    Feature, Inbox, LONG, PATIENCE, Scene, body, collect, eventually, numbered, scene, supports, unique,
+};
 
 /// The shortest time brokers and clients know.
 const SHORT: Duration = Duration::from_secs(5);
@@ -329,6 +331,61 @@ fn consumes_by_pulling(scene: &Scene) {
     let found = inbox.wait(40);
     assert!(!found.iter().any(is_popped));
     assert_eq!(inbox.sorted(), numbered(40));
+}
+
+#[test]
+fn a_broker_that_takes_one_acknowledgement_at_a_time_gets_them_so() {
+    let cluster = embedded::Cluster::start().unwrap();
+    let old = embedded::Fault::error(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, " request type 200151 not supported");
+    let refused = cluster.broker("broker-a").fault(old.on(RequestCode::BATCH_ACK_MESSAGE));
+    let client = Client::connect(cluster.name_server()).unwrap();
+    let scene = Scene { client, topic: unique("topic"), group: unique("group"), cluster: crate::support::cluster() };
+    cluster.create_topic(&scene.topic, 1).unwrap();
+    set_mode(&scene, MessageRequestMode::Pop);
+    scene.send(&numbered(50));
+    let (consumer, inbox) = collect(pop(&scene).batch(8));
+    inbox.wait(50);
+    nothing_is_held(&consumer);
+    assert_eq!((refused.fired(), cluster.requests_of(RequestCode::ACK_MESSAGE).len()), (1, 50));
+    assert_eq!(inbox.sorted(), numbered(50));
+}
+
+#[test]
+fn in_a_namespace_everything_has_the_users_names() {
+    let Some(mut scene) = supports(Feature::Pop).then(scene) else { return };
+    scene.client = scene.cluster.builder().namespace(unique("ns")).build().unwrap();
+    scene.create_topic(1);
+    set_mode(&scene, MessageRequestMode::Pop);
+    scene.send(&numbered(10));
+    let inbox = Inbox::default();
+    let seen = inbox.clone();
+    let consumer = pop(&scene).batch(4).start(move |messages: &[MessageView]| {
+        seen.take_in(messages);
+        let first = messages[0].reconsume_times() == 0;
+        if first { ConsumeResult::SuspendFor(Duration::from_secs(1)) } else { ConsumeResult::Success }
+    });
+    let consumer = consumer.unwrap();
+    let found = inbox.wait(20);
+    assert!(found.iter().all(|message| message.topic() == scene.topic && is_popped(message)), "{found:?}");
+    nothing_is_held(&consumer);
+    nothing_lags(&scene);
+}
+
+#[test]
+fn what_comes_after_a_consumer_has_closed_is_given_back_at_once() {
+    let Some(scene) = pop_scene(1) else { return };
+    let (consumer, inbox) = collect(pop(&scene));
+    // A pop is held by each broker, and still is after the consumer has gone.
+    eventually(LONG, || {
+        let queues = consumer.queues().map_err(|error| error.to_string())?;
+        let held = queues.iter().filter(|queue| queue.queue.queue_id() == -1 && queue.since_pull.is_some()).count();
+        if held == 2 { Ok(()) } else { Err(format!("{queues:?}")) }
+    });
+    consumer.close().unwrap();
+    scene.send(&numbered(4));
+    let (_next, next) = collect(pop(&scene));
+    next.wait_for(&numbered(4));
+    assert_eq!(inbox.len(), 0);
 }
 
 #[test]

@@ -18,11 +18,13 @@ pub enum ConsumeResult {
     /// The first so many are consumed, the others are not (Java: `ackIndex`). For an orderly consumer as `Retry`.
     RetryFrom(usize),
     /// None is; the broker is to deliver them again after the time of this delay level, from 1 (Java:
-    /// `delayLevelWhenNextConsume`). For an orderly consumer as `Retry`.
+    /// `delayLevelWhenNextConsume`). For an orderly consumer as `Retry`; for messages that were popped see
+    /// [`allocation_by_broker`](crate::PushConsumerBuilder::allocation_by_broker).
     RetryAtLevel(i32),
     /// They are to become dead letters at once. For an orderly consumer as `Retry`.
     DeadLetter,
-    /// They are to come again after a time, and nothing of their queue before (orderly consumers; for others as `Retry`).
+    /// They are to come again after a time, and nothing of their queue before (orderly consumers; for others as `Retry`,
+    /// unless the messages were popped: they come again after that time).
     SuspendFor(Duration),
 }
 

@@ -143,7 +143,9 @@ fn pop(shared: &Arc<Shared>, spell: Spell, ticket: u64, attempt: Option<u64>, op
                 then.counters.brought(spell.queue.shared_topic(), popped.messages.len(), bytes, started.elapsed());
             }
             let popped = popped.map_or_else(failed, |popped| sorted(&spell, &filter, popped, arrived));
-            let _ = then.events.send(Event::Pop(PopEvent::Popped { spell, ticket, popped }));
+            if let Err(unsent) = then.events.send(Event::Pop(PopEvent::Popped { spell, ticket, popped })) {
+                release(&then, unsent.into_inner());
+            }
         };
         match core.callbacks() {
             Ok(callbacks) => callbacks.run(read),
@@ -151,6 +153,15 @@ fn pop(shared: &Arc<Shared>, spell: Spell, ticket: u64, attempt: Option<u64>, op
             Err(error) => log::debug!("an answer is not read: {error}"),
         }
     });
+}
+
+/// The consumer has ended: what it asked for goes back at once, or others would wait until its time is up.
+fn release(shared: &Arc<Shared>, event: Event) {
+    let Event::Pop(PopEvent::Popped { spell, popped: Popped::Found { messages, .. }, .. }) = event else { return };
+    shared.counters.dropped_pulls.one();
+    for message in messages {
+        change(shared, spell.clone(), &Numbered { number: 0, message }, Duration::ZERO);
+    }
 }
 
 fn failed(error: Error) -> Popped {

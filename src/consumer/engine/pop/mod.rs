@@ -1,8 +1,8 @@
 //! Queues whose messages the broker hands out one by one, to any member: a smaller policy beside the queues that are
 //! pulled. Nothing is committed; what is not acknowledged in time comes again by itself.
 
-mod delay;
 mod event;
+mod fate;
 mod queue;
 #[cfg(test)]
 mod simulation;

@@ -1,4 +1,7 @@
-//! One queue that is popped, or all queues of a broker, from being assigned to being given up. Pure.
+//! One queue that is popped, or all queues of a broker, from being assigned to being given up. Pure: it is told
+//! what happened, and says what it wants done (in `steps`).
+
+mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -7,22 +10,18 @@ use super::super::event::{Spell, Verdict};
 use super::super::options::{EngineOptions, Order};
 use super::super::process_queue::Full;
 use super::super::queue::Standing;
-use super::delay::retry_delay;
-use super::event::{Numbered, PopAction, PopOptions, Popped};
+use super::event::{PopOptions, Popped};
+use super::fate::{Fate, fate, pause};
 use crate::message::{MessageQueue, MessageView};
 
 /// With more messages than this that are not acknowledged, no more are popped (Java: `popThresholdForQueue`).
 pub(super) const THRESHOLD: usize = 96;
-/// How often a message of a concurrent consumer is delivered again unless its group says otherwise.
-const MAX_RECONSUME_TIMES: i32 = 16;
 /// After an error, as Java waits.
 const ERROR_DELAY: Duration = Duration::from_secs(1);
 /// When a broker asked for patience.
 const THROTTLED_DELAY: Duration = Duration::from_millis(20);
 /// A broker that does not hold pops must not be asked in a tight loop.
 const EMPTY_DELAY: Duration = Duration::from_millis(50);
-/// A pop that was not answered for so long is lost.
-const POP_LOST: Duration = Duration::from_secs(120);
 /// For how long it is tried to give a message back.
 const TOLD_AT_ONCE: Duration = Duration::from_secs(5);
 
@@ -32,14 +31,6 @@ enum Stage {
     /// It is given up: listeners end or have no more time, and what they finished is acknowledged.
     Revoked(Option<Instant>),
     Gone,
-}
-
-/// What the broker is to be told about a message that a listener is done with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Ack,
-    Again(Duration),
-    Bury,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -339,103 +330,6 @@ impl PopQueue {
         }
     }
 
-    /// Says everything that the queue wants done at `now`.
-    pub(super) fn advance(
-        &mut self,
-        options: &EngineOptions,
-        suspended: bool,
-        now: Instant,
-        actions: &mut Vec<PopAction>,
-    ) {
-        if !std::mem::take(&mut self.touched) && self.next_at.is_none_or(|at| now < at) {
-            return;
-        }
-        self.settle(now, actions);
-        if let Stage::Revoked(until) = self.stage {
-            let out_of_time = until.is_some_and(|until| now >= until);
-            let waits = |state| match state {
-                State::Running => !out_of_time,
-                State::Asked(_) => true,
-                State::Waiting | State::Due(..) => false,
-            };
-            if !self.held.values().any(|held| waits(held.state)) {
-                self.stage = Stage::Gone;
-            }
-        }
-        if self.stage == Stage::Open && !suspended {
-            self.pop(options, now, actions);
-        }
-        self.next_at = self.find_next_at(suspended);
-    }
-
-    /// Tells the broker about everything that is done with, as long as that counts.
-    fn settle(&mut self, now: Instant, actions: &mut Vec<PopAction>) {
-        let (spell, leaving, ack) = (&self.spell, self.is_leaving(), self.acks == 0);
-        let mut acks = Vec::new();
-        self.held.retain(|number, held| {
-            let State::Due(fate, at) = held.state else { return true };
-            // It comes again by itself; one that could not be told once is not waited for by a queue that leaves.
-            if held.until <= now || (leaving && at > now) {
-                log::debug!("{}: {fate:?} could not be told in time", held.message);
-                return false;
-            }
-            if at > now || (fate == Fate::Ack && !ack) {
-                return true;
-            }
-            held.state = State::Asked(fate);
-            let numbered = Numbered { number: *number, message: held.message.clone() };
-            let spell = spell.clone();
-            match fate {
-                Fate::Ack => acks.push(numbered),
-                Fate::Again(invisible) => {
-                    actions.push(PopAction::ChangeInvisible { spell, message: Box::new(numbered), invisible });
-                }
-                Fate::Bury => actions.push(PopAction::Bury { spell, message: Box::new(numbered) }),
-            }
-            true
-        });
-        if !acks.is_empty() {
-            self.acks = acks.len();
-            actions.push(PopAction::Ack { spell: self.spell.clone(), messages: acks });
-        }
-    }
-
-    fn pop(&mut self, options: &EngineOptions, now: Instant, actions: &mut Vec<PopAction>) {
-        if let Some(since) = self.popping {
-            if now.saturating_duration_since(since) < POP_LOST {
-                return;
-            }
-            log::warn!("{}: a pop was not answered for {POP_LOST:?}; popping anew", self.spell.queue);
-        }
-        let Some(pop) = options.by_broker else { return };
-        if now < self.pop_at || self.held.len() > THRESHOLD {
-            return;
-        }
-        self.ticket += 1;
-        self.popping = Some(now);
-        self.last_pop = Some(now);
-        let (ticket, attempt) = (self.ticket, self.attempt);
-        actions.push(PopAction::Pop { spell: self.spell.clone(), ticket, attempt, options: pop });
-    }
-
-    /// When something happens by itself.
-    fn find_next_at(&self, suspended: bool) -> Option<Instant> {
-        let stage = match self.stage {
-            Stage::Revoked(until) => until,
-            Stage::Open => match self.popping {
-                Some(since) => Some(since + POP_LOST),
-                None => Some(self.pop_at).filter(|_| !suspended && self.held.len() <= THRESHOLD),
-            },
-            Stage::Gone => None,
-        };
-        // Acknowledgements wait for the one under way, not for the clock.
-        let due = self.held.values().filter_map(|held| match held.state {
-            State::Due(fate, at) if fate != Fate::Ack || self.acks == 0 => Some(at.min(held.until)),
-            _ => None,
-        });
-        due.chain(stage).min()
-    }
-
     /// Why nothing is popped, if that is so.
     pub(crate) fn standing(&self, suspended: bool) -> Option<Standing> {
         match self.stage {
@@ -449,31 +343,4 @@ impl PopQueue {
 
 fn invisible(options: &EngineOptions) -> Duration {
     options.by_broker.map_or(Duration::ZERO, |PopOptions { invisible, .. }| invisible)
-}
-
-/// How long an orderly queue stands still after a failure.
-fn pause(verdict: Verdict, options: &EngineOptions) -> Duration {
-    match verdict {
-        Verdict::Suspend(Some(pause)) => pause,
-        _ => options.suspend,
-    }
-}
-
-/// What becomes of one message of a batch.
-fn fate(message: &MessageView, place: usize, verdict: Verdict, options: &EngineOptions) -> Fate {
-    let tries = message.reconsume_times();
-    let often_enough = |max: Option<i32>| max.is_some_and(|max| tries >= max);
-    // No listener will ever make anything of it, so it must not hold up the queue for ever.
-    let damaged = || message.check_body().is_err().then_some(MAX_RECONSUME_TIMES);
-    match (verdict, options.order) {
-        (Verdict::Success, _) => Fate::Ack,
-        (_, Order::Orderly) if often_enough(options.max_reconsume.or_else(damaged)) => Fate::Bury,
-        (_, Order::Orderly) => Fate::Again(pause(verdict, options)),
-        (Verdict::Later { consumed, .. }, _) if place < consumed => Fate::Ack,
-        (Verdict::Later { delay_level, .. }, _) if delay_level < 0 => Fate::Bury,
-        _ if often_enough(Some(options.max_reconsume.unwrap_or(MAX_RECONSUME_TIMES))) => Fate::Bury,
-        (Verdict::Later { delay_level, .. }, _) => Fate::Again(retry_delay(delay_level, tries)),
-        (Verdict::Suspend(Some(pause)), _) => Fate::Again(pause),
-        (Verdict::Suspend(None), _) => Fate::Again(retry_delay(0, tries)),
-    }
 }
