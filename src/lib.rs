@@ -150,6 +150,9 @@
 //! members of its group. The listener says whether they are consumed ([`ConsumeResult`], nothing, or a `Result`): what fails
 //! comes again, later and later, and in the end becomes a dead letter. [`start_orderly`](PushConsumerBuilder::start_orderly)
 //! gives it each queue in order. [`PushConsumer::queues`] says of every queue how far it is, and why if it stands still.
+//! A [`ConsumeHook`] sees each call of the listener with its [`ConsumeContext`] and its end, a [`Consumption`]; a
+//! [`FilterHook`] drops messages before; [`on_offset_reset`](PushConsumerBuilder::on_offset_reset) is told of every
+//! [`OffsetReset`] with its [`ResetReason`]. How many listeners run follows the load within a range of [`Threads`].
 //!
 //! ```
 //! # use rocketmq_blocking::{Client, Message, embedded::Cluster};
@@ -268,7 +271,8 @@
 //! ([`Latency`]), what is in flight, the brokers that are avoided ([`BrokerStats`], [`BrokerState`]), and counts of what
 //! else a producer does ([`BatchingStats`], [`TransactionStats`], [`RequestStats`], [`TraceStats`]). [`Client::stats`]
 //! returns [`ClientStats`]: connections ([`ConnectionStats`], [`ConnectionState`]), bytes, timeouts, and answers nobody
-//! waits for. Both are plain values with a text for people; counting costs a send about fifty instructions and no lock.
+//! waits for. [`PushConsumer::stats`] returns [`ConsumerStats`]: what became of messages, in all and by topic
+//! ([`TopicConsumption`]), latencies, lag, threads ([`ThreadStats`]). All are plain values with a text for people; counting costs a send about fifty instructions and no lock.
 //!
 //! # Testing without a server
 //!

@@ -144,7 +144,9 @@ impl Record {
             }
             Event::SubBefore { request_id, retries } => {
                 self.write_head(&mut fields, "SubBefore", request_id);
-                fields.text(&self.message_id).number(retries).text(&self.keys);
+                // Java's tools drop an empty field at the end, and then miss it. Java's own clients write this.
+                let keys = if self.keys.is_empty() { "null" } else { &self.keys };
+                fields.text(&self.message_id).number(retries).text(keys);
             }
             Event::SubAfter { request_id, cost, success, code } => {
                 fields.text("SubAfter").text(request_id).text(&self.message_id);

@@ -316,21 +316,26 @@ fn brokers_that_do_not_assign_queues_leave_it_to_the_members() {
         }
         let client = Client::connect(cluster.name_server()).unwrap();
         let scene = Scene { client, ..scene };
-        consumes_by_pulling(&scene);
-        assert!(cluster.requests_of(RequestCode::POP_MESSAGE).is_empty());
-        // Each topic is asked about once: its own, and the group's retries.
+        let _consumer = consumes_by_pulling(&scene);
+        // Each topic is asked about once, the group's retries among them; the members are asked for again and again.
+        eventually(LONG, || match cluster.requests_of(RequestCode::GET_CONSUMER_LIST_BY_GROUP).len() {
+            asked if asked < 10 => Err(format!("asked {asked} times")),
+            _ => Ok(()),
+        });
         assert_eq!(cluster.requests_of(RequestCode::QUERY_ASSIGNMENT).len(), 2);
+        assert!(cluster.requests_of(RequestCode::POP_MESSAGE).is_empty());
     } else {
-        consumes_by_pulling(&scene);
+        drop(consumes_by_pulling(&scene));
     }
 }
 
-fn consumes_by_pulling(scene: &Scene) {
+fn consumes_by_pulling(scene: &Scene) -> PushConsumer {
     scene.send(&numbered(40));
-    let (_consumer, inbox) = collect(pop(scene));
+    let (consumer, inbox) = collect(pop(scene));
     let found = inbox.wait(40);
     assert!(!found.iter().any(is_popped));
     assert_eq!(inbox.sorted(), numbered(40));
+    consumer
 }
 
 #[test]

@@ -223,6 +223,4 @@ fn mqadmin_shows_the_status_of_a_consumer() {
     {
         assert!(shown.contains(part), "{part} in {shown}");
     }
-    let shown = mqadmin(&["getConsumerStatus", "-g", &scene.group, "-t", &scene.topic, "-n", name_server]);
-    assert!(shown.contains(client_id) && shown.contains(&scene.topic), "{shown}");
 }

@@ -2,6 +2,7 @@
 
 mod consumers;
 mod lite_pull;
+mod pull_schedule;
 mod simple;
 
 use std::collections::BTreeMap;
