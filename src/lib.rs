@@ -1,8 +1,7 @@
 //! A synchronous, blocking client for Apache RocketMQ, without an async runtime.
 //!
 //! It speaks the remoting protocol (name server 9876, broker 10911) to brokers from 4.x to the newest 5.x. This version
-//! sends in every way there is, pulls, and hands messages to listeners; the other consumers, administration and TLS are not
-//! there yet.
+//! sends and consumes in every way there is; most of administration, and TLS, are not there yet.
 //!
 //! ```no_run
 //! use rocketmq_blocking::{Client, Message};
@@ -172,6 +171,30 @@
 //! # Ok::<(), rocketmq_blocking::Error>(())
 //! ```
 //!
+//! With [`MessageModel::Broadcasting`] every member gets every message and keeps its offsets in a file of its own; an
+//! [`OffsetStore`] keeps them anywhere else.
+//!
+//! # Polling
+//!
+//! A [`LitePullConsumer`] shares queues like a push consumer, or has those it is [assigned](LitePullConsumer::assign), and gives
+//! messages to whoever asks: [`poll`](LitePullConsumer::poll) for many, iteration for one after the other. It can be moved
+//! ([`seek`](LitePullConsumer::seek)) and paused, and a message counts as consumed when the next is asked for, or when
+//! [`commit`](LitePullConsumer::commit) says so.
+//!
+//! ```
+//! # use rocketmq_blocking::{Client, ConsumeFromWhere, Message, embedded::Cluster};
+//! # let cluster = Cluster::start()?;
+//! # let client = Client::connect(cluster.name_server())?;
+//! # client.producer("orders").start()?.send(Message::new("OrderTopic", "hello"))?;
+//! let tail = client.lite_pull_consumer("tail").subscribe("OrderTopic", "*");
+//! let tail = tail.consume_from_where(ConsumeFromWhere::FirstOffset).start()?;
+//! for message in &tail {
+//!     assert_eq!(message?.body_text(), Some("hello"));
+//! #   break;
+//! }
+//! # Ok::<(), rocketmq_blocking::Error>(())
+//! ```
+//!
 //! # Receiving
 //!
 //! A [`SimpleConsumer`] receives messages one call at a time ([`receive`](SimpleConsumer::receive)) and acknowledges each by
@@ -272,7 +295,8 @@
 //! else a producer does ([`BatchingStats`], [`TransactionStats`], [`RequestStats`], [`TraceStats`]). [`Client::stats`]
 //! returns [`ClientStats`]: connections ([`ConnectionStats`], [`ConnectionState`]), bytes, timeouts, and answers nobody
 //! waits for. [`PushConsumer::stats`] returns [`ConsumerStats`]: what became of messages, in all and by topic
-//! ([`TopicConsumption`]), latencies, lag, threads ([`ThreadStats`]). All are plain values with a text for people; counting costs a send about fifty instructions and no lock.
+//! ([`TopicConsumption`]), latencies, lag, threads ([`ThreadStats`]). All are plain values with a text for people; counting
+//! costs a send about fifty instructions and no lock.
 //!
 //! # Testing without a server
 //!

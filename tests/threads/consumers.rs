@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Client, ConsumeFromWhere, MessageModel, MessageView, PushConsumer, Result};
+use rocketmq_blocking::{
+    Client, ConsumeFromWhere, MessageModel, MessageRequestMode, MessageView, PushConsumer, Result,
+};
 
 use super::{ALONE, Rig, SOON, TOPIC, client_threads, message, millis, sockets, within};
 
@@ -17,22 +19,32 @@ enum Kind {
     Concurrent,
     Orderly,
     Broadcasting,
+    /// Its messages are handed out by the broker.
+    Popping,
 }
 
-const KINDS: [Kind; 3] = [Kind::Concurrent, Kind::Orderly, Kind::Broadcasting];
+const KINDS: [Kind; 4] = [Kind::Concurrent, Kind::Orderly, Kind::Broadcasting, Kind::Popping];
+
+/// Where members that broadcast keep their offsets: those of a former run would be another cluster's.
+fn folder() -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("threads_{}", std::process::id()))
+}
 
 impl Kind {
     fn start(self, client: &Client, listener: Listener) -> Result<PushConsumer> {
-        let builder = client.push_consumer("threads").subscribe(TOPIC, "*").threads(3);
+        let group = if self == Kind::Popping { "popping" } else { "threads" };
+        let builder = client.push_consumer(group).subscribe(TOPIC, "*").threads(3);
         let builder = builder.consume_from_where(ConsumeFromWhere::FirstOffset).hold(millis(500));
         let listener = move |messages: &[MessageView]| listener(messages);
         match self {
             Kind::Concurrent => builder.start(listener),
             Kind::Orderly => builder.start_orderly(listener),
             Kind::Broadcasting => {
-                // Offsets of a former run would be those of another cluster.
-                let folder = std::env::temp_dir().join(format!("threads_{}", std::process::id()));
-                builder.message_model(MessageModel::Broadcasting).offset_folder(folder).start(listener)
+                builder.message_model(MessageModel::Broadcasting).offset_folder(folder()).start(listener)
+            }
+            Kind::Popping => {
+                client.set_message_request_mode(TOPIC, group, MessageRequestMode::Pop, 0)?;
+                builder.allocation_by_broker().start(listener)
             }
         }
     }
@@ -187,5 +199,6 @@ fn no_thread_and_no_socket_survives_a_consumer() {
             way(&rig, kind);
             println!("{name}, {kind:?}: {:.1?}", began.elapsed());
         }
-    }
+    } // Whether it was there or not.
+    let _ = std::fs::remove_dir_all(folder());
 }

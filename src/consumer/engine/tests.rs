@@ -1,5 +1,7 @@
 //! Single decisions of an engine; `simulation` has them all together.
 
+use std::time::Duration;
+
 use super::*;
 use crate::consumer::allocation::Averagely;
 use crate::consumer::tests::tagged;

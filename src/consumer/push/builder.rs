@@ -189,7 +189,8 @@ impl PushConsumerBuilder {
         self
     }
 
-    /// Bounds what all queues have in memory together, instead of each by itself; off by default.
+    /// Bounds what the queues of one topic have in memory together: each may have its share of it, in the place of
+    /// [`queue_limits`](Self::queue_limits). Off by default (Java: `pullThresholdForTopic`, `pullThresholdSizeForTopic`).
     pub fn topic_limits(mut self, messages: usize, bytes: usize) -> Self {
         self.topic_limits = (Some(messages), Some(bytes));
         self
