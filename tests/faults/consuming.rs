@@ -229,3 +229,25 @@ pub(crate) fn a_truncated_last_message_is_pulled_again() {
     eventually_within(millis(10_000), || format!("{} committed", committed(&rig)), || committed(&rig) == 400);
     consumer.close().expect("closing");
 }
+
+pub(crate) fn a_damaged_body_is_an_error_item_of_an_iterator() {
+    let rig = damaged_rig();
+    // Not looked after: the pulls that are held when the consumer closes end when their broker answers.
+    let client = rig.builder().build().expect("a client");
+    store_among_good(&rig, &client);
+    let builder = client.lite_pull_consumer(GROUP).subscribe(TOPIC, "*");
+    let consumer = builder.consume_from_where(ConsumeFromWhere::FirstOffset).start().expect("a consumer");
+    let (mut bodies, mut errors) = (BTreeSet::new(), Vec::new());
+    for item in consumer.timeout_iter(millis(5000)).take(8) {
+        match item {
+            Ok(message) => assert!(bodies.insert(message.body_text().unwrap_or("?").to_owned())),
+            Err(error) => errors.push(error.to_string()),
+        }
+    }
+    assert_eq!(bodies, good());
+    assert!(errors.len() == 2 && errors.iter().all(|error| error.contains("offset 2 of")), "{errors:?}");
+    assert!(consumer.try_iter().next().is_none());
+    consumer.close().expect("closing");
+    assert_eq!(committed(&rig), 8);
+    client.close().expect("closing");
+}

@@ -83,6 +83,7 @@ const TESTS: &[(&str, fn())] = tests! {
         a_listener_that_never_returns_before_a_large_backlog
         a_damaged_body_becomes_a_dead_letter_alone
         a_damaged_body_does_not_hold_up_an_orderly_queue_for_ever
+        a_damaged_body_is_an_error_item_of_an_iterator
         a_truncated_last_message_is_pulled_again;
     liveness:
         every_queue_pulls_again_after_a_restart_and_the_broker_knows_the_group_before

@@ -8,6 +8,30 @@ use crate::consumer::tests::tagged;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// One consumer of a topic, `me`, with short times and small bounds.
+pub(super) fn options(order: Order) -> EngineOptions {
+    EngineOptions {
+        group: "g".into(),
+        client_id: "me".into(),
+        model: MessageModel::Clustering,
+        order,
+        allocation: Arc::new(Averagely),
+        by_broker: None,
+        batch: 1,
+        slots: if matches!(order, Order::Polled { .. }) { usize::MAX } else { 2 },
+        limits: Limits { messages: 100, bytes: 1 << 20, span: None },
+        topic_limits: (None, None),
+        pull_interval: Duration::ZERO,
+        rebalance_interval: 20 * SECOND,
+        persist_interval: 5 * SECOND,
+        consume_timeout: 900 * SECOND,
+        suspend: SECOND,
+        max_reconsume: None,
+        revoke_grace: SECOND,
+        handover: Duration::ZERO,
+    }
+}
+
 pub(super) struct Stage {
     pub(super) engine: Engine,
     pub(super) now: Instant,
@@ -16,26 +40,7 @@ pub(super) struct Stage {
 impl Stage {
     /// An engine whose group has these members, among which it is `me`.
     pub(super) fn new(order: Order, members: &[&str]) -> (Stage, Vec<Action>) {
-        let options = EngineOptions {
-            group: "g".into(),
-            client_id: "me".into(),
-            model: MessageModel::Clustering,
-            order,
-            allocation: Arc::new(Averagely),
-            by_broker: None,
-            batch: 1,
-            slots: if matches!(order, Order::Polled { .. }) { usize::MAX } else { 2 },
-            limits: Limits { messages: 100, bytes: 1 << 20, span: None },
-            topic_limits: (None, None),
-            pull_interval: Duration::ZERO,
-            rebalance_interval: 20 * SECOND,
-            persist_interval: 5 * SECOND,
-            consume_timeout: 900 * SECOND,
-            suspend: SECOND,
-            max_reconsume: None,
-            revoke_grace: SECOND,
-            handover: Duration::ZERO,
-        };
+        let options = options(order);
         let now = Instant::now();
         let mut stage = Stage { engine: Engine::new(options, now), now };
         let queues = vec![MessageQueue::new("T", "b", 0)];

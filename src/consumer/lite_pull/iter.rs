@@ -16,6 +16,9 @@ pub(super) enum Patience {
 ///
 /// With automatic commits a message is finished when the same thread asks for the next. A loop that ends with `break` leaves
 /// the last one unfinished until this thread asks the consumer again; a loop that panics gives it back, and it comes again.
+///
+/// A message whose body is damaged is an item of its own, [`Error::Malformed`] with its queue and offset, and is passed over
+/// when the next is asked for.
 #[derive(Debug)]
 #[must_use = "an iterator does nothing until it is asked for messages"]
 pub struct Messages<'a> {
@@ -46,7 +49,13 @@ impl Iterator for Messages<'_> {
         match self.consumer.inbox.take(1, until) {
             Ok(mut taken) => {
                 self.last = taken.pop();
-                self.last.clone().map(|(_, message)| Ok(message))
+                self.last.clone().map(|(_, message)| match message.check_body() {
+                    Ok(()) => Ok(message),
+                    Err(error) => {
+                        let (offset, queue) = (message.queue_offset(), message.queue());
+                        Err(Error::malformed(format!("the body of offset {offset} of {queue}: {error}")))
+                    }
+                })
             }
             Err(Error::Closed { .. }) => {
                 self.closed = true;

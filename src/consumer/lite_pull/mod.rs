@@ -68,7 +68,8 @@ impl LitePullConsumer {
     }
 
     /// Returns the next messages, as many as are there, at most [`poll_batch`](LitePullConsumerBuilder::poll_batch); none when
-    /// none came within `timeout`. Those of one queue are in their order.
+    /// none came within `timeout`. Those of one queue are in their order. One whose body is damaged is among them: see
+    /// [`MessageView::check_body`].
     ///
     /// Blocks until there is one, at most for `timeout`; zero looks and returns. With automatic commits it says that the calling
     /// thread has finished what it got before.

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::consumer::allocation::Averagely;
-use crate::consumer::engine::{Action, Engine, EngineOptions, Event, Limits, MessageModel, Order, Standing, Start};
+use crate::consumer::engine::{self, Action, Engine, EngineOptions, Event, Order, Standing, Start};
 use crate::consumer::tests::stored;
 use crate::message::MessageView;
 
@@ -12,26 +11,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const INVISIBLE: Duration = Duration::from_secs(60);
 
 pub(super) fn options(order: Order) -> EngineOptions {
-    EngineOptions {
-        group: "g".into(),
-        client_id: "me".into(),
-        model: MessageModel::Clustering,
-        order,
-        allocation: Arc::new(Averagely),
-        by_broker: Some(PopOptions { invisible: INVISIBLE, batch: 32 }),
-        batch: 1,
-        slots: 2,
-        limits: Limits { messages: 100, bytes: 1 << 20, span: None },
-        topic_limits: (None, None),
-        pull_interval: Duration::ZERO,
-        rebalance_interval: 20 * SECOND,
-        persist_interval: 5 * SECOND,
-        consume_timeout: 900 * SECOND,
-        suspend: SECOND,
-        max_reconsume: None,
-        revoke_grace: SECOND,
-        handover: Duration::ZERO,
-    }
+    let by_broker = Some(PopOptions { invisible: INVISIBLE, batch: 32 });
+    EngineOptions { by_broker, ..engine::tests::options(order) }
 }
 
 struct Stage {
