@@ -97,13 +97,11 @@ fn one_message_that_is_stuck_bounds_how_far_others_run_ahead() {
     let stuck = Stuck::start(scene.push().threads(4).span_limit(100), |text| !text.starts_with("0005"));
     let queue = eventually(LONG, || {
         let queue = stuck.stands(&scene, Standing::WaitsForOne);
-        if stuck.inbox.len() as i64 + 1 == queue.next_offset { Ok(queue) } else { Err(format!("{queue:?}")) }
+        // A listener that has returned counts as running until that has been heard of.
+        let all_others = stuck.inbox.len() as i64 + 1 == queue.next_offset && queue.running == 1;
+        if all_others { Ok(queue) } else { Err(format!("{queue:?}")) }
     });
-    assert_eq!(
-        (queue.commit_offset, queue.running),
-        (5, 1),
-        "what came after the stuck one is not committed: {queue:?}"
-    );
+    assert_eq!(queue.commit_offset, 5, "what came after the stuck one is not committed: {queue:?}");
     assert!((106..=106 + PULL as i64).contains(&queue.next_offset), "{queue:?}");
     stuck.let_go(&bodies);
 }
