@@ -141,9 +141,14 @@ fn members_say_who_they_are_and_what_they_want() {
 fn a_group_that_consumes_goes_where_it_is_sent() {
     let scene = scene();
     send(&scene, &["1", "2", "3"]);
-    let (_consumer, seen) = consume(&scene);
+    let (consumer, seen) = consume(&scene);
     seen.wait(3);
-    eventually(LONG, || if lag(&scene) == 0 { Ok(()) } else { Err("not committed yet") });
+    // Brokers before 5.0 reset only a group that has an offset in each queue.
+    eventually(LONG, || {
+        let queues = consumer.queues().unwrap();
+        if queues.iter().all(|queue| queue.stored_offset.is_some()) { Ok(()) } else { Err(format!("{queues:?}")) }
+    });
+    assert_eq!(lag(&scene), 0);
     let reset = admin(&scene).reset_group(&scene.group, &scene.topic, ResetTo::First).unwrap();
     assert_eq!(reset.offsets.len(), scene.queues().len());
     assert!(reset.offsets.iter().all(|(_, offset)| *offset == 0), "{reset:?}");

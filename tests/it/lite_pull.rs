@@ -213,10 +213,11 @@ fn after_a_seek_polls_return_messages_from_there_only() {
     let scene = Scene::with_queues(1);
     let queue = scene.queue();
     send_to(&scene, &queue, &numbered(0..50));
-    let late = scene.arrived_in(&queue, 50)[49].store_timestamp() + Duration::from_millis(2);
-    eventually(PATIENCE, || if std::time::SystemTime::now() > late { Ok(()) } else { Err("the clock stands still") });
+    let apart = scene.arrived_in(&queue, 50)[49].store_timestamp() + Duration::from_millis(20);
+    eventually(PATIENCE, || if std::time::SystemTime::now() > apart { Ok(()) } else { Err("the clock stands still") });
     send_to(&scene, &queue, &numbered(50..100));
-    scene.arrived_in(&queue, 100);
+    // Brokers before 5.0 take the nearest.
+    let late = scene.arrived_in(&queue, 100)[50].store_timestamp() - Duration::from_millis(1);
     let consumer = builder(&scene.client, &scene).poll_batch(10).start().unwrap();
     assert_eq!(take(&consumer, 5), numbered(0..5));
     consumer.seek(&queue, 30).unwrap();

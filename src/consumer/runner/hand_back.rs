@@ -70,7 +70,7 @@ fn send_anew(shared: &Arc<Shared>, message: &MessageView, how: How, done: impl F
     let tries = if how.dead { max } else { tries };
     let topic = shared.retry_topic.clone();
     let queue = MessageQueue::new(topic.clone(), message.queue().shared_broker_name().clone(), 0);
-    let properties = properties(message, &shared.core.wire_name(&message.topic().into()), tries);
+    let properties = properties(message, &shared.core.wire_name(&message.topic().into()), (!how.dead).then_some(tries));
     let stored = message.stored();
     let request = SendMessage {
         producer_group: "CLIENT_INNER_PRODUCER".into(),
@@ -101,7 +101,9 @@ fn send_anew(shared: &Arc<Shared>, message: &MessageView, how: How, done: impl F
 }
 
 /// The message's own, and those that make it a retry.
-fn properties(message: &MessageView, wire_topic: &str, tries: i32) -> String {
+///
+/// `tries` is `None` for what is to be a dead letter at once: brokers before 5.0 would still delay it.
+fn properties(message: &MessageView, wire_topic: &str, tries: Option<i32>) -> String {
     let mut text = String::new();
     let all = message.properties();
     let replaced = [key::RETRY_TOPIC, key::DELAY, key::TRANSACTION_PREPARED, "RECONSUME_TIME", "MAX_RECONSUME_TIMES"];
@@ -112,6 +114,8 @@ fn properties(message: &MessageView, wire_topic: &str, tries: i32) -> String {
     if all.get("ORIGIN_MESSAGE_ID").is_none() {
         write_property(&mut text, "ORIGIN_MESSAGE_ID", &message.message_id());
     }
-    write_property(&mut text, key::DELAY, &FIRST_LEVEL.saturating_add(tries).to_string());
+    if let Some(tries) = tries {
+        write_property(&mut text, key::DELAY, &FIRST_LEVEL.saturating_add(tries).to_string());
+    }
     text
 }

@@ -59,7 +59,8 @@ pub(in crate::consumer) fn find(
 ) {
     let (core, named, from) = (shared.core.clone(), queue.clone(), shared.settings.from.of_topic(queue.topic()));
     let then = move |stored: Result<Option<i64>>| match stored {
-        Ok(Some(offset)) => done(Ok(Start { offset, stored: Some(offset) })),
+        // Brokers before 5.0 say 0 of a young topic without having it: written once, it is still there when the topic is old.
+        Ok(Some(offset)) => done(Ok(Start { offset, stored: (offset > 0).then_some(offset) })),
         Ok(None) => find_for_new(&core, &named, from, done),
         Err(error) => done(Err(error)),
     };
