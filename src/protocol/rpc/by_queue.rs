@@ -32,19 +32,18 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for ByQueue<T> {
 impl<T: Serialize> ByQueue<T> {
     /// The table as Java writes it, which is no JSON that others read.
     pub(crate) fn text(&self) -> String {
-        let mut text = String::from("{");
-        for (at, (queue, value)) in self.0.iter().enumerate() {
-            if at > 0 {
-                text.push(',');
-            }
-            // What is written is text in UTF-8.
-            text += &String::from_utf8_lossy(&json::encode(queue));
-            text.push(':');
-            text += &String::from_utf8_lossy(&json::encode(value));
-        }
-        text.push('}');
-        text
+        table(self.0.iter().map(|(queue, value)| (text(queue), text(value))))
     }
+}
+
+pub(super) fn text<T: Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
+}
+
+/// An object of keys and values that are text of JSON already; other than in JSON a key need not be a string.
+pub(super) fn table(entries: impl Iterator<Item = (String, String)>) -> String {
+    let entries: Vec<String> = entries.map(|(key, value)| format!("{key}:{value}")).collect();
+    format!("{{{}}}", entries.join(","))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::by_queue::{table, text};
 use super::heartbeat::SubscriptionBody;
 use super::lock::QueueBody;
 use crate::protocol::fields::NoFields;
@@ -167,15 +168,6 @@ pub(crate) fn encode_statuses<'a>(members: impl Iterator<Item = (&'a str, &'a [u
     };
     let members = table(members.map(|(client_id, body)| (text(client_id), of(body))));
     format!(r#"{{"consumerTable":{members},"messageQueueTable":{{}}}}"#).into_bytes()
-}
-
-fn text<T: Serialize + ?Sized>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
-}
-
-fn table(entries: impl Iterator<Item = (String, String)>) -> String {
-    let entries: Vec<String> = entries.map(|(key, value)| format!("{key}:{value}")).collect();
-    format!("{{{}}}", entries.join(","))
 }
 
 #[cfg(test)]
