@@ -3,11 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::slot::Slot;
+use super::sync::{AtomicUsize, Mutex, MutexGuard};
 use crate::error::Result;
 use crate::protocol::frame::Frame;
 
@@ -106,7 +107,7 @@ impl Default for Pending {
 }
 
 impl Pending {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Table>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Table>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

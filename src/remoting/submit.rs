@@ -1,7 +1,7 @@
 //! How callers hand frames to a connection, wait for their ends, and give up.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Deadline;
@@ -10,12 +10,13 @@ use super::ending::Loss;
 use super::outbox::{Batch, NOBODY};
 use super::pending::{Waiter, Waiting};
 use super::slot::Slot;
+use super::sync::{self, MutexGuard, thread};
 use super::transport::is_timeout;
 use crate::error::{Error, Outcome, Result, Stage};
 
 /// How often one of several callers gives the processor to others before it parks. Measured at 8 and 64 threads on two
 /// cores: yielding alone beats spinning first by half at 64, and not yielding by as much at 8.
-const YIELDS: u32 = 10;
+const YIELDS: u32 = sync::yields(10);
 
 /// A request in its wire form, but for the opaque's registration.
 #[derive(Debug)]
@@ -228,7 +229,7 @@ impl Connection {
                 let mut yields = 0;
                 while !slot.is_ready() && yields < YIELDS {
                     yields += 1;
-                    std::thread::yield_now();
+                    thread::yield_now();
                 }
             }
         }

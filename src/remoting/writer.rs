@@ -7,9 +7,10 @@ use std::time::Instant;
 use super::connection::{Connection, Out, Phase};
 use super::ending::Loss;
 use super::outbox::Batch;
+use super::sync::{self, thread};
 
 /// How often the writer gives others the processor before it sleeps: callers that were just answered ask again at once.
-const YIELDS: u32 = 4;
+const YIELDS: u32 = sync::yields(4);
 /// With fewer frames than this the writer waits a moment for more.
 const FEW: usize = 4;
 
@@ -53,7 +54,7 @@ impl Connection {
                         // Callers that were answered together ask again together: let them all get their frames in.
                         gathered = true;
                         drop(out);
-                        std::thread::yield_now();
+                        thread::yield_now();
                         out = self.out();
                         continue;
                     }
@@ -77,7 +78,7 @@ impl Connection {
             if yields < YIELDS {
                 yields += 1;
                 drop(out);
-                std::thread::yield_now();
+                thread::yield_now();
                 out = self.out();
                 continue;
             }
