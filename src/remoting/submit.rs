@@ -44,7 +44,10 @@ impl Connection {
             return Err((waiting.waiter, error));
         }
         if let Err(error) = self.hand_over(outgoing, deadline, None, patient, true) {
-            return match self.pending.remove(outgoing.opaque) {
+            let removed = self.pending.remove(outgoing.opaque);
+            // The writer may have taken it for the last call it has to wait for.
+            self.wake_if_drained();
+            return match removed {
                 Some(waiting) => Err((waiting.waiter, error)),
                 // Whoever emptied the map has told the waiter already.
                 None => Ok(()),
@@ -170,8 +173,7 @@ impl Connection {
             // Which of its frames were whole is known only for calls; a oneway one counts as unknown.
             return Err(loss.error(&self.addr, Outcome::Unknown));
         }
-        let phase = self.out().phase;
-        let outcome = if self.out().outbox.remove(outgoing.opaque) { Outcome::NotSent } else { Outcome::Unknown };
+        let (phase, outcome) = self.take_back(outgoing.opaque);
         if slot.is_written() {
             return Ok(());
         }
@@ -193,14 +195,27 @@ impl Connection {
 
     /// Takes a frame out of the outbox if that is still possible.
     pub(super) fn withdraw(&self, opaque: i32) -> (Stage, Outcome) {
-        let mut out = self.out();
-        let outcome = if out.outbox.remove(opaque) { Outcome::NotSent } else { Outcome::Unknown };
-        let phase = out.phase;
-        drop(out);
+        let (phase, outcome) = self.take_back(opaque);
         if outcome == Outcome::Unknown {
             self.suspect.store(true, Ordering::Relaxed);
         }
         (stage_of(phase, outcome), outcome)
+    }
+
+    fn take_back(&self, opaque: i32) -> (Phase, Outcome) {
+        let mut out = self.out();
+        if !out.outbox.remove(opaque) {
+            return (out.phase, Outcome::Unknown);
+        }
+        self.tell_of_room(&mut out);
+        (out.phase, Outcome::NotSent)
+    }
+
+    /// Wakes callers that wait for room, after frames have left the outbox without being written.
+    pub(super) fn tell_of_room(&self, out: &mut Out) {
+        if std::mem::take(&mut out.room_wanted) {
+            self.room.notify_all();
+        }
     }
 
     /// Puts a response to a server's request into the outbox; dropped when the connection is gone or its outbox full.

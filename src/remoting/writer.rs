@@ -42,6 +42,7 @@ impl Connection {
                     if let Some(since) = out.stalled_since {
                         let now = Instant::now();
                         out.outbox.expire(now);
+                        self.tell_of_room(&mut out);
                         let stalled = now.saturating_duration_since(since) >= self.options.stall_limit;
                         if stalled && !out.outbox.is_empty() {
                             drop(out);
@@ -66,6 +67,7 @@ impl Connection {
                             return Some(batch);
                         }
                         out.outbox.put_back(batch, 0);
+                        self.tell_of_room(&mut out);
                     }
                     if out.phase == Phase::Draining && self.pending.in_flight() == 0 {
                         drop(out);

@@ -6,7 +6,7 @@ use crate::remoting::ending::Loss;
 #[test]
 fn a_drained_connection_ends_with_the_answer_to_its_last_call() {
     check("draining", || {
-        let line = Line::open(None);
+        let line = Line::open(None, 2);
         let threads = [line.reader(), line.writer()];
         let ends = line.submit(1, far());
         let drainer = line.beside(|line| line.connection.drain());
@@ -20,7 +20,7 @@ fn a_drained_connection_ends_with_the_answer_to_its_last_call() {
 #[test]
 fn a_call_begun_while_the_connection_drains_is_refused_or_carried_out_and_the_threads_end() {
     check("beginning while draining", || {
-        let line = Line::open(None).crowded();
+        let line = Line::open(None, 2).crowded();
         let writer = line.writer();
         let caller = line.beside(|line| line.call(1, over()));
         line.connection.drain();
@@ -36,7 +36,7 @@ fn a_call_begun_while_the_connection_drains_is_refused_or_carried_out_and_the_th
 #[test]
 fn a_blocked_caller_is_woken_when_the_connection_ends() {
     check("blocked", || {
-        let line = Line::open(None);
+        let line = Line::open(None, 2);
         let threads = [line.reader(), line.writer()];
         let caller = line.beside(|line| line.call(1, far()));
         line.connection.lose(Loss::Closed);
@@ -50,7 +50,7 @@ fn a_blocked_caller_is_woken_when_the_connection_ends() {
 fn a_caller_whose_frame_waits_to_be_written_is_woken_when_it_is_or_when_the_connection_ends() {
     for bite in [None, Some(0), Some(1)] {
         check(&format!("oneway, {bite:?}"), move || {
-            let line = Line::open(bite);
+            let line = Line::open(bite, 2);
             let writer = line.writer();
             let sender = line.beside(|line| {
                 let outgoing = Outgoing { opaque: 1, head: &[1; LEN], body: &[] };
@@ -72,7 +72,7 @@ fn a_caller_whose_frame_waits_to_be_written_is_woken_when_it_is_or_when_the_conn
 #[test]
 fn a_oneway_sender_returns_when_the_writer_has_written_its_frame() {
     check("oneway, opening", || {
-        let line = Line::closed(Some(1));
+        let line = Line::closed(Some(1), 2);
         let writer = line.writer();
         let opener = line.beside(Line::establish);
         let outgoing = Outgoing { opaque: 1, head: &[1; LEN], body: &[] };
@@ -88,7 +88,7 @@ fn a_oneway_sender_returns_when_the_writer_has_written_its_frame() {
 fn a_sender_waiting_for_room_goes_on_when_there_is_some() {
     for bite in [None, Some(0), Some(1)] {
         check(&format!("room, {bite:?}"), move || {
-            let line = Line::open(bite).crowded();
+            let line = Line::open(bite, 1).crowded();
             let writer = line.writer();
             // Room for one frame only.
             let other = line.beside(|line| line.submit(1, far()));
@@ -106,7 +106,7 @@ fn a_sender_waiting_for_room_goes_on_when_there_is_some() {
 fn a_sender_waiting_for_room_is_woken_when_the_connection_ends() {
     check("room, losing", || {
         // Never opened: nothing makes room.
-        let line = Line::closed(None);
+        let line = Line::closed(None, 1);
         let writer = line.writer();
         let first = line.submit(1, far());
         let waiting = line.beside(|line| line.submit(2, far()));
@@ -123,7 +123,7 @@ fn a_sender_waiting_for_room_is_woken_when_the_connection_ends() {
 fn a_connection_closed_while_it_opens_is_shut() {
     for drain in [true, false] {
         check(if drain { "opening, draining" } else { "opening, losing" }, move || {
-            let line = Line::closed(None);
+            let line = Line::closed(None, 2);
             let writer = line.writer();
             let opener = line.beside(Line::establish);
             if drain {

@@ -35,7 +35,7 @@ const PAIRS: [[End; 2]; 6] = [
 fn a_call_with_a_callback_ends_once_whichever_two_ends_meet() {
     for pair in PAIRS {
         check(&format!("callback: {pair:?}"), move || {
-            let line = Line::open(None);
+            let line = Line::open(None, 2);
             let ends = line.submit(1, Deadline::after(Duration::from_secs(3600)));
             let first = line.beside(move |line| pair[0].happen(line));
             pair[1].happen(&line);
@@ -53,7 +53,7 @@ fn a_call_with_a_callback_ends_once_whichever_two_ends_meet() {
 #[test]
 fn a_call_with_a_callback_ends_once_when_answer_time_and_loss_meet() {
     check("callback: all", || {
-        let line = Line::open(None);
+        let line = Line::open(None, 2);
         let ends = line.submit(1, Deadline::after(Duration::from_secs(3600)));
         let others = [End::Answer, End::Time].map(|end| line.beside(move |line| end.happen(line)));
         End::Loss.happen(&line);
@@ -66,7 +66,7 @@ fn a_call_with_a_callback_ends_once_when_answer_time_and_loss_meet() {
 /// A blocked caller asks, with its time over at once or never, and something else ends it. Then it asks again: nothing of
 /// the first call may end the second.
 fn blocked(end: End, deadline: Deadline) {
-    let line = Line::open(None);
+    let line = Line::open(None, 2);
     // Registered before the answer can come, as it is before the frame goes out.
     let (ticket, slot) = line.ask(1, deadline).unwrap();
     let other = line.beside(move |line| end.happen(line));
@@ -97,7 +97,7 @@ fn a_blocked_call_ends_once_and_is_woken() {
 #[test]
 fn a_call_begun_while_the_connection_is_lost_ends_once() {
     check("beginning", || {
-        let line = Line::open(None);
+        let line = Line::open(None, 2);
         let loser = line.beside(|line| line.connection.lose(Loss::Closed));
         let ends = line.submit(1, far());
         loser.join().unwrap();

@@ -40,18 +40,19 @@ struct Line {
 }
 
 impl Line {
-    /// Not open yet. The first write brings as many bytes as said, none counting as a system that has no room.
-    fn closed(bite: Option<usize>) -> Line {
+    /// Not open yet. The first write brings as many bytes as said, none counting as a system that has no room; so many
+    /// frames find room in the outbox.
+    fn closed(bite: Option<usize>, room: usize) -> Line {
         let nobody = Arc::new(Nobody::default());
         let owner: Arc<dyn Owner> = nobody.clone();
         let weak: Weak<dyn Owner> = Arc::downgrade(&owner);
-        let options = Arc::new(RemotingOptions { outbox_limit: LEN, ..RemotingOptions::default() });
+        let options = Arc::new(RemotingOptions { outbox_limit: room * LEN, ..RemotingOptions::default() });
         let connection = Arc::new(Connection::new("model:1".into(), options, weak, nobody, Arc::default()));
         Line { connection, pipe: Arc::new(Pipe::new(bite)), _owner: owner }
     }
 
-    fn open(bite: Option<usize>) -> Line {
-        let line = Line::closed(bite);
+    fn open(bite: Option<usize>, room: usize) -> Line {
+        let line = Line::closed(bite, room);
         line.establish();
         line
     }

@@ -8,6 +8,14 @@ use crate::remoting::ending::Loss;
 /// The ways in which the system takes the first bytes: all, none, within a frame, beyond the first.
 const BITES: [Option<usize>; 4] = [None, Some(0), Some(1), Some(LEN + 1)];
 
+/// Runs a model with all bites, and with room for both frames and for one.
+fn check_all(what: &str, model: impl Fn(Line) + Clone + Send + Sync + 'static) {
+    for (bite, room) in BITES.into_iter().flat_map(|bite| [(bite, 2), (bite, 1)]) {
+        let model = model.clone();
+        check(&format!("{what}, first bite {bite:?}, room for {room}"), move || model(Line::open(bite, room)));
+    }
+}
+
 /// Which of the frames have arrived; fails on one that is torn or came twice.
 fn frames(arrived: &[u8]) -> Vec<u8> {
     assert_eq!(arrived.len() % LEN, 0, "half a frame: {arrived:?}");
@@ -41,22 +49,18 @@ fn two_callers_and_the_writer(line: Line) {
 
 #[test]
 fn frames_of_callers_who_may_write_themselves_all_arrive_once() {
-    for bite in BITES {
-        check(&format!("alone, {bite:?}"), move || two_callers_and_the_writer(Line::open(bite)));
-    }
+    check_all("alone", |line| two_callers_and_the_writer(line));
 }
 
 #[test]
 fn frames_left_to_the_writer_all_arrive_once() {
-    for bite in BITES {
-        check(&format!("crowded, {bite:?}"), move || two_callers_and_the_writer(Line::open(bite).crowded()));
-    }
+    check_all("crowded", |line| two_callers_and_the_writer(line.crowded()));
 }
 
 #[test]
 fn frames_handed_over_before_the_connection_is_open_all_arrive_once() {
     check("opening", || {
-        let line = Line::closed(Some(1));
+        let line = Line::closed(Some(1), 2);
         let opener = line.beside(Line::establish);
         two_callers_and_the_writer(line);
         opener.join().unwrap();
@@ -85,16 +89,12 @@ fn giving_up(line: &Line, deadline: Deadline) {
 
 #[test]
 fn a_call_that_reports_not_sent_never_arrives() {
-    for bite in BITES {
-        check(&format!("giving up, {bite:?}"), move || giving_up(&Line::open(bite).crowded(), far()));
-    }
+    check_all("giving up", |line| giving_up(&line.crowded(), far()));
 }
 
 #[test]
 fn a_call_whose_time_was_over_before_it_was_written_never_arrives_after_reporting_not_sent() {
-    for bite in BITES {
-        check(&format!("expiring, {bite:?}"), move || giving_up(&Line::open(bite).crowded(), over()));
-    }
+    check_all("expiring", |line| giving_up(&line.crowded(), over()));
 }
 
 /// The connection is lost while two frames are being written.
@@ -118,7 +118,5 @@ fn losing(line: &Line) {
 
 #[test]
 fn a_call_lost_with_its_connection_reports_not_sent_only_if_nothing_of_it_arrived() {
-    for bite in BITES {
-        check(&format!("losing, {bite:?}"), move || losing(&Line::open(bite).crowded()));
-    }
+    check_all("losing", |line| losing(&line.crowded()));
 }
