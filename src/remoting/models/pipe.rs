@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::sync::{Condvar, Mutex, MutexGuard};
 use super::super::transport::Transport;
+use super::LEN;
 
 /// Takes what is written, bit by bit at first, and gives what the model wants to be read.
 #[derive(Debug)]
@@ -33,10 +34,10 @@ impl Pipe {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until so many bytes have arrived: for ever, when somebody forgot them.
-    pub(super) fn await_bytes(&self, count: usize) {
+    /// Waits until the whole frame of this number has arrived: for ever, when somebody forgot it.
+    pub(super) fn await_frame(&self, number: u8) {
         let mut state = self.state();
-        while state.arrived.len() < count {
+        while state.arrived.iter().filter(|byte| **byte == number).count() < LEN {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }

@@ -36,7 +36,7 @@ fn two_callers_and_the_writer(line: Line) {
     let other = line.beside(|line| line.submit(1, far()));
     let own = line.submit(2, far());
     // Nobody else is going to wake the writer: a frame that was forgotten never arrives.
-    line.pipe.await_bytes(2 * LEN);
+    [1, 2].map(|number| line.pipe.await_frame(number));
     let other = other.join().unwrap();
     assert_eq!(frames(&line.pipe.arrived()), [1, 2]);
     assert!(line.connection.out().outbox.is_empty());
@@ -75,8 +75,11 @@ fn giving_up(line: &Line, deadline: Deadline) {
     let (_, given_up) = ticket.abandon().expect("nobody answered");
     let other = other.join().unwrap();
     let in_time = deadline.at() > Instant::now();
+    line.pipe.await_frame(1);
     // Once it is in somebody's hands it arrives, unless its time is over when they put it back.
-    line.pipe.await_bytes(if in_time && given_up == Outcome::Unknown { 2 * LEN } else { LEN });
+    if in_time && given_up == Outcome::Unknown {
+        line.pipe.await_frame(2);
+    }
     line.connection.lose(Loss::Closed);
     line.assert_ended([writer]);
     assert_eq!(outcome(&other.only()), Some(Outcome::Unknown));
