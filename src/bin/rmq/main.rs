@@ -7,6 +7,7 @@ mod broker;
 mod client_log;
 mod cluster;
 mod columns;
+mod confirm;
 mod consume;
 mod duration;
 mod failure;
