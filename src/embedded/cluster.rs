@@ -18,6 +18,7 @@ use super::topics::{self, Topic};
 use crate::code::RequestCode;
 use crate::error::{Error, Result};
 use crate::message::MessageView;
+use crate::protocol::bounds::Bounds;
 use crate::protocol::record;
 use crate::thread::Thread;
 
@@ -161,7 +162,9 @@ impl Cluster {
         for set in self.inner.sets.iter() {
             let records = set.store().all(topic);
             for record in records {
-                all.extend(record::views(Bytes::copy_from_slice(&record), &set.name, INFLATED_LIMIT).0);
+                all.extend(
+                    record::views(Bytes::copy_from_slice(&record), &set.name, &Bounds::of_bodies(INFLATED_LIMIT)).0,
+                );
             }
         }
         all

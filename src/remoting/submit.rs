@@ -8,7 +8,7 @@ use super::Deadline;
 use super::connection::{Connection, Out, Phase};
 use super::ending::Loss;
 use super::outbox::{Batch, NOBODY};
-use super::pending::{Waiter, Waiting};
+use super::pending::{Refused, Waiter, Waiting};
 use super::slot::Slot;
 use super::transport::is_timeout;
 use crate::error::{Error, Outcome, Result, Stage};
@@ -38,9 +38,13 @@ impl Connection {
         let deadline = Deadline::from(waiting.started, until.saturating_duration_since(waiting.started));
         // Only a blocked caller reads for itself.
         let needs_reader = waiting.held || matches!(waiting.waiter, Waiter::Callback(_));
-        if let Err(waiting) = self.pending.insert(outgoing.opaque, waiting) {
-            let error = self.refusal().unwrap_or(Error::Closed { outcome: Outcome::NotSent });
-            return Err((waiting.waiter, error));
+        match self.pending.insert(outgoing.opaque, waiting, self.options.pending_limit) {
+            Ok(()) => {}
+            Err(Refused::Gone(waiting)) => {
+                let error = self.refusal().unwrap_or(Error::Closed { outcome: Outcome::NotSent });
+                return Err((waiting.waiter, error));
+            }
+            Err(Refused::Full(waiting)) => return Err((waiting.waiter, self.too_many_calls())),
         }
         if let Err(error) = self.hand_over(outgoing, deadline, None, patient, true) {
             return match self.pending.remove(outgoing.opaque) {
@@ -53,6 +57,13 @@ impl Connection {
             self.reading.resume_if_idle();
         }
         Ok(())
+    }
+
+    #[cold]
+    fn too_many_calls(&self) -> Error {
+        self.counters.received.calls_refused.one();
+        let limit = self.options.pending_limit;
+        Error::Busy { what: format!("{limit} calls already wait for answers of {}", self.addr).into() }
     }
 
     /// Appends a frame to the outbox; one that is `urgent` is written here and now when nobody else would sooner.
