@@ -65,7 +65,6 @@ pub(crate) use histogram::Histogram;
 pub use histogram::Latency;
 pub use hooks::{SendContext, SendHook, SendMode};
 pub(crate) use introduce::introduce;
-pub(crate) use limits::Limits;
 pub use new_topic::PreparedTopic;
 pub(crate) use offsets::{check_offset, check_queue, is_connection_over, may_have_moved, to_millis};
 pub(crate) use offsets::{

@@ -15,6 +15,7 @@ use super::listen;
 use super::recorder::{Recorded, Recorder};
 use super::server::Server;
 use super::topics::{self, Topic};
+use super::users::User;
 use crate::code::RequestCode;
 use crate::error::{Error, Result};
 use crate::message::MessageView;
@@ -127,6 +128,20 @@ impl Cluster {
     /// Returns the names of all brokers.
     pub fn broker_names(&self) -> Vec<String> {
         self.inner.sets.iter().map(|set| set.name.to_string()).collect()
+    }
+
+    /// Adds a user that brokers know, or changes the secret and the rights of the one of this access key; it takes effect at
+    /// once. Brokers demand signed requests from the first user on.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] without the feature `acl`.
+    pub fn put_user(&self, user: User) -> Result<()> {
+        if cfg!(not(feature = "acl")) {
+            return Err(Error::invalid("users need the feature acl"));
+        }
+        // The brokers share their settings.
+        self.inner.sets.iter().take(1).for_each(|set| set.settings.users.put(user.clone()));
+        Ok(())
     }
 
     /// Creates a topic with so many queues on every broker, or changes it.

@@ -66,6 +66,7 @@ mod store;
 mod topic_requests;
 mod topics;
 mod transaction;
+mod users;
 mod vip;
 
 #[cfg(test)]
@@ -76,3 +77,4 @@ pub use cluster::Cluster;
 pub use faults::{Fault, Injected};
 pub use handles::{Broker, NameServer};
 pub use recorder::Recorded;
+pub use users::User;
