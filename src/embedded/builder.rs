@@ -142,7 +142,7 @@ impl ClusterBuilder {
     }
 
     /// Makes brokers demand signed requests, and answer others with code 16 as Apache 5.x does. Needs the feature `acl`.
-    pub fn credentials(mut self, access_key: impl Into<String>, secret_key: impl Into<String>) -> ClusterBuilder {
+    pub fn credentials(self, access_key: impl Into<String>, secret_key: impl Into<String>) -> ClusterBuilder {
         self.settings.users.put(User::new(access_key, secret_key).administrator());
         self
     }

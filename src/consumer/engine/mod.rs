@@ -155,7 +155,7 @@ impl Engine {
                     if let Err(error) = &start {
                         queue.refused(error, &self.options);
                     }
-                    let is_refused = start.as_ref().is_err_and(Error::is_refused);
+                    let is_refused = start.as_ref().is_err_and(|error| error.is_refused());
                     queue.started(start.ok(), &self.options, now);
                     if is_refused {
                         queue.start_refused(now);

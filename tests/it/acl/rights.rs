@@ -71,7 +71,7 @@ fn without_a_right_to_groups_topics_are_not_enough() {
 fn administration_is_refused_to_who_may_not() {
     each_guarded(|guarded| {
         let client = guarded.client(Some(guarded.denied.clone()));
-        let error = client.create_topic("TBW102", unique("topic"), 1).unwrap_err();
+        let error = client.create_topic("TBW102", &unique("topic"), 1).unwrap_err();
         assert!(error.is_refused() && !error.is_retryable(), "{error}");
     });
 }

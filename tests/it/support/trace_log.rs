@@ -33,7 +33,7 @@ pub(crate) fn start() -> bool {
     *STARTED.get_or_init(|| {
         let Some(path) = std::env::var_os("ROCKETMQ_TEST_LOG") else { return false };
         let log = TraceLog(Mutex::new(File::create(path).expect("a file for the log")));
-        log::set_boxed_logger(Box::new(log)).expect("nobody else logs");
+        log::set_logger(Box::leak(Box::new(log))).expect("nobody else logs");
         log::set_max_level(log::LevelFilter::Trace);
         true
     })
