@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::bounds::Bounds;
 use super::fields::{FieldSink, FieldSource, Header};
 use super::frame::{self, Head, HeaderKind, Language, decode_whole};
 use super::pop::{self, Handle, Retry};

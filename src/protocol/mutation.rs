@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fastrand::Rng;
 
+use super::bounds::Bounds;
 use super::fields::Header;
 use super::frame::{FrameReader, MAX_FRAME};
 use super::golden::vectors;
