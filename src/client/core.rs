@@ -220,9 +220,10 @@ impl Core {
     /// Ends the thread on which credentials are asked for; says whether it ended.
     pub(super) fn end_renewal(&self) -> bool {
         #[cfg(feature = "acl")]
-        return self.renewal.as_ref().is_none_or(Renewal::close);
+        let ended = self.renewal.as_ref().is_none_or(Renewal::close);
         #[cfg(not(feature = "acl"))]
-        true
+        let ended = true;
+        ended
     }
 
     pub(super) fn introductions(&self) -> &Introductions {

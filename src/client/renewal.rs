@@ -24,7 +24,7 @@ impl Provider {
     }
 
     /// Asks for credentials that can be used, else says why there are none.
-    #[cfg_attr(not(feature = "acl"), expect(dead_code, reason = "without the feature no provider is accepted"))]
+    #[cfg_attr(not(feature = "acl"), allow(dead_code, reason = "without the feature no provider is accepted"))]
     fn ask(&self) -> Result<Credentials, Arc<str>> {
         match catch_unwind(AssertUnwindSafe(|| (self.0)())) {
             Ok(Ok(credentials)) if credentials.has_empty_key() => {

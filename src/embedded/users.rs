@@ -96,25 +96,22 @@ impl Users {
     }
 
     /// Says how a request is refused, if it is.
+    #[cfg(feature = "acl")]
     pub(super) fn refusal(&self, frame: &Frame) -> Option<(ResponseCode, String)> {
-        let _ = frame;
-        #[cfg(feature = "acl")]
-        {
-            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            if known.is_empty() {
-                return None;
-            }
-            let remark = check(frame, &known, self.old).err()?;
-            drop(known);
-            return Some(match self.old {
-                true => {
-                    let name = "org.apache.rocketmq.acl.common.AclException";
-                    (ResponseCode::SYSTEM_ERROR, format!("{name}: {remark}"))
-                }
-                false => (ResponseCode::NO_PERMISSION, remark),
-            });
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if known.is_empty() {
+            return None;
         }
-        #[cfg(not(feature = "acl"))]
+        let remark = check(frame, &known, self.old).err()?;
+        Some(match self.old {
+            true => (ResponseCode::SYSTEM_ERROR, format!("org.apache.rocketmq.acl.common.AclException: {remark}")),
+            false => (ResponseCode::NO_PERMISSION, remark),
+        })
+    }
+
+    /// Without the feature nobody can be asked to sign.
+    #[cfg(not(feature = "acl"))]
+    pub(super) fn refusal(&self, _frame: &Frame) -> Option<(ResponseCode, String)> {
         None
     }
 }

@@ -78,6 +78,7 @@ pub(crate) trait Owner: Send + Sync {
     /// The earliest deadline of the calls that do not time themselves may have moved forward to `at`.
     fn wake_at(&self, at: Instant);
 
+    #[cfg_attr(not(feature = "acl"), allow(dead_code, reason = "there are no keys without the feature"))]
     /// The keys that are renewed are needed for the first time, or a server refused them.
     fn keys_wanted(&self) {}
 }

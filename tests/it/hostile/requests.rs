@@ -118,3 +118,25 @@ fn replies_nobody_waits_for_are_dropped_and_counted() {
     });
     assert_goes_on(&producer);
 }
+
+#[cfg(feature = "acl")]
+#[test]
+fn the_secret_is_in_nothing_that_a_client_sends_or_tells_of_itself() {
+    let secret = "tell-nobody-83";
+    let (name_server, broker) = pair();
+    let credentials = rocketmq_blocking::Credentials::new("who", secret).security_token("a token is sent");
+    let (client, consumer) = consumer(builder(&name_server).credentials(credentials));
+    let producer = client.producer("p").trace(rocketmq_blocking::Trace::default()).start().unwrap();
+    producer.send(rocketmq_blocking::Message::new("good", "x")).unwrap();
+    assert_eq!(answer(&broker, RUNNING, 70_001), 0);
+    let told = format!("{client:?} {consumer:?} {producer:?} {:?} {}", client.stats(), client.stats());
+    assert!(!told.contains(secret), "{told}");
+    drop((producer, consumer));
+    client.close().unwrap();
+    let sent = [broker.seen(), name_server.seen()].concat();
+    assert!(sent.iter().any(|frame| frame.code() == 310 && frame.field("b").starts_with("RMQ_SYS_TRACE")), "a trace");
+    for frame in sent {
+        let text = format!("{} {}", frame.header, String::from_utf8_lossy(&frame.body));
+        assert!(!text.contains(secret), "{text}");
+    }
+}
