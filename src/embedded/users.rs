@@ -182,6 +182,16 @@ fn missing(user: &User, frame: &Frame) -> Option<Missing> {
             lacks(!consumes || user.uses_groups, Missing::Group)
         }
         RequestCode::UNREGISTER_CLIENT => None,
-        _ => lacks(user.sends || user.receives, Missing::Topic),
+        RequestCode::GET_MAX_OFFSET
+        | RequestCode::GET_MIN_OFFSET
+        | RequestCode::SEARCH_OFFSET_BY_TIMESTAMP
+        | RequestCode::GET_EARLIEST_MSG_STORETIME
+        | RequestCode::QUERY_MESSAGE
+        | RequestCode::VIEW_MESSAGE_BY_ID
+        | RequestCode::CHECK_CLIENT_CONFIG
+        | RequestCode::NOTIFICATION
+        | RequestCode::POLLING_INFO
+        | RequestCode::QUERY_ASSIGNMENT => lacks(user.sends || user.receives, Missing::Topic),
+        _ => Some(Missing::Topic),
     }
 }
