@@ -1,8 +1,8 @@
 //! What the threads of one connection and its callers share.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::ending::Loss;
@@ -11,6 +11,7 @@ use super::outbox::Outbox;
 use super::pending::Pending;
 use super::reader::Reading;
 use super::stats::Counters;
+use super::sync::{AtomicBool, Condvar, Mutex, MutexGuard, OnceLock};
 use super::transport::Transport;
 use super::{Owner, RemotingOptions, Resolve};
 use crate::error::{Error, Outcome};

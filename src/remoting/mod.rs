@@ -20,11 +20,14 @@ mod signer;
 mod slot;
 mod stats;
 mod submit;
+mod sync;
 mod transport;
 mod writer;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod models;
 #[cfg(test)]
 mod tests;
 
@@ -190,6 +193,23 @@ impl Ticket {
     pub(crate) fn abandon(&self) -> Option<(Stage, Outcome)> {
         self.connection.abandon(self.opaque)
     }
+
+    /// Waits for the answer of a call with one attempt, and gives it up at the deadline.
+    fn end(&self, slot: &Slot, deadline: Deadline) -> Result<Frame> {
+        self.wait(slot, deadline.at());
+        let ended = match slot.take() {
+            Some(ended) => Some(ended),
+            None => match self.abandon() {
+                Some((stage, outcome)) => return Err(deadline.missed(stage, Some(&self.connection.addr), outcome)),
+                // It ended between the two looks; whoever ended it is about to tell.
+                None => {
+                    slot.park(Slot::is_ready, Instant::now() + self.connection.options.probe_timeout);
+                    slot.take()
+                }
+            },
+        };
+        ended.ok_or(Error::Closed { outcome: Outcome::Unknown })?.1
+    }
 }
 
 impl Remoting {
@@ -218,20 +238,7 @@ impl Remoting {
             let slot = Slot::mine();
             let waiter = Waiter::Slot(slot.clone(), 0);
             let ticket = self.start(addr, request, body, deadline, waiter)?;
-            ticket.wait(&slot, deadline.at());
-            let ended = match slot.take() {
-                Some(ended) => Some(ended),
-                None => match ticket.abandon() {
-                    Some((stage, outcome)) => return Err(deadline.missed(stage, Some(addr), outcome)),
-                    // It ended between the two looks; whoever ended it is about to tell.
-                    None => {
-                        slot.park(Slot::is_ready, Instant::now() + self.pool.options().probe_timeout);
-                        slot.take()
-                    }
-                },
-            };
-            let (_, result) = ended.ok_or(Error::Closed { outcome: Outcome::Unknown })?;
-            let answer = answer_of(addr, result?);
+            let answer = answer_of(addr, ticket.end(&slot, deadline)?);
             // A server that leaves did nothing: ask once more on a new connection.
             match &answer {
                 Err(error) if !refused && error.code() == Some(ResponseCode::GO_AWAY) => refused = true,

@@ -5,9 +5,8 @@
 //! moment after it has delivered: if the caller asks again at once, it takes the half and reads its own answer.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::{self, Thread};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Deadline;
@@ -15,6 +14,8 @@ use super::connection::{Connection, Phase};
 use super::delivery::Received;
 use super::ending::Loss;
 use super::slot::Slot;
+use super::sync::thread::{self, Thread};
+use super::sync::{AtomicBool, Mutex, OnceLock};
 use super::transport::{Plain, Transport, is_timeout};
 use crate::error::Error;
 use crate::protocol::frame::FrameReader;
