@@ -356,6 +356,8 @@ mod trace;
 pub use admin::{
     Admin, GroupMember, GroupMembers, GroupProgress, GroupReset, GroupSubscription, QueueProgress, ResetTo,
 };
+#[cfg(feature = "tls")]
+pub use client::Tls;
 pub use client::{
     BrokerRoute, Client, ClientBuilder, ClientStats, CloseReport, ConnectionState, ConnectionStats, Credentials,
     Latency, PreparedTopic, QueryResult, SendContext, SendHook, SendMode, SendResult, SendStatus, TopicRoute,

@@ -19,6 +19,8 @@ mod signer;
 mod slot;
 mod stats;
 mod submit;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 mod writer;
 
@@ -41,6 +43,8 @@ pub(crate) use signer::Signer;
 pub(crate) use slot::Slot;
 pub(crate) use stats::Counters;
 pub use stats::{ConnectionState, ConnectionStats};
+#[cfg(feature = "tls")]
+pub(crate) use tls::{TlsOptions, Trust, server_name};
 
 use self::connection::Connection;
 use self::pending::Waiter;
@@ -122,6 +126,9 @@ pub(crate) struct RemotingOptions {
     pub(crate) fields: Vec<(&'static str, Arc<str>)>,
     #[cfg(feature = "acl")]
     pub(crate) signer: Option<Signer>,
+    /// All connections are encrypted, or none.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<TlsOptions>,
 }
 
 impl Default for RemotingOptions {
@@ -138,6 +145,8 @@ impl Default for RemotingOptions {
             fields: Vec::new(),
             #[cfg(feature = "acl")]
             signer: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
