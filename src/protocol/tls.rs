@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, Connection, ServerConfig};
+use rustls::{ClientConfig, Connection};
 
 /// As much as one read of a socket asks for: four of TLS's largest records.
 const SPACE: usize = 64 * 1024;
@@ -24,7 +24,7 @@ impl Session {
     }
 
     #[cfg(any(test, feature = "embedded"))]
-    pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Session, rustls::Error> {
+    pub(crate) fn server(config: Arc<rustls::ServerConfig>) -> Result<Session, rustls::Error> {
         let connection = rustls::ServerConnection::new(config)?;
         Ok(Session { connection: connection.into(), failure: None })
     }
@@ -53,9 +53,6 @@ impl Session {
 
     /// Decrypts what arrived into `buffer`, as much as fits; `None` when more has to arrive first, 0 at the end.
     pub(crate) fn decrypt(&mut self, inbox: &mut Inbox, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        if let Some(failure) = self.failure.take() {
-            return Err(failure);
-        }
         let mut filled = 0;
         while filled < buffer.len() {
             match self.connection.reader().read(&mut buffer[filled..]) {
@@ -67,18 +64,19 @@ impl Session {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
-            if inbox.is_empty() {
+            if self.failure.is_some() || inbox.is_empty() {
                 break;
             }
-            if let Err(error) = self.take(inbox) {
-                if filled == 0 {
-                    return Err(error);
-                }
-                self.failure = Some(error);
-                break;
+            self.failure = self.take(inbox).err();
+        }
+        match (filled, self.failure.take()) {
+            (0, Some(failure)) => Err(failure),
+            (0, None) => Ok(None),
+            (filled, failure) => {
+                self.failure = failure;
+                Ok(Some(filled))
             }
         }
-        Ok(Some(filled).filter(|filled| *filled > 0))
     }
 
     fn take(&mut self, inbox: &mut Inbox) -> io::Result<()> {
@@ -139,3 +137,6 @@ impl Inbox {
         self.end = count;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,7 @@ pub(super) enum Phase {
     Resolving,
     Connecting,
     /// Connected, but not encrypted yet.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only TLS shakes hands"))]
     Handshaking,
     Open,
     /// Takes no more frames; the writer ends it when everything is written and answered.

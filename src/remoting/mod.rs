@@ -22,6 +22,8 @@ mod submit;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
+#[cfg(feature = "tls")]
+mod trust;
 mod writer;
 
 #[cfg(test)]
@@ -44,7 +46,7 @@ pub(crate) use slot::Slot;
 pub(crate) use stats::Counters;
 pub use stats::{ConnectionState, ConnectionStats};
 #[cfg(feature = "tls")]
-pub(crate) use tls::{TlsOptions, Trust, server_name};
+pub(crate) use trust::{TlsOptions, Trust, server_name};
 
 use self::connection::Connection;
 use self::pending::Waiter;
