@@ -352,7 +352,7 @@ start_servers() {
   export ROCKETMQ_LIVE_VERSION=$version ROCKETMQ_LIVE_LIB=$folder/lib
   if command -v javac >/dev/null; then export ROCKETMQ_LIVE_JAVAC=1; fi
   export ROCKETMQ_LIVE_RESTART=$here/restart ROCKETMQ_LIVE_RUN=$$ ROCKETMQ_LIVE_DATA=$data ROCKETMQ_LIVE_LOGS=$logs
-  say "ready after $((SECONDS - began)) s: name server $ROCKETMQ_LIVE_NAME_SERVER, logs in $logs"
+  say "ready after $((SECONDS - began)) s: name server ${at[${sites[0]}]}, logs in $logs"
 }
 
 # stop_servers: ends all of them, by force after a while; their data is of no use to anybody.

@@ -116,12 +116,13 @@ fn nothing_that_was_reported_as_not_sent_arrives() {
 fn a_server_that_never_reads_again_is_given_up() {
     let cluster = builder().start().unwrap();
     let client = towards(&cluster).stall_limit(Duration::from_millis(600)).build().unwrap();
-    let producer = client.producer(unique("tls")).retries(0).timeout(PATIENCE).start().unwrap();
+    let producer = client.producer(unique("tls")).retries(0).async_retries(0).timeout(PATIENCE).start().unwrap();
     producer.send(message("first")).unwrap();
     cluster.broker("broker-a").stop_reading();
+    let body = noise(1 << 20, 1);
     let began = Instant::now();
-    let pending: Vec<_> =
-        (0..24).map(|seed| producer.prepare(message(noise(1 << 20, seed))).submit().unwrap()).collect();
+    // More than the kernel takes.
+    let pending: Vec<_> = (0..24).map(|_| producer.prepare(message(body.clone())).submit().unwrap()).collect();
     for pending in pending {
         pending.wait().unwrap_err();
     }
