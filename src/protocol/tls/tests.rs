@@ -105,7 +105,7 @@ fn records_may_be_split_anywhere_and_come_together() {
     for version in [&TLS12, &TLS13] {
         for piece in [1, 2, 5, 1000, 16 * 1024, SPACE] {
             let (mut client, mut server) = pair(version, piece);
-            for len in [1, 100, 16 * 1024, 16 * 1024 + 1, 200_000] {
+            for len in [1, 100, 16 * 1024, 16 * 1024 + 1, 200_000.min(piece * 1000 + 5000)] {
                 client.write(&body(len), &mut server);
                 assert!(server.read(piece, 4096) == body(len), "{len} bytes in pieces of {piece}");
                 (0..len.min(300)).for_each(|at| server.write(&body(len)[at..=at], &mut client));

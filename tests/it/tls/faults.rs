@@ -68,19 +68,20 @@ fn faults_of_the_embedded_cluster_work_over_tls() {
 fn what_waited_while_the_server_did_not_read_arrives_whole() {
     let cluster = builder().start().unwrap();
     let client = towards(&cluster).build().unwrap();
-    let producer = client.producer(unique("tls")).timeout(PATIENCE).start().unwrap();
+    let producer = client.producer(unique("tls")).timeout(PATIENCE).compress_above(usize::MAX).start().unwrap();
     producer.send(message("first")).unwrap();
+    let bodies: Vec<Vec<u8>> = (0..24).map(|seed| noise(1 << 20, seed)).collect();
     let broker = cluster.broker("broker-a");
     broker.stop_reading();
     // More than the kernel takes.
-    let pending: Vec<_> =
-        (0..24).map(|seed| producer.prepare(message(noise(1 << 20, seed))).submit().unwrap()).collect();
+    let send = |body: &Vec<u8>| producer.prepare(message(body.clone())).submit().unwrap();
+    let pending: Vec<_> = bodies.iter().map(send).collect();
     broker.resume_reading();
     for pending in pending {
         pending.wait().unwrap();
     }
     let stored = cluster.stored("T");
-    let expected: HashSet<Vec<u8>> = (0..24).map(|seed| noise(1 << 20, seed)).collect();
+    let expected: HashSet<Vec<u8>> = bodies.into_iter().collect();
     let found: HashSet<Vec<u8>> = stored[1..].iter().map(|view| view.body().to_vec()).collect();
     assert!(found == expected, "{} stored", stored.len());
 }
@@ -89,7 +90,13 @@ fn what_waited_while_the_server_did_not_read_arrives_whole() {
 fn nothing_that_was_reported_as_not_sent_arrives() {
     let cluster = builder().start().unwrap();
     let client = towards(&cluster).build().unwrap();
-    let producer = client.producer(unique("tls")).retries(0).timeout(Duration::from_millis(400)).start().unwrap();
+    let producer = client
+        .producer(unique("tls"))
+        .retries(0)
+        .compress_above(usize::MAX)
+        .timeout(Duration::from_millis(400))
+        .start()
+        .unwrap();
     producer.send(message("first")).unwrap();
     let broker = cluster.broker("broker-a");
     broker.stop_reading();
@@ -116,7 +123,14 @@ fn nothing_that_was_reported_as_not_sent_arrives() {
 fn a_server_that_never_reads_again_is_given_up() {
     let cluster = builder().start().unwrap();
     let client = towards(&cluster).stall_limit(Duration::from_millis(600)).build().unwrap();
-    let producer = client.producer(unique("tls")).retries(0).async_retries(0).timeout(PATIENCE).start().unwrap();
+    let producer = client
+        .producer(unique("tls"))
+        .retries(0)
+        .async_retries(0)
+        .timeout(PATIENCE)
+        .compress_above(usize::MAX)
+        .start()
+        .unwrap();
     producer.send(message("first")).unwrap();
     cluster.broker("broker-a").stop_reading();
     let body = noise(1 << 20, 1);
