@@ -82,13 +82,8 @@ fn embedded(door: Door) -> Site {
 impl Site {
     fn new(name_server: String, open_name_server: String, broker: &str) -> Site {
         let builder = Client::builder().name_servers(&name_server).tls(with_identity(tls()));
-        let (client, topic) = (builder.build().unwrap(), unique("tls"));
-        // Brokers that are starting are not known yet.
-        eventually(LONG, || client.create_topic("TBW102", &topic, 1));
-        let queue = eventually(LONG, || {
-            let queues = client.publish_queues(&topic).map_err(|error| error.to_string())?;
-            queues.iter().find(|queue| queue.broker_name() == broker).cloned().ok_or(format!("{queues:?}"))
-        });
+        let client = builder.build().unwrap();
+        let queue = queue_on(&client, broker);
         Site { name_server, open_name_server, client, queue }
     }
 
@@ -105,8 +100,24 @@ impl Site {
         Client::builder().name_servers(&self.open_name_server).build().unwrap()
     }
 
-    /// A queue of this broker.
+    /// A queue of this broker, to which all tests send.
     pub(super) fn queue(&self) -> MessageQueue {
         self.queue.clone()
     }
+
+    /// An empty one that nobody else knows.
+    pub(super) fn own_queue(&self) -> MessageQueue {
+        queue_on(&self.client, self.queue.broker_name())
+    }
+}
+
+/// The queue of a new topic on one broker.
+fn queue_on(client: &Client, broker: &str) -> MessageQueue {
+    let topic = unique("tls");
+    // Brokers that are starting are not known yet.
+    eventually(LONG, || client.create_topic("TBW102", &topic, 1));
+    eventually(LONG, || {
+        let queues = client.publish_queues(&topic).map_err(|error| error.to_string())?;
+        queues.iter().find(|queue| queue.broker_name() == broker).cloned().ok_or(format!("{queues:?}"))
+    })
 }
