@@ -354,7 +354,8 @@ mod thread;
 mod trace;
 
 pub use admin::{
-    Admin, GroupMember, GroupMembers, GroupProgress, GroupReset, GroupSubscription, QueueProgress, ResetTo,
+    Admin, AdminResponse, BrokerRole, BrokerRuntime, ClusterBroker, ClusterView, GroupMember, GroupMembers,
+    GroupProgress, GroupReset, GroupSubscription, QueueProgress, ResetTo, WorkQueue,
 };
 #[cfg(feature = "tls")]
 pub use client::Tls;
