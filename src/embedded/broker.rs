@@ -23,7 +23,8 @@ use super::server::Service;
 use super::store::{Place, Store};
 use super::topics::{Topic, Topics};
 use super::transaction::{self, HalfMessages};
-use crate::code::{RequestCode, ResponseCode};
+use super::users::Users;
+use crate::code::RequestCode;
 use crate::protocol::filter::java_hash;
 use crate::protocol::frame::Frame;
 use crate::protocol::rpc::lock::QueueBody;
@@ -47,7 +48,7 @@ pub(super) struct Settings {
     pub(super) pop: bool,
     /// Members that send no heartbeat for so long are forgotten.
     pub(super) member_timeout: Duration,
-    pub(super) credentials: Option<(String, String)>,
+    pub(super) users: Users,
 }
 
 /// One server of a set: the master or a slave.
@@ -240,21 +241,12 @@ impl Broker {
             _ => return None,
         })
     }
-
-    fn refusal(&self, call: &Call<'_>) -> Option<String> {
-        let _ = &call;
-        #[cfg(feature = "acl")]
-        if let Some((access_key, secret_key)) = &self.set.settings.credentials {
-            return super::auth::check(call.frame, access_key, secret_key).err();
-        }
-        None
-    }
 }
 
 impl Service for Broker {
     fn serve(&self, call: &mut Call<'_>) -> Handled {
-        if let Some(remark) = self.refusal(call) {
-            return call.error(ResponseCode::NO_PERMISSION, &remark);
+        if let Some((code, remark)) = self.set.settings.users.refusal(call.frame) {
+            return call.error(code, &remark);
         }
         match call.frame.request_code() {
             RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE => {

@@ -13,6 +13,7 @@ use super::recorder::Recorder;
 use super::server::{Limits, Server, Service};
 use super::topics::{self, Topic};
 use super::transaction;
+use super::users::{User, Users};
 use super::vip::{self, Listening, Vip};
 use crate::error::{Error, Result};
 use crate::protocol::frame::MAX_FRAME;
@@ -71,7 +72,7 @@ impl Default for ClusterBuilder {
                 recall: true,
                 pop: true,
                 member_timeout: Duration::from_secs(120),
-                credentials: None,
+                users: Users::default(),
             },
         }
     }
@@ -145,8 +146,20 @@ impl ClusterBuilder {
     }
 
     /// Makes brokers demand signed requests, and answer others with code 16 as Apache 5.x does. Needs the feature `acl`.
-    pub fn credentials(mut self, access_key: impl Into<String>, secret_key: impl Into<String>) -> ClusterBuilder {
-        self.settings.credentials = Some((access_key.into(), secret_key.into()));
+    pub fn credentials(self, access_key: impl Into<String>, secret_key: impl Into<String>) -> ClusterBuilder {
+        self.settings.users.put(User::new(access_key, secret_key).administrator());
+        self
+    }
+
+    /// Makes brokers demand signed requests and know this user too; may be given several times. Needs the feature `acl`.
+    pub fn user(self, user: User) -> ClusterBuilder {
+        self.settings.users.put(user);
+        self
+    }
+
+    /// Makes brokers refuse as those before 5.3 do: with code 1 and a remark with `AclException`. Off by default.
+    pub fn old_access_control(mut self, on: bool) -> ClusterBuilder {
+        self.settings.users.old = on;
         self
     }
 
@@ -335,7 +348,7 @@ impl ClusterBuilder {
         for topic in &self.settings.topics {
             topics::check_topic(&topic.name).map_err(Error::invalid)?;
         }
-        if cfg!(not(feature = "acl")) && self.settings.credentials.is_some() {
+        if cfg!(not(feature = "acl")) && !self.settings.users.is_empty() {
             return Err(Error::invalid("credentials need the feature acl"));
         }
         Ok(())

@@ -70,6 +70,7 @@ mod tls;
 mod topic_requests;
 mod topics;
 mod transaction;
+mod users;
 mod vip;
 mod wire;
 
@@ -84,3 +85,4 @@ pub use recorder::Recorded;
 #[cfg(feature = "tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
 pub use tls::ServerTls;
+pub use users::User;

@@ -224,6 +224,13 @@ pub(crate) fn wire_pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
         .filter(|(key, value)| !key.is_empty() && !value.is_empty())
 }
 
+/// Returns how many bytes of a wire text the first `count` properties take; all of it when it has no more.
+pub(crate) fn first_in_wire(text: &[u8], count: usize) -> usize {
+    let ends = text.iter().enumerate().filter(|(_, byte)| **byte == AFTER_VALUE as u8);
+    let mut ends = ends.map(|(at, _)| at + 1).skip(count.saturating_sub(1));
+    ends.next().unwrap_or(text.len())
+}
+
 /// Looks one property up without decoding the others; the last duplicate wins.
 pub(crate) fn find_in_wire<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     wire_pairs(text).filter(|(key, _)| *key == name).last().map(|(_, value)| value)
@@ -241,6 +248,14 @@ mod tests {
         assert_eq!(read, [("b", "x"), ("c", "1\u{1}2"), ("d", "9")]);
         assert_eq!(find_in_wire(text, "d"), Some("9"));
         assert_eq!(find_in_wire(text, "a"), None);
+    }
+
+    #[test]
+    fn the_first_properties_of_a_text_end_with_their_last_byte() {
+        let text = "a\u{1}1\u{2}b\u{1}2\u{2}c\u{1}3";
+        for (count, first) in [(1, 4), (2, 8), (3, text.len()), (9, text.len())] {
+            assert_eq!(first_in_wire(text.as_bytes(), count), first, "{count}");
+        }
     }
 
     #[test]

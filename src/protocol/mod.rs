@@ -6,6 +6,7 @@
 pub(crate) mod base64;
 pub(crate) mod batch;
 pub(crate) mod binary_header;
+pub(crate) mod bounds;
 pub(crate) mod compress;
 pub(crate) mod fields;
 pub(crate) mod filter;

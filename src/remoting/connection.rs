@@ -9,6 +9,7 @@ use super::ending::Loss;
 use super::liveness::{Signs, is_doubtful};
 use super::outbox::Outbox;
 use super::pending::Pending;
+use super::quota::Quota;
 use super::reader::Reading;
 use super::stats::Counters;
 use super::sync::{AtomicBool, Condvar, Mutex, MutexGuard, OnceLock};
@@ -70,6 +71,8 @@ pub(crate) struct Connection {
     /// Callers wait on it for room in the outbox.
     pub(super) room: Condvar,
     pub(super) pending: Pending,
+    /// Of requests that the server makes.
+    pub(super) quota: Quota,
     pub(super) reading: Reading,
     pub(super) transport: OnceLock<Arc<dyn Transport>>,
     /// Under TLS, the socket during the handshake, which shutting it down ends.
@@ -125,6 +128,7 @@ impl Connection {
             work: Condvar::new(),
             room: Condvar::new(),
             pending: Pending::default(),
+            quota: Quota::default(),
             reading: Reading::default(),
             transport: OnceLock::new(),
             handshake: Mutex::new(None),

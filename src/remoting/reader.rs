@@ -266,6 +266,7 @@ impl Connection {
         match failure {
             None => Some(true),
             Some(error) => {
+                self.counters.received.malformed_frames.one();
                 self.lose(Loss::Lost(error.to_string().into()));
                 None
             }
@@ -296,6 +297,9 @@ impl Connection {
         let deadline = Deadline::after(self.options.connect_timeout);
         let failed = |source: std::io::Error| Error::Connect { addr: self.addr.clone(), source: Arc::new(source) };
         let addrs = self.resolve(deadline).map_err(failed)?;
+        let addrs = self.options.allowed.filter(&self.addr, addrs).inspect_err(|_| {
+            self.counters.received.addresses_refused.one();
+        })?;
         let mut last = failed(std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address"));
         let share = self.options.connect_timeout / u32::try_from(addrs.len().max(1)).unwrap_or(1);
         for addr in addrs {

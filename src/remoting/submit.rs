@@ -9,7 +9,7 @@ use super::connection::{Connection, Out, Phase};
 use super::cork;
 use super::ending::Loss;
 use super::outbox::{Batch, NOBODY};
-use super::pending::{Waiter, Waiting};
+use super::pending::{Refused, Waiter, Waiting};
 use super::slot::Slot;
 use super::sync::{self, MutexGuard, thread};
 use super::transport::is_timeout;
@@ -52,9 +52,13 @@ impl Connection {
         // Only a blocked caller reads for itself, and needs the frame to leave at once.
         let blocks = matches!(waiting.waiter, Waiter::Slot(..));
         let needs_reader = waiting.held || !blocks;
-        if let Err(waiting) = self.pending.insert(outgoing.opaque, waiting) {
-            let error = self.refusal().unwrap_or(Error::Closed { outcome: Outcome::NotSent });
-            return Err((waiting.waiter, error));
+        match self.pending.insert(outgoing.opaque, waiting, self.options.pending_limit) {
+            Ok(()) => {}
+            Err(Refused::Gone(waiting)) => {
+                let error = self.refusal().unwrap_or(Error::Closed { outcome: Outcome::NotSent });
+                return Err((waiting.waiter, error));
+            }
+            Err(Refused::Full(waiting)) => return Err((waiting.waiter, self.too_many_calls())),
         }
         let haste = if blocks { Haste::Waits } else { Haste::Asks };
         if let Err(error) = self.hand_over(outgoing, deadline, None, patient, haste) {
@@ -71,6 +75,13 @@ impl Connection {
             self.reading.resume_if_idle();
         }
         Ok(())
+    }
+
+    #[cold]
+    fn too_many_calls(&self) -> Error {
+        self.counters.received.calls_refused.one();
+        let limit = self.options.pending_limit;
+        Error::Busy { what: format!("{limit} calls already wait for answers of {}", self.addr).into() }
     }
 
     /// Appends a frame to the outbox, and writes it here and now when nobody else would sooner.

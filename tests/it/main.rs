@@ -21,6 +21,7 @@ mod group_admin;
 mod groups;
 mod headers;
 mod hooks;
+mod hostile;
 mod inner_batch;
 mod layers;
 mod lite_pull;

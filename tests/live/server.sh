@@ -25,6 +25,10 @@ acl_access_key='live-tests'
 acl_secret_key='live-tests-secret'
 denied_access_key='live-denied'
 denied_secret_key='live-denied-secret'
+sender_access_key='live-sender' # may send to topics and do nothing else
+sender_secret_key='live-sender-secret'
+groupless_access_key='live-groupless' # may use topics, but no group
+groupless_secret_key='live-groupless-secret'
 slave_topic=SlaveRead
 
 # shellcheck source=tests/live/settings.sh
@@ -246,6 +250,10 @@ export_site() {
       export ROCKETMQ_LIVE_ACL_NAME_SERVER=$name_server
       export ROCKETMQ_LIVE_ACL_ACCESS_KEY=$acl_access_key ROCKETMQ_LIVE_ACL_SECRET_KEY=$acl_secret_key
       export ROCKETMQ_LIVE_ACL_DENIED_ACCESS_KEY=$denied_access_key ROCKETMQ_LIVE_ACL_DENIED_SECRET_KEY=$denied_secret_key
+      # Alone it is also where a test goes that wants any cluster.
+      [[ -n ${at[main]-} ]] || export ROCKETMQ_LIVE_NAME_SERVER=$name_server
+      export ROCKETMQ_LIVE_ACL_SENDER_ACCESS_KEY=$sender_access_key ROCKETMQ_LIVE_ACL_SENDER_SECRET_KEY=$sender_secret_key
+      export ROCKETMQ_LIVE_ACL_GROUPLESS_ACCESS_KEY=$groupless_access_key ROCKETMQ_LIVE_ACL_GROUPLESS_SECRET_KEY=$groupless_secret_key
       ;;
     slave)
       wait_for_brokers "$name_server" "${at[broker-pair]}" "${at[broker-pair-slave]}"

@@ -33,6 +33,16 @@ accounts:
     admin: false
     defaultTopicPerm: DENY
     defaultGroupPerm: DENY
+  - accessKey: $sender_access_key
+    secretKey: $sender_secret_key
+    admin: false
+    defaultTopicPerm: PUB
+    defaultGroupPerm: DENY
+  - accessKey: $groupless_access_key
+    secretKey: $groupless_secret_key
+    admin: false
+    defaultTopicPerm: PUB|SUB
+    defaultGroupPerm: DENY
 END
   cat >"$data/home-acl/conf/tools.yml" <<END
 accessKey: $acl_access_key
