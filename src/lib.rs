@@ -354,8 +354,10 @@ mod thread;
 mod trace;
 
 pub use admin::{
-    Admin, AdminResponse, BrokerRole, BrokerRuntime, ClusterBroker, ClusterView, GroupMember, GroupMembers,
-    GroupProgress, GroupReset, GroupSubscription, QueueProgress, ResetTo, WorkQueue,
+    Admin, AdminResponse, BrokerCounter, BrokerRole, BrokerRuntime, ClusterBroker, ClusterView, CountedPeriod,
+    GroupMember, GroupMembers, GroupProgress, GroupReset, GroupSubscription, MappedPart, NameServerConfigs,
+    QueueProgress, QueueStats, ResetTo, ServerConfig, StaticMapping, TopicChange, TopicConfig, TopicConfigs,
+    TopicStats, WorkQueue,
 };
 pub use client::{
     BrokerRoute, Client, ClientBuilder, ClientStats, CloseReport, ConnectionState, ConnectionStats, Credentials,

@@ -15,6 +15,7 @@ pub(crate) mod json_header;
 mod members;
 pub(crate) mod namespace;
 pub(crate) mod pop;
+pub(crate) mod properties_text;
 pub(crate) mod recall;
 pub(crate) mod record;
 pub(crate) mod request;
