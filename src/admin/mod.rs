@@ -11,6 +11,7 @@ mod owners;
 mod progress;
 mod request;
 mod reset;
+mod static_topic;
 mod topic_change;
 mod topic_stats;
 mod topics;

@@ -87,6 +87,7 @@ deleteWhen=04
 diskMaxUsedSpaceRatio=75
 enablePropertyFilter=true
 fileReservedTime=72
+filterDataCleanTimeSpan=86400000
 flushDiskType=ASYNC_FLUSH
 longPollingEnable=true
 maxTransferBytesOnMessageInMemory=262144

@@ -24,6 +24,7 @@ impl Broker {
             RequestCode::UPDATE_BROKER_CONFIG => self.update_config(call),
             RequestCode::VIEW_BROKER_STATS_DATA => self.counter(call),
             RequestCode::GET_ALL_TOPIC_CONFIG => self.topic_configs(call),
+            RequestCode::UPDATE_AND_CREATE_STATIC_TOPIC => self.create_static_topic(call),
             RequestCode::GET_TOPIC_STATS_INFO => self.topic_stats(call),
             RequestCode::GET_SYSTEM_TOPIC_LIST_FROM_BROKER => self.own_topics(call),
             // There are no files.

@@ -13,8 +13,8 @@ use crate::protocol::rpc::by_queue::ByQueue;
 use crate::protocol::rpc::lock::QueueBody;
 use crate::protocol::rpc::route::TopicListBody;
 use crate::protocol::rpc::topic::{
-    CreateTopic, DeleteTopic, GetTopicConfig, GetTopicStats, QueueStatsBody, TopicConfigBody, TopicConfigsBody,
-    TopicConfigsReply, TopicStatsBody,
+    CreateStaticTopic, CreateTopic, DeleteTopic, GetTopicConfig, GetTopicStats, MappingBody, QueueStatsBody,
+    TopicConfigBody, TopicConfigsBody, TopicConfigsReply, TopicStatsBody,
 };
 
 impl Broker {
@@ -65,6 +65,33 @@ impl Broker {
         };
         let mapping_detail = topic.mapping.clone().filter(|_| asked.mapping == Some(true));
         call.body(&json::encode(&TopicConfigBody { mapping_detail, ..config(&topic) }))
+    }
+
+    /// Keeps the mapping with the topic. Routes do not tell of it: clients see the broker's own queues.
+    pub(super) fn create_static_topic(&self, call: &mut Call<'_>) -> Handled {
+        let asked: CreateStaticTopic = match call.frame.header() {
+            Ok(asked) => asked,
+            Err(error) => return call.unreadable(&error),
+        };
+        let mapping: MappingBody = match json::decode("mapping", call.frame.body()) {
+            Ok(mapping) => mapping,
+            Err(error) => return call.unreadable(&error),
+        };
+        if let Err(remark) = topics::check_topic(&asked.topic) {
+            return call.error(ResponseCode::INVALID_PARAMETER, &remark);
+        }
+        if self.set.topics.is_system(&asked.topic) {
+            let remark = format!("The topic[{}] is conflict with system topic.", asked.topic);
+            return call.error(ResponseCode::INVALID_PARAMETER, &remark);
+        }
+        self.set.topics.put(Topic {
+            write_queues: asked.write_queues,
+            perm: asked.perm,
+            order: asked.order,
+            mapping: Some(mapping),
+            ..Topic::new(asked.topic, asked.read_queues)
+        });
+        call.done()
     }
 
     /// All at once, which Apache's brokers do up to 2 000 topics.

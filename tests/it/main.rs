@@ -5,6 +5,7 @@ mod support;
 
 #[cfg(feature = "acl")]
 mod acl;
+mod admin_tool;
 mod async_send;
 mod auto_batch;
 mod basic;
@@ -45,6 +46,7 @@ mod slaves;
 mod sql;
 mod stats;
 mod tags;
+mod topic_admin;
 mod topics;
 mod trace;
 mod transactions;

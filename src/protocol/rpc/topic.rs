@@ -32,6 +32,20 @@ headers! {
         "attributes" => attributes: Option<String>,
     }
 
+    /// Creates the part of a static topic that lies on one broker (brokers 5.0 and later); the body is a [`MappingBody`].
+    pub(crate) struct CreateStaticTopic {
+        "topic" => topic: Arc<str>,
+        "defaultTopic" => default_topic: Arc<str>,
+        "readQueueNums" => read_queues: i32,
+        "writeQueueNums" => write_queues: i32,
+        "perm" => perm: i32,
+        "topicFilterType" => filter_type: Option<String>,
+        "topicSysFlag" => sys_flag: Option<i32>,
+        "order" => order: bool,
+        /// Whether a mapping that is older than the one there is taken.
+        "force" => force: Option<bool>,
+    }
+
     /// Asks for the settings of a topic (brokers 5.0 and later).
     pub(crate) struct GetTopicConfig {
         "topic" => topic: Arc<str>,
@@ -63,6 +77,7 @@ headers! {
 
 requests! {
     CreateTopic = UPDATE_AND_CREATE_TOPIC -> NoFields;
+    CreateStaticTopic = UPDATE_AND_CREATE_STATIC_TOPIC -> NoFields;
     GetTopicConfig = GET_TOPIC_CONFIG -> NoFields;
     GetTopicConfigs = GET_ALL_TOPIC_CONFIG -> TopicConfigsReply;
     GetTopicStats = GET_TOPIC_STATS_INFO -> NoFields;
@@ -122,6 +137,10 @@ pub(crate) struct MappedBody {
     pub(crate) queue_id: i32,
     #[serde(deserialize_with = "json::integer")]
     pub(crate) start_offset: i64,
+    #[serde(deserialize_with = "json::integer")]
+    pub(crate) time_of_end: i64,
+    #[serde(deserialize_with = "json::integer")]
+    pub(crate) time_of_start: i64,
 }
 
 /// How many messages the queues of a topic hold on one broker.
