@@ -57,6 +57,7 @@ fn split(mut characters: std::str::Chars<'_>) -> (String, String) {
     let (mut name, mut value) = (Vec::new(), Vec::new());
     let mut in_name = true;
     while let Some(character) = characters.next() {
+        let value_begins = in_name || value.is_empty();
         let to = if in_name { &mut name } else { &mut value };
         match character {
             '\\' => match characters.next() {
@@ -71,7 +72,7 @@ fn split(mut characters: std::str::Chars<'_>) -> (String, String) {
                 None => {}
             },
             '=' | ':' if in_name => in_name = false,
-            ' ' if in_name || value.is_empty() => {}
+            ' ' if value_begins => {}
             other => to.extend(other.encode_utf16(&mut [0; 2]).iter()),
         }
     }
