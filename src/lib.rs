@@ -274,6 +274,15 @@
 //! ([`GroupProgress`] of [`QueueProgress`]), who is connected and what the group wants ([`GroupMembers`] of [`GroupMember`]s and
 //! [`GroupSubscription`]s), and other offsets ([`Admin::reset_group`] with [`ResetTo`], which gives a [`GroupReset`]).
 //!
+//! # Administering
+//!
+//! The same [`Admin`] shows the brokers a name server knows ([`ClusterView`] of [`ClusterBroker`]s, each with its
+//! [`BrokerRole`]), what they say of themselves ([`BrokerRuntime`], [`WorkQueue`]), count ([`BrokerCounter`],
+//! [`CountedPeriod`]) and are set to ([`ServerConfig`], [`NameServerConfigs`]); a topic's settings ([`TopicConfigs`] of
+//! [`TopicConfig`], [`StaticMapping`] of [`MappedPart`]s) and contents ([`TopicStats`] of [`QueueStats`]). It changes topics
+//! ([`Admin::change_topic`], a [`TopicChange`]), deletes them, changes settings, keeps values at the name servers, and asks
+//! servers anything else ([`Admin::request`], which gives an [`AdminResponse`]).
+//!
 //! # Message trace
 //!
 //! With [`ProducerBuilder::trace`] a producer records what became of each message, where RocketMQ's own tools find it
@@ -354,8 +363,10 @@ mod thread;
 mod trace;
 
 pub use admin::{
-    Admin, AdminResponse, BrokerRole, BrokerRuntime, ClusterBroker, ClusterView, GroupMember, GroupMembers,
-    GroupProgress, GroupReset, GroupSubscription, QueueProgress, ResetTo, WorkQueue,
+    Admin, AdminResponse, BrokerCounter, BrokerRole, BrokerRuntime, ClusterBroker, ClusterView, CountedPeriod,
+    GroupMember, GroupMembers, GroupProgress, GroupReset, GroupSubscription, MappedPart, NameServerConfigs,
+    QueueProgress, QueueStats, ResetTo, ServerConfig, StaticMapping, TopicChange, TopicConfig, TopicConfigs,
+    TopicStats, WorkQueue,
 };
 #[cfg(feature = "tls")]
 pub use client::Tls;

@@ -55,7 +55,7 @@ mod validation;
 mod tests;
 
 pub use crate::remoting::{ConnectionState, ConnectionStats};
-pub(crate) use ask_masters::AskedMasters;
+pub(crate) use ask_masters::{AskedMasters, FromMaster};
 pub use builder::ClientBuilder;
 pub(crate) use check_queue::{Asked, CheckQueue};
 pub use close::CloseReport;
@@ -69,6 +69,7 @@ pub use histogram::Latency;
 pub use hooks::{SendContext, SendHook, SendMode};
 pub(crate) use introduce::introduce;
 pub use new_topic::PreparedTopic;
+pub(crate) use new_topic::{attributes_text, put_attribute};
 pub(crate) use offsets::{check_offset, check_queue, is_connection_over, may_have_moved, to_millis};
 pub(crate) use offsets::{
     committed_of, committed_request, max_request, min_request, search_request, update as commit_request,

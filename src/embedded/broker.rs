@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::assignment::Modes;
 use super::call::{Call, Handled};
 use super::clock::{Clock, earlier};
+use super::configs::Configs;
 use super::delay::Delayed;
 use super::figures::Figures;
 use super::groups::Groups;
@@ -186,6 +187,13 @@ impl BrokerSet {
         *self.half_messages.lock().unwrap_or_else(PoisonError::into_inner) = HalfMessages::default();
     }
 
+    /// Deletes a topic, which name servers are not told.
+    pub(super) fn delete_topic(&self, topic: &str) {
+        self.topics.delete(topic);
+        self.offsets.remove_topic(topic);
+        self.store().remove_topic(topic);
+    }
+
     pub(super) fn remove_topic(&self, topic: &str) {
         self.topics.remove(topic);
         self.offsets.remove_topic(topic);
@@ -202,6 +210,7 @@ pub(super) struct Broker {
     pub(super) locks: Locks,
     pub(super) pushes: Pushes,
     pub(super) questions: Questions,
+    pub(super) configs: Configs,
 }
 
 impl Broker {
@@ -213,6 +222,7 @@ impl Broker {
             locks: Locks::default(),
             pushes: Pushes::default(),
             questions: Questions::default(),
+            configs: Configs::default(),
         }
     }
 
@@ -303,6 +313,9 @@ impl Service for Broker {
             self.locks.clear();
         }
         if up {
+            if !self.is_slave() {
+                self.set.topics.registered.renew();
+            }
             self.set.clock.wake();
         }
     }

@@ -18,6 +18,7 @@ pub(crate) mod namespace;
 #[cfg(feature = "tls")]
 pub(crate) mod pem;
 pub(crate) mod pop;
+pub(crate) mod properties_text;
 pub(crate) mod recall;
 pub(crate) mod record;
 pub(crate) mod request;

@@ -5,6 +5,7 @@ mod support;
 
 #[cfg(feature = "acl")]
 mod acl;
+mod admin_tool;
 mod async_send;
 mod auto_batch;
 mod basic;
@@ -48,6 +49,7 @@ mod stats;
 mod tags;
 #[cfg(feature = "tls")]
 mod tls;
+mod topic_admin;
 mod topics;
 mod trace;
 mod transactions;
