@@ -10,6 +10,7 @@ mod cluster;
 mod columns;
 mod consume;
 mod credentials_file;
+mod doctor;
 mod duration;
 mod failure;
 mod group;
@@ -82,6 +83,7 @@ enum Command {
     Group(group::Group),
     #[command(subcommand)]
     Bench(bench::Bench),
+    Doctor(doctor::Doctor),
 }
 
 fn main() -> ExitCode {
@@ -101,6 +103,7 @@ fn main() -> ExitCode {
         Command::Message(message) => message.run(&mut output),
         Command::Group(group) => group.run(&mut output),
         Command::Bench(bench) => bench.run(&mut output),
+        Command::Doctor(doctor) => doctor.run(&mut output),
     };
     match done.and_then(|()| output.flush()) {
         Ok(()) => ExitCode::SUCCESS,
