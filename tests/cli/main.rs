@@ -3,6 +3,7 @@
 
 mod connecting;
 mod consuming;
+mod doctor;
 mod groups;
 mod program;
 mod replies;

@@ -169,8 +169,6 @@ pub(super) struct Members {
     /// `CLUSTERING` or `BROADCASTING`.
     pub(super) model: String,
     pub(super) consume_type: String,
-    /// The names of the masters that are up.
-    pub(super) masters: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default)]

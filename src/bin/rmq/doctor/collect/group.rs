@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{Error, GroupMember, MessageQueue, QueueProgress, RequestCode, ResponseCode};
+use rocketmq_blocking::{Error, GroupMember, MessageQueue, QueueProgress, RequestCode};
 
 use super::running::own_words;
 use super::topic::{NO_QUEUE, places};
@@ -23,14 +23,8 @@ impl Probe<'_> {
     ) -> Group {
         let members = unless_missing(self.admin.group_members(name)).map(|found| {
             let found = found?;
-            let masters = servers.iter().filter(|server| server.is_master());
             let members = found.members.iter().map(|member| self.member(name, member, servers)).collect();
-            Some(Members {
-                members,
-                model: found.message_model,
-                consume_type: found.consume_type,
-                masters: masters.map(|server| server.name.clone()).collect(),
-            })
+            Some(Members { members, model: found.message_model, consume_type: found.consume_type })
         });
         let mut group = Group {
             name: name.to_owned(),
@@ -130,9 +124,7 @@ impl Probe<'_> {
         ];
         match self.admin.request(addr, RequestCode::PULL_MESSAGE, &fields, b"") {
             Ok(_) => Ok(()),
-            Err(Error::Rejected { code: ResponseCode::SYSTEM_ERROR, remark, .. }) if remark.contains("queueId") => {
-                Ok(())
-            }
+            Err(Error::Rejected { remark, .. }) if remark.contains("queueId[") => Ok(()),
             Err(error) => Err(Trouble::of(&error)),
         }
     }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use rocketmq_blocking::{Error, RequestCode, ResponseCode, TopicRoute};
+use rocketmq_blocking::{Error, RequestCode, TopicRoute};
 
 use super::{Probe, unless_missing};
 use crate::doctor::facts::{Place, Server, Topic};
@@ -61,9 +61,7 @@ impl Probe<'_> {
         ];
         match self.admin.request(addr, RequestCode::SEND_MESSAGE, &fields, b"rmq doctor") {
             Ok(_) => Ok(()),
-            Err(Error::Rejected { code: ResponseCode::SYSTEM_ERROR, remark, .. }) if remark.contains("queueId") => {
-                Ok(())
-            }
+            Err(Error::Rejected { remark, .. }) if remark.contains("queueId[") => Ok(()),
             Err(error) => Err(Trouble::of(&error)),
         }
     }
