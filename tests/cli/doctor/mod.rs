@@ -82,7 +82,7 @@ fn a_healthy_cluster_passes_and_every_check_is_a_line() {
     assert!(lines.iter().all(|line| line.is_empty() || !line.starts_with("FAILED")), "{}", people.stdout);
     assert!(lines.last().is_some_and(|last| last.contains("checks: ") && last.contains(" ok")), "{}", people.stdout);
     assert!(
-        people.stdout.contains("sending to T on broker-b: was tried without storing anything"),
+        people.stdout.contains("sending to T on broker-b: was tried without changing anything"),
         "{}",
         people.stdout
     );

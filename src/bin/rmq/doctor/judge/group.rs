@@ -16,7 +16,8 @@ pub(in crate::doctor) fn all(facts: &Group, asker: &Asker) -> Vec<Check> {
             return vec![advice.into_iter().fold(check, Check::advise)];
         }
         Ok(None) => {
-            let found = "no broker knows it: no consumer of it has come so far, for that would have made its retry topic";
+            let found =
+                "no broker knows it: no consumer of it has come so far, for that would have made its retry topic";
             return vec![Check::failed(NAME, subject, found).advise(
                 "start a consumer of it, or check the name and the namespace; where brokers do not create groups by themselves \
                  (autoCreateSubscriptionGroup=false), create it first: mqadmin updateSubGroup",

@@ -42,7 +42,7 @@ fn missing(facts: &Topic, subject: &str) -> Check {
         listed(&facts.creating)
     );
     Check::warning(EXISTS, subject, found).advise(format!(
-        "consumers wait until then, and it gets the queues of one broker only: better create it before: {create}"
+        "consumers wait until then, and at first it lies on one broker only; better create it before: {create}"
     ))
 }
 
@@ -104,11 +104,11 @@ pub(super) fn allowed(
     what: &str,
 ) -> Check {
     let trouble = match answer {
-        Ok(()) => return Check::ok(name, subject, "was tried without storing anything, and is allowed"),
+        Ok(()) => return Check::ok(name, subject, "was tried without changing anything, and is allowed"),
         Err(trouble) => trouble,
     };
     let (found, advice) = troubled(trouble, asker);
-    let check = Check::failed(name, subject, format!("was tried without storing anything; {found}"));
+    let check = Check::failed(name, subject, format!("was tried without changing anything; {found}"));
     match (trouble, advice) {
         (_, Some(advice)) => check.advise(advice),
         (Trouble::Rejected(code, _), None) => check.advise(on_code(code.0, what)),
