@@ -143,7 +143,7 @@ fn a_listener_that_hangs_and_more_that_comes_are_found() {
     cluster.broker("broker-a").fault(refuse);
     let silent = examine(&cluster, &[]);
     silent.warned("members", "there is no answer from", "refuses operators' questions");
-    silent.failed("stuck-queue", "no member says it has it", "client id");
+    silent.failed("stuck-queue", "no member that answers has it", "hangs");
     drop(open);
     consumer.close().unwrap();
 }

@@ -33,7 +33,7 @@ pub(in crate::doctor) fn one(facts: &Broker, asker: &Asker) -> Vec<Check> {
         Err(trouble) => checks.push(unseen(trouble, &subject, asker)),
     }
     if let Ok(config) = &facts.config {
-        checks.extend(permission(config, &subject));
+        checks.extend(permission(config, &facts.server.addr, &subject));
     }
     checks.extend(facts.vip.as_ref().map(|reach| vip(reach, &subject)));
     checks.extend(facts.pop.as_ref().map(|answer| pop(answer, facts.runtime.as_ref().ok(), &subject)));
@@ -141,7 +141,7 @@ fn clock(found: Clock, subject: &str) -> Check {
 }
 
 /// What the broker allows as a whole, whatever topics say.
-fn permission(config: &BTreeMap<String, String>, subject: &str) -> Option<Check> {
+fn permission(config: &BTreeMap<String, String>, addr: &str, subject: &str) -> Option<Check> {
     const NAME: &str = "broker-permission";
     let perm: i32 = config.get("brokerPermission")?.parse().ok()?;
     let lacking = match (perm & 4 != 0, perm & 2 != 0) {
@@ -152,11 +152,9 @@ fn permission(config: &BTreeMap<String, String>, subject: &str) -> Option<Check>
     };
     let found =
         format!("its configuration has brokerPermission={perm}: it may not be {lacking}, whatever the topic allows");
-    Some(
-        Check::failed(NAME, subject, found).advise(
-            "set it back with brokerPermission=6: mqadmin updateBrokerConfig -b ADDRESS -k brokerPermission -v 6",
-        ),
-    )
+    Some(Check::failed(NAME, subject, found).advise(format!(
+        "set it back, if it is not meant so: mqadmin updateBrokerConfig -b {addr} -k brokerPermission -v 6",
+    )))
 }
 
 /// Nobody needs that port by default any more, so it is nothing to complain about.

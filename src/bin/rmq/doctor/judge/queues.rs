@@ -56,7 +56,7 @@ pub(super) fn all(facts: &Group, members: &Members, subject: &str) -> Vec<Check>
     let broadcast = members.model == "BROADCASTING";
     let mut checks = vec![progress(facts, &pairs, subject, broadcast)];
     if !members.members.is_empty() && !broadcast {
-        checks.extend(stuck(facts, &pairs, subject, &members.consume_type));
+        checks.extend(stuck(facts, &pairs, subject, members));
         checks.extend(idle(members, second, subject));
     }
     checks.extend(lost(second, subject));
@@ -104,7 +104,7 @@ fn progress(facts: &Group, pairs: &[Pair<'_>], subject: &str, broadcast: bool) -
 }
 
 /// Queues that stand still although messages wait in them, one line for each reason.
-fn stuck(facts: &Group, pairs: &[Pair<'_>], subject: &str, consume_type: &str) -> Vec<Check> {
+fn stuck(facts: &Group, pairs: &[Pair<'_>], subject: &str, members: &Members) -> Vec<Check> {
     const NAME: &str = "stuck-queue";
     let mut found: BTreeMap<Stuck, Vec<&Queue>> = BTreeMap::new();
     for pair in pairs {
@@ -129,8 +129,14 @@ fn stuck(facts: &Group, pairs: &[Pair<'_>], subject: &str, consume_type: &str) -
         let still = format!("{} did not move within {between}", listed(&names));
         match why {
             // Whoever pops owns nothing.
-            Stuck::NoOwner if consume_type == "CONSUME_POP" => Check::failed(NAME, subject, format!("{still} and nobody took of it"))
+            Stuck::NoOwner if members.consume_type == "CONSUME_POP" => Check::failed(NAME, subject, format!("{still} and nobody took of it"))
                 .advise("see whether consumers receive and acknowledge, and the listener's log for errors"),
+            Stuck::NoOwner if members.members.iter().any(|member| member.own.is_none()) => {
+                Check::failed(NAME, subject, format!("{still} and no member that answers has it")).advise(
+                    "a member that does not answer has it, perhaps, and hangs: see its log and threads, and restart it; the others take \
+                     its queues when its connection has ended",
+                )
+            }
             Stuck::NoOwner => Check::failed(NAME, subject, format!("{still} and no member says it has it")).advise(
                 "members divide queues anew every 20 s: look again after that. If it stays so, their subscriptions or their ways of \
                  dividing (allocation) differ, two have the same client id, or one does not reach that broker",
@@ -198,7 +204,7 @@ mod tests {
 
     use super::*;
     use crate::doctor::check::Verdict;
-    use crate::doctor::facts::Member;
+    use crate::doctor::facts::{Member, OwnWords};
 
     /// Offsets: of the broker, consumed, pulled.
     fn queue(id: i32, [broker_offset, consumer_offset, pulled_offset]: [i64; 3], owner: Option<&str>) -> Queue {
@@ -218,7 +224,8 @@ mod tests {
             retry_brokers: Vec::new(),
             topic_brokers: Vec::new(),
         };
-        let members = Members { members: vec![Member::default(); members], ..Members::default() };
+        let member = Member { own: Some(OwnWords::default()), ..Member::default() };
+        let members = Members { members: vec![member; members], ..Members::default() };
         all(&group, &members, "group G")
     }
 

@@ -1,7 +1,7 @@
 use super::{Asker, listed, troubled};
 use crate::doctor::check::Check;
 use crate::doctor::facts::{Place, Topic};
-use crate::doctor::trouble::Trouble;
+use crate::doctor::trouble::{Access, Trouble};
 use crate::text;
 
 const EXISTS: &str = "topic";
@@ -110,6 +110,10 @@ pub(super) fn allowed(
     let (found, advice) = troubled(trouble, asker);
     let check = Check::failed(name, subject, format!("was tried without changing anything; {found}"));
     match (trouble, advice) {
+        (Trouble::Access(Access::NoRight, _), Some(advice)) => check.advise(advice).advise(match name {
+            "send" => "sending needs PUB on the topic (Topic:NAME)",
+            _ => "consuming needs SUB on the topic and on the group (Topic:NAME, Group:NAME)",
+        }),
         (_, Some(advice)) => check.advise(advice),
         (Trouble::Rejected(code, _), None) => check.advise(on_code(code.0, what)),
         _ => check.advise("see the check of the broker's address above, and the broker's log"),
@@ -134,7 +138,7 @@ fn on_code(code: i32, what: &str) -> String {
 mod tests {
     use super::*;
     use crate::doctor::check::Verdict;
-    use crate::doctor::trouble::{Access, Signer};
+    use crate::doctor::trouble::Signer;
     use rocketmq_blocking::ResponseCode;
 
     fn place(readable: bool, writable: bool) -> Place {
@@ -202,6 +206,7 @@ mod tests {
         let check = refused(Trouble::Access(Access::NoRight, right.into()));
         assert!(check.verdict == Verdict::Failed && check.found.contains("Topic:T"), "{check:?}");
         assert!(check.advice[0].contains("access key who (from the environment)"), "{check:?}");
+        assert!(check.advice[1].contains("needs PUB"), "{check:?}");
         for (code, advice) in
             [(2, "overloaded"), (14, "disk"), (16, "brokerPermission"), (17, "create it again"), (99, "log")]
         {

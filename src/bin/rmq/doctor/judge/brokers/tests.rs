@@ -106,11 +106,11 @@ fn a_broker_that_may_not_be_written_is_found_by_its_settings() {
         ("2", Verdict::Failed, "may not be read"),
         ("0", Verdict::Failed, "read or written"),
     ] {
-        let check = permission(&[("brokerPermission".to_owned(), perm.to_owned())].into(), "broker a").unwrap();
+        let check = permission(&[("brokerPermission".to_owned(), perm.to_owned())].into(), "h:1", "broker a").unwrap();
         assert_eq!(check.verdict, verdict);
         assert!(check.found.contains(found), "{check:?}");
     }
-    assert_eq!(permission(&BTreeMap::new(), "broker a"), None);
+    assert_eq!(permission(&BTreeMap::new(), "h:1", "broker a"), None);
 }
 
 #[test]
