@@ -135,7 +135,7 @@ impl Service for NameServer {
 /// A set as routes show it, or nothing when none of its servers is registered.
 fn broker(set: &BrokerSet) -> Option<BrokerBody> {
     let registered = set.members.iter().filter(|member| member.registered.load(Ordering::SeqCst));
-    let broker_addrs: BTreeMap<i64, String> = registered.map(|member| (member.id, member.addr.to_string())).collect();
+    let broker_addrs: BTreeMap<i64, String> = registered.map(|member| (member.id, member.advertised())).collect();
     (!broker_addrs.is_empty()).then(|| BrokerBody {
         broker_addrs,
         broker_name: set.name.to_string(),

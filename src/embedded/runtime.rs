@@ -14,6 +14,8 @@ use crate::protocol::rpc::brokers::{StatsBody, StatsItemBody, TableBody, ViewSta
 
 /// Apache's broker whose behaviour this has.
 pub(super) const VERSION_NAME: &str = "V5_5_0";
+/// What one says that does not hand messages out.
+const OLD_VERSION_NAME: &str = "V4_9_7";
 
 impl Broker {
     /// What only operators ask.
@@ -39,14 +41,16 @@ impl Broker {
         let mut table = BTreeMap::new();
         let mut put = |name: &str, value: String| drop(table.insert(name.to_owned(), value));
         let (min, max) = self.set.store().commit_log();
-        let age = Duration::from_millis(u64::try_from(now_millis() - self.set.started).unwrap_or(0)).as_secs();
+        let age = now_millis() - self.set.started;
+        let booted = self.set.now_millis() - age;
+        let age = Duration::from_millis(u64::try_from(age).unwrap_or(0)).as_secs();
         let (days, hours, minutes, seconds) = (age / 86_400, age / 3600 % 24, age / 60 % 60, age % 60);
-        put("brokerVersionDesc", VERSION_NAME.to_owned());
+        put("brokerVersionDesc", if self.set.settings.pop { VERSION_NAME } else { OLD_VERSION_NAME }.to_owned());
         put("brokerActive", self.set.has_master().to_string());
-        put("bootTimestamp", self.set.started.to_string());
+        put("bootTimestamp", booted.to_string());
         put("runtime", format!("[ {days} days, {hours} hours, {minutes} minutes, {seconds} seconds ]"));
         put("commitLogMinOffset", min.to_string());
-        put("commitLogMaxOffset", max.to_string());
+        put("commitLogMaxOffset", (max - self.member().lacking_bytes()).max(min).to_string());
         put("earliestMessageTimeStamp", self.set.store().earliest().to_string());
         for (name, counted) in [("Put", figure::BROKER_PUT_NUMS), ("Get", figure::BROKER_GET_NUMS)] {
             put(&format!("msg{name}TotalTodayNow"), self.total(counted).to_string());
@@ -67,7 +71,7 @@ impl Broker {
             put(nothing, "0".to_owned());
         }
         for full in ["commitLogDiskRatio", "consumeQueueDiskRatio"] {
-            put(full, format!("{:.2}", self.set.store().fullness()));
+            put(full, format!("{:.2}", self.set.disk_usage()));
         }
         put("remainHowManyDataToFlush", "0 B".to_owned());
         call.body(&json::encode(&TableBody { table }))

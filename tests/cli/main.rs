@@ -4,6 +4,7 @@
 mod administering;
 mod connecting;
 mod consuming;
+mod doctor;
 mod groups;
 mod program;
 mod replies;

@@ -12,6 +12,7 @@ mod columns;
 mod confirm;
 mod consume;
 mod credentials_file;
+mod doctor;
 mod duration;
 mod failure;
 mod group;
@@ -86,6 +87,7 @@ enum Command {
     Administer(administer::Administer),
     #[command(subcommand)]
     Bench(bench::Bench),
+    Doctor(doctor::Doctor),
 }
 
 fn main() -> ExitCode {
@@ -106,6 +108,7 @@ fn main() -> ExitCode {
         Command::Group(group) => group.run(&mut output),
         Command::Administer(administer) => administer.run(&mut output),
         Command::Bench(bench) => bench.run(&mut output),
+        Command::Doctor(doctor) => doctor.run(&mut output),
     };
     match done.and_then(|()| output.flush()) {
         Ok(()) => ExitCode::SUCCESS,
