@@ -12,6 +12,7 @@
 # such as main-acl-slave: data (stores and settings, removed at the end), logs (kept until the next start).
 
 all_sites=(main acl slave tx soak)
+matrix_versions=(5.5.0 5.3.3 5.1.4 4.9.7) # that docs/broker-versions.md tells of
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
