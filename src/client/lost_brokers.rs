@@ -64,7 +64,7 @@ mod tests {
     fn route(names: &[&str]) -> Route {
         let broker = |name: &&str| BrokerBody {
             broker_addrs: [(i64::from(name.to_lowercase() != *name), "h:1".to_owned())].into(),
-            broker_name: name.to_lowercase().into(),
+            broker_name: name.to_lowercase(),
             cluster: "C".into(),
             enable_acting_master: false,
         };

@@ -9,6 +9,7 @@
 mod cables;
 mod faults;
 mod groups;
+mod heap;
 mod ledger;
 mod meter;
 mod report;
@@ -257,7 +258,7 @@ impl Course {
         let contradictions = self.ledger.contradictions();
         // The first faults make connections and buffers that stay.
         let settled = &samples[(samples.len() / 5).max(3).min(samples.len() - 1)..];
-        let lines = [0, 1, 2].map(|value| Line::through(settled, value));
+        let lines: [Line; meter::VALUES] = std::array::from_fn(|value| Line::through(settled, value));
         samples.iter().for_each(|sample| println!("{sample:?}"));
         // Connections to a broker that has just come back may be missing in a sample; at the end none may be too many.
         let flat = lines.map(|line| line.is_flat(0.1, 1.0));

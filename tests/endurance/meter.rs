@@ -2,14 +2,17 @@
 
 use std::fs;
 
-/// Memory in bytes, threads and sockets, at one moment.
+use crate::heap;
+
+/// Memory in bytes, threads and sockets, and bytes allocated, at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
     pub(crate) seconds: f64,
-    pub(crate) values: [f64; 3],
+    pub(crate) values: [f64; VALUES],
 }
 
-pub(crate) const NAMES: [&str; 3] = ["memory", "threads", "sockets"];
+pub(crate) const VALUES: usize = 4;
+pub(crate) const NAMES: [&str; VALUES] = ["memory of the process", "threads", "sockets", "memory allocated"];
 
 impl Sample {
     pub(crate) fn now(seconds: f64) -> Sample {
@@ -22,7 +25,7 @@ impl Sample {
         let links = links.filter_map(|entry| fs::read_link(entry.path()).ok());
         let sockets = links.filter(|link| link.to_string_lossy().starts_with("socket:")).count();
         let memory = field("VmRSS:").unwrap_or(0.0) * 1024.0;
-        Sample { seconds, values: [memory, field("Threads:").unwrap_or(0.0), sockets as f64] }
+        Sample { seconds, values: [memory, field("Threads:").unwrap_or(0.0), sockets as f64, heap::used() as f64] }
     }
 }
 

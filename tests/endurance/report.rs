@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::faults::Fault;
 use crate::ledger::{End, GROUPS, Ledger};
-use crate::meter::{Line, NAMES};
+use crate::meter::{Line, NAMES, VALUES};
 
 /// What one fault came to, in milliseconds.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub(crate) struct Run<'a> {
     pub(crate) interval: u64,
     pub(crate) passed: &'a [Passed],
     pub(crate) ledger: &'a Ledger,
-    pub(crate) lines: [Line; 3],
+    pub(crate) lines: [Line; VALUES],
     pub(crate) complaints: usize,
 }
 
@@ -115,9 +115,10 @@ impl Run<'_> {
         );
         text += "| the process, between faults | at the begin | at the end |\n| --- | --- | --- |\n";
         for (name, line) in NAMES.iter().zip(self.lines) {
-            let value = |value: f64| match *name {
-                "memory" => format!("{:.1} MiB", value / f64::from(1 << 20)),
-                _ => format!("{value:.1}"),
+            let bytes = name.starts_with("memory");
+            let value = |value: f64| match bytes {
+                true => format!("{:.1} MiB", value / f64::from(1 << 20)),
+                false => format!("{value:.1}"),
             };
             let _ = writeln!(text, "| {name} | {} | {} |", value(line.begin), value(line.end));
         }

@@ -216,7 +216,7 @@ impl Senders {
     fn explain(&self, mark: Mark, error: Option<Error>) {
         let Some(error) = error else { return };
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if failures.len() < failures.capacity().max(2000) {
+        if failures.len() < 300 {
             failures.push(format!(
                 "{}/{} at {} ms: {}: {error}",
                 mark.sender,

@@ -17,6 +17,10 @@ pub(crate) enum Feature {
     TransactionId,
     /// Topics have attributes, such as a type.
     TopicAttributes,
+    /// Topics for messages with priorities and for lite consumers, and none of mixed kinds.
+    TopicKinds,
+    /// The messages of a batch that is sent as one keep their ids in a topic that stores them one by one.
+    IdsInBatch,
     /// Brokers hand messages out and count who has which.
     Pop,
     /// The queue of a message is chosen by its priority.
@@ -37,6 +41,11 @@ impl Feature {
             Feature::Recall => ([5, 3, 2], "recalling messages came with 5.3.2"),
             Feature::TransactionId => ([5, 0, 0], "the transaction id of every send came with 5.0"),
             Feature::TopicAttributes => ([5, 0, 0], "attributes of topics came with 5.0: an older server ignores them"),
+            Feature::TopicKinds => (
+                [5, 4, 0],
+                "topics for priorities and lite consumers came with 5.4: older servers refuse them, and take mixed ones",
+            ),
+            Feature::IdsInBatch => ([5, 4, 0], "an older server gives each message of a batch the id of the batch"),
             Feature::Pop => ([5, 0, 0], "pop came with 5.0"),
             Feature::PriorityQueues => ([5, 4, 0], "priorities came with 5.4: an older server carries them along"),
             Feature::ServerSideReset => ([5, 2, 0], "before 5.2 brokers told the clients of a group that it was reset"),
