@@ -23,6 +23,7 @@ mod identity;
 mod introduce;
 mod job_queue;
 mod limits;
+mod lost_brokers;
 mod name_server;
 pub(crate) mod names;
 pub(crate) mod namespace;
