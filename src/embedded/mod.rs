@@ -61,7 +61,7 @@ mod reset;
 mod send;
 mod send_back;
 mod server;
-mod sql;
+pub(crate) mod sql;
 mod store;
 mod topic_requests;
 mod topics;

@@ -15,6 +15,9 @@ use crate::error::Error;
 
 /// Objects as keys nest; no real body has more than a few levels.
 const MAX_DEPTH: usize = 64;
+/// Keys within keys, each a text within the text of the next: every level doubles what the quotes in it take. Java's have
+/// one.
+const MAX_KEY_DEPTH: usize = 3;
 
 /// Reads a body, named `what` in errors.
 pub(crate) fn decode<T: DeserializeOwned>(what: &str, body: &[u8]) -> Result<T, Error> {
@@ -69,7 +72,7 @@ pub(crate) fn integer<'de, D: Deserializer<'de>, T: TryFrom<i64>>(from: D) -> Re
 /// Turns keys that are not strings into strings; `None` when the text is not even roughly JSON.
 fn standardize(body: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(body.len() + body.len() / 8);
-    let mut rewriter = Rewriter { bytes: body, at: 0 };
+    let mut rewriter = Rewriter { bytes: body, at: 0, key_depth: 0 };
     rewriter.value(&mut out, 0)?;
     Some(out)
 }
@@ -77,6 +80,7 @@ fn standardize(body: &[u8]) -> Option<Vec<u8>> {
 struct Rewriter<'a> {
     bytes: &'a [u8],
     at: usize,
+    key_depth: usize,
 }
 
 impl Rewriter<'_> {
@@ -149,8 +153,11 @@ impl Rewriter<'_> {
         match self.peek()? {
             b'"' => out.extend_from_slice(self.string()?),
             b'{' | b'[' => {
+                (self.key_depth < MAX_KEY_DEPTH).then_some(())?;
                 let mut text = Vec::new();
+                self.key_depth += 1;
                 self.value(&mut text, depth)?;
+                self.key_depth -= 1;
                 quote(out, &text);
             }
             _ => {

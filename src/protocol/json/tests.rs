@@ -107,6 +107,16 @@ fn deep_nesting_is_an_error_and_no_stack_overflow() {
     }
 }
 
+/// Each is a text within the text of the next, with twice as many backslashes: 40 of them would fill a terabyte.
+#[test]
+fn keys_within_keys_end_before_they_fill_the_memory() {
+    let nested = |levels: usize| format!("{}\"a\":1{}", "{".repeat(levels), "}:1".repeat(levels - 1) + "}");
+    assert!(decode::<BTreeMap<String, i64>>("table", nested(2).as_bytes()).is_ok());
+    for levels in [10, 40, 60] {
+        assert!(decode::<BTreeMap<String, i64>>("table", nested(levels).as_bytes()).is_err(), "{levels}");
+    }
+}
+
 /// Every cut and every flipped byte of real bodies, read as each of the types: an answer or an error, never a panic.
 #[test]
 fn a_damaged_body_never_panics() {
