@@ -46,11 +46,12 @@ pub(super) struct Account {
 
 impl Account {
     fn take(&mut self, key: String, result: &Result<SendResult, Error>) {
-        match result {
-            Ok(_) => drop(self.acknowledged.insert(key)),
-            Err(error) if error.outcome() == Outcome::NotSent => drop(self.not_sent.insert(key)),
-            Err(_) => {}
-        }
+        let kept = match result {
+            Ok(_) => &mut self.acknowledged,
+            Err(error) if error.outcome() == Outcome::NotSent => &mut self.not_sent,
+            Err(_) => return,
+        };
+        kept.insert(key);
     }
 
     pub(super) fn check(&self, stored: &[MessageView]) {
@@ -62,6 +63,10 @@ impl Account {
             assert!(!stored.contains(&**key), "{key} was not sent and is stored");
         }
     }
+}
+
+fn late(what: &str) -> ! {
+    panic!("a {what} did not end by its deadline")
 }
 
 /// A call that blocks ends by its deadline.
@@ -190,17 +195,16 @@ impl Calls {
     pub(super) fn end(&mut self) -> Account {
         for UnderWay { what, until, end } in self.under_way.drain(..) {
             let left = (until + SLACK).saturating_duration_since(Instant::now()).max(millis(1));
-            let late = || panic!("a {what} did not end by its deadline");
             match end {
                 End::Sent(key, receiver) => {
-                    let result = receiver.recv_timeout(left).unwrap_or_else(|_| late());
+                    let result = receiver.recv_timeout(left).unwrap_or_else(|_| late(what));
                     self.account.take(key, &result);
                 }
                 End::Pending(key, pending) => {
-                    let result = pending.wait_timeout(left).unwrap_or_else(|_| late());
+                    let result = pending.wait_timeout(left).unwrap_or_else(|_| late(what));
                     self.account.take(key, &result.map_err(Error::from));
                 }
-                End::Pulled(receiver) => receiver.recv_timeout(left).unwrap_or_else(|_| late()),
+                End::Pulled(receiver) => receiver.recv_timeout(left).unwrap_or_else(|_| late(what)),
             }
         }
         self.account.clone()

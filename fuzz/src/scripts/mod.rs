@@ -62,7 +62,7 @@ pub fn play(script: &Script) {
     close(&client);
     let account = calls.end();
     check_nothing_is_left(&client);
-    drop(client);
+    drop((calls, client));
     process::eventually("no thread of the client is left", || !process::threads().iter().any(process::is_clients));
     // What the network still holds arrives now.
     stage.heal();

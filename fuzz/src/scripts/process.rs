@@ -20,6 +20,7 @@ pub(super) fn threads() -> Vec<String> {
 }
 
 /// Whether a thread is a client's: the cluster's have other names, or are named for its servers and not for addresses.
+#[allow(clippy::ptr_arg, reason = "it is given to iterators of names")]
 pub(super) fn is_clients(name: &String) -> bool {
     let (what, of) = name.split_once(' ').unwrap_or((name, ""));
     let of_cluster = ["mq-accept", "mq-serve", "mq-clock"].contains(&what);
