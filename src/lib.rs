@@ -353,6 +353,9 @@ mod consumer;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod error;
+#[cfg(all(any(fuzzing, test), feature = "embedded"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod message;
 mod producer;
 // Every header encodes and decodes: the client uses one side, the embedded cluster the other, tests and benches both.

@@ -67,7 +67,7 @@ mod runtime;
 mod send;
 mod send_back;
 mod server;
-mod sql;
+pub(crate) mod sql;
 mod store;
 #[cfg(feature = "tls")]
 mod tls;
