@@ -46,8 +46,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-pub(crate) use cork::together;
 pub(crate) use allowed::Allowed;
+pub(crate) use cork::together;
 pub(crate) use counter::Counter;
 pub(crate) use deadline::Deadline;
 #[cfg(feature = "acl")]
