@@ -44,6 +44,8 @@ mod scheduler;
 pub(crate) mod send;
 mod stats;
 mod timers;
+#[cfg(feature = "tls")]
+mod tls;
 mod topic_route;
 mod topics;
 mod validation;
@@ -79,4 +81,7 @@ pub(crate) use routes::RouteWatcher;
 pub use send::{SendResult, SendStatus};
 pub(crate) use stats::TraceCounters;
 pub use stats::{ClientStats, TraceStats};
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use tls::Tls;
 pub use topic_route::{BrokerRoute, TopicRoute};

@@ -45,6 +45,8 @@ mod slaves;
 mod sql;
 mod stats;
 mod tags;
+#[cfg(feature = "tls")]
+mod tls;
 mod topics;
 mod trace;
 mod transactions;

@@ -89,6 +89,18 @@ aclEnable=true
 END
 }
 
+# tls_options MODE [CLIENTS]: what servers are told about TLS, a Java option a line. The certificates are those of all tests. By
+# default a server makes one of its own, and would take no other.
+tls_options() {
+  local mode=$1 clients=${2:-none} pems=$root/tests/tls
+  printf '%s\n' -Dtls.config.file=/dev/null -Dtls.test.mode.enable=false -Dtls.enable=true "-Dtls.server.mode=$mode" \
+    "-Dtls.server.certPath=$pems/server.pem" "-Dtls.server.keyPath=$pems/server.key" \
+    "-Dtls.server.need.client.auth=$clients" -Dtls.client.authServer=true "-Dtls.client.trustCertPath=$pems/authority.pem"
+  if [[ $clients != none ]]; then
+    printf '%s\n' -Dtls.server.authClient=true "-Dtls.server.trustCertPath=$pems/authority.pem"
+  fi
+}
+
 # The master advises the slave for every message it hands out, and tells the members of a group that it was reset, as
 # brokers before 5.2 do; newer ones would keep to themselves where the group is to go on.
 slave_read_conf() {
