@@ -55,6 +55,8 @@ pub struct ClientBuilder {
     pub(super) namespace_v2: Option<Arc<str>>,
     pub(super) zone: Option<(Arc<str>, Arc<str>)>,
     pub(super) vip_channel: bool,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<super::tls::Tls>,
     pub(super) remoting: RemotingOptions,
 }
 
@@ -86,6 +88,8 @@ impl ClientBuilder {
             namespace_v2: None,
             zone: None,
             vip_channel: false,
+            #[cfg(feature = "tls")]
+            tls: None,
             remoting: RemotingOptions::default(),
         }
     }
@@ -270,6 +274,15 @@ impl ClientBuilder {
         self
     }
 
+    /// Encrypts all connections (Java: `useTLS`, or the system property `tls.enable`). None is by default. Needs the feature
+    /// `tls`.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn tls(mut self, tls: super::tls::Tls) -> ClientBuilder {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Signs every request with keys that this closure gives, and that may change while the client runs: a rotated secret
     /// needs no restart. None by default; it takes the place of [`credentials`](ClientBuilder::credentials).
     ///
@@ -314,7 +327,7 @@ impl ClientBuilder {
         Ok(client)
     }
 
-    /// Checks the settings and starts the client, without any I/O but reading the environment.
+    /// Checks the settings and starts the client, without any I/O but reading the environment, and the files of its TLS.
     ///
     /// # Errors
     ///

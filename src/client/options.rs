@@ -57,6 +57,10 @@ impl ClientOptions {
         };
         let same_allowed = self.remoting.allowed.is(&other.remoting.allowed);
         let remoting = |options: &ClientOptions| format!("{:?}", options.remoting);
+        #[cfg(feature = "tls")]
+        let same_tls = self.remoting.tls == other.remoting.tls;
+        #[cfg(not(feature = "tls"))]
+        let same_tls = true;
         let settings = [
             ("credentials", self.credentials == other.credentials),
             ("credentials_provider (share one by cloning the client instead)", same_provider),
@@ -75,6 +79,7 @@ impl ClientOptions {
             ("namespace", self.remoting.namespace == other.remoting.namespace),
             ("namespace_v2 or zone", self.remoting.fields == other.remoting.fields),
             ("address_map (share one by cloning the client instead)", same_map),
+            ("tls", same_tls),
             ("allowed_addresses (share one by cloning the client instead)", same_allowed),
             ("the settings of connections", remoting(self) == remoting(other)),
         ];

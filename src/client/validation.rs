@@ -57,7 +57,7 @@ impl ClientBuilder {
             (part("ROCKETMQ_ZONE"), part("ROCKETMQ_ZONE_MODE"))
         });
         let fields = fields(self.namespace_v2.as_ref(), zone)?;
-        #[cfg_attr(not(feature = "acl"), expect(unused_mut, reason = "only a signer is added"))]
+        #[cfg_attr(not(any(feature = "acl", feature = "tls")), expect(unused_mut, reason = "only these add something"))]
         let mut remoting = RemotingOptions { header_kind, namespace, fields, ..self.remoting };
         #[cfg(feature = "acl")]
         {
@@ -66,6 +66,10 @@ impl ClientBuilder {
                 (Some(credentials), None) => Signing::Fixed(Arc::new(credentials.signer())),
                 (None, None) => Signing::Off,
             };
+        }
+        #[cfg(feature = "tls")]
+        {
+            remoting.tls = self.tls.as_ref().map(super::tls::Tls::options).transpose()?;
         }
         Ok(ClientOptions {
             name_servers,

@@ -5,6 +5,7 @@
 
 mod allowed;
 mod connection;
+mod cork;
 mod counter;
 mod deadline;
 mod delivery;
@@ -23,11 +24,18 @@ mod signer;
 mod slot;
 mod stats;
 mod submit;
+mod sync;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
+#[cfg(feature = "tls")]
+mod trust;
 mod writer;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod models;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +47,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 pub(crate) use allowed::Allowed;
+pub(crate) use cork::together;
 pub(crate) use counter::Counter;
 pub(crate) use deadline::Deadline;
 #[cfg(feature = "acl")]
@@ -48,6 +57,8 @@ pub(crate) use signer::Signer;
 pub(crate) use slot::Slot;
 pub(crate) use stats::Counters;
 pub use stats::{ConnectionState, ConnectionStats};
+#[cfg(feature = "tls")]
+pub(crate) use trust::{TlsOptions, Trust, server_name};
 
 use self::connection::Connection;
 use self::pending::Waiter;
@@ -141,6 +152,9 @@ pub(crate) struct RemotingOptions {
     pub(crate) fields: Vec<(&'static str, Arc<str>)>,
     #[cfg(feature = "acl")]
     pub(crate) signing: Signing,
+    /// All connections are encrypted, or none.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<TlsOptions>,
 }
 
 impl Default for RemotingOptions {
@@ -161,6 +175,8 @@ impl Default for RemotingOptions {
             fields: Vec::new(),
             #[cfg(feature = "acl")]
             signing: Signing::Off,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -211,6 +227,23 @@ impl Ticket {
     pub(crate) fn abandon(&self) -> Option<(Stage, Outcome)> {
         self.connection.abandon(self.opaque)
     }
+
+    /// Waits for the answer of a call with one attempt, and gives it up at the deadline.
+    fn end(&self, slot: &Slot, deadline: Deadline) -> Result<Frame> {
+        self.wait(slot, deadline.at());
+        let ended = match slot.take() {
+            Some(ended) => Some(ended),
+            None => match self.abandon() {
+                Some((stage, outcome)) => return Err(deadline.missed(stage, Some(&self.connection.addr), outcome)),
+                // It ended between the two looks; whoever ended it is about to tell.
+                None => {
+                    slot.park(Slot::is_ready, Instant::now() + self.connection.options.probe_timeout);
+                    slot.take()
+                }
+            },
+        };
+        ended.ok_or(Error::Closed { outcome: Outcome::Unknown })?.1
+    }
 }
 
 impl Remoting {
@@ -239,20 +272,7 @@ impl Remoting {
             let slot = Slot::mine();
             let waiter = Waiter::Slot(slot.clone(), 0);
             let ticket = self.start(addr, request, body, deadline, waiter)?;
-            ticket.wait(&slot, deadline.at());
-            let ended = match slot.take() {
-                Some(ended) => Some(ended),
-                None => match ticket.abandon() {
-                    Some((stage, outcome)) => return Err(deadline.missed(stage, Some(addr), outcome)),
-                    // It ended between the two looks; whoever ended it is about to tell.
-                    None => {
-                        slot.park(Slot::is_ready, Instant::now() + self.pool.options().probe_timeout);
-                        slot.take()
-                    }
-                },
-            };
-            let (_, result) = ended.ok_or(Error::Closed { outcome: Outcome::Unknown })?;
-            let answer = answer_of(addr, result?);
+            let answer = answer_of(addr, ticket.end(&slot, deadline)?);
             // A server that leaves did nothing: ask once more on a new connection.
             match &answer {
                 Err(error) if !refused && error.code() == Some(ResponseCode::GO_AWAY) => refused = true,

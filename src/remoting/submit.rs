@@ -1,21 +1,23 @@
 //! How callers hand frames to a connection, wait for their ends, and give up.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Deadline;
 use super::connection::{Connection, Out, Phase};
+use super::cork;
 use super::ending::Loss;
 use super::outbox::{Batch, NOBODY};
 use super::pending::{Refused, Waiter, Waiting};
 use super::slot::Slot;
+use super::sync::{self, MutexGuard, thread};
 use super::transport::is_timeout;
 use crate::error::{Error, Outcome, Result, Stage};
 
 /// How often one of several callers gives the processor to others before it parks. Measured at 8 and 64 threads on two
 /// cores: yielding alone beats spinning first by half at 64, and not yielding by as much at 8.
-const YIELDS: u32 = 10;
+const YIELDS: u32 = sync::yields(10);
 
 /// A request in its wire form, but for the opaque's registration.
 #[derive(Debug)]
@@ -25,19 +27,31 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) body: &'a [u8],
 }
 
+/// How soon a frame is to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Haste {
+    /// Somebody waits for it.
+    Waits,
+    /// Its answer comes to somebody who does other things meanwhile.
+    Asks,
+    /// With whatever is written next.
+    None,
+}
+
 impl Connection {
     /// Registers a call and hands its frame over to be written. Never blocks, except that a `patient` caller waits for
     /// room in a full outbox. On an error nothing was sent and nothing is registered.
     pub(super) fn start(
-        &self,
+        self: &Arc<Self>,
         outgoing: &Outgoing<'_>,
         waiting: Waiting,
         patient: bool,
     ) -> Result<(), (Waiter, Error)> {
         let until = waiting.until;
         let deadline = Deadline::from(waiting.started, until.saturating_duration_since(waiting.started));
-        // Only a blocked caller reads for itself.
-        let needs_reader = waiting.held || matches!(waiting.waiter, Waiter::Callback(_));
+        // Only a blocked caller reads for itself, and needs the frame to leave at once.
+        let blocks = matches!(waiting.waiter, Waiter::Slot(..));
+        let needs_reader = waiting.held || !blocks;
         match self.pending.insert(outgoing.opaque, waiting, self.options.pending_limit) {
             Ok(()) => {}
             Err(Refused::Gone(waiting)) => {
@@ -46,8 +60,12 @@ impl Connection {
             }
             Err(Refused::Full(waiting)) => return Err((waiting.waiter, self.too_many_calls())),
         }
-        if let Err(error) = self.hand_over(outgoing, deadline, None, patient, true) {
-            return match self.pending.remove(outgoing.opaque) {
+        let haste = if blocks { Haste::Waits } else { Haste::Asks };
+        if let Err(error) = self.hand_over(outgoing, deadline, None, patient, haste) {
+            let removed = self.pending.remove(outgoing.opaque);
+            // The writer may have taken it for the last call it has to wait for.
+            self.wake_if_drained();
+            return match removed {
                 Some(waiting) => Err((waiting.waiter, error)),
                 // Whoever emptied the map has told the waiter already.
                 None => Ok(()),
@@ -66,22 +84,25 @@ impl Connection {
         Error::Busy { what: format!("{limit} calls already wait for answers of {}", self.addr).into() }
     }
 
-    /// Appends a frame to the outbox; one that is `urgent` is written here and now when nobody else would sooner.
+    /// Appends a frame to the outbox, and writes it here and now when nobody else would sooner.
     fn hand_over(
-        &self,
+        self: &Arc<Self>,
         outgoing: &Outgoing<'_>,
         deadline: Deadline,
         written: Option<Arc<Slot>>,
         patient: bool,
-        urgent: bool,
+        haste: Haste,
     ) -> Result<()> {
         let len = outgoing.head.len() + outgoing.body.len();
         // Who waits for its frame to be written has nothing better to do than to write it.
-        let urgent = urgent && (written.is_some() || self.lone.load(Ordering::Relaxed));
+        let urgent = haste != Haste::None && (written.is_some() || self.lone.load(Ordering::Relaxed));
         let mut out = self.room_for(len, deadline, patient)?;
         out.outbox.push(outgoing.opaque, deadline.at(), written, outgoing.head, outgoing.body);
         self.counters.requests.one();
         if out.busy || out.phase != Phase::Open {
+            return Ok(());
+        }
+        if haste == Haste::Asks && cork::hold(self) {
             return Ok(());
         }
         // Alone: writing it here saves a change of threads. With others under way the writer gathers their frames.
@@ -96,6 +117,24 @@ impl Connection {
             self.work.notify_one();
         }
         Ok(())
+    }
+
+    /// Has what is in the outbox written: here and now, unless others are about to ask too.
+    pub(super) fn flush(&self) {
+        let mut out = self.out();
+        if out.busy || out.phase != Phase::Open || out.outbox.is_empty() {
+            return;
+        }
+        if self.pending.in_flight() < 2 {
+            out.busy = true;
+            let batch = out.outbox.take();
+            drop(out);
+            self.write(batch);
+        } else if out.writer_sleeps {
+            out.writer_sleeps = false;
+            drop(out);
+            self.work.notify_one();
+        }
     }
 
     fn room_for(&self, len: usize, deadline: Deadline, patient: bool) -> Result<MutexGuard<'_, Out>> {
@@ -133,6 +172,7 @@ impl Connection {
             Err(error) if is_timeout(&error) => (0, None),
             Err(error) => (0, Some(error)),
         };
+        let backlog = self.transport.get().map_or(0, |transport| transport.backlog());
         self.counters.writes.one();
         self.counters.bytes_written.add(count as u64);
         let mut out = self.out();
@@ -142,12 +182,14 @@ impl Connection {
             out.outbox.abandon();
         }
         out.busy = false;
-        if count > 0 || out.outbox.is_empty() {
+        let went_on = count > 0 || backlog < out.backlog;
+        out.backlog = backlog;
+        if went_on || out.is_written() {
             out.stalled_since = None;
         } else if out.stalled_since.is_none() {
             out.stalled_since = Some(Instant::now());
         }
-        let wake = out.writer_sleeps && (!out.outbox.is_empty() || out.phase == Phase::Draining);
+        let wake = out.writer_sleeps && (!out.is_written() || out.phase == Phase::Draining);
         if wake {
             out.writer_sleeps = false;
         }
@@ -165,13 +207,18 @@ impl Connection {
     }
 
     /// Sends a frame that is not answered, and waits until the kernel has it. `buffered` does not wait.
-    pub(super) fn send_oneway(&self, outgoing: &Outgoing<'_>, deadline: Deadline, buffered: bool) -> Result<()> {
+    pub(super) fn send_oneway(
+        self: &Arc<Self>,
+        outgoing: &Outgoing<'_>,
+        deadline: Deadline,
+        buffered: bool,
+    ) -> Result<()> {
         if buffered {
             // Nobody asks what became of it, so nothing is kept for that when its time is over.
-            return self.hand_over(&Outgoing { opaque: NOBODY, ..*outgoing }, deadline, None, true, false);
+            return self.hand_over(&Outgoing { opaque: NOBODY, ..*outgoing }, deadline, None, true, Haste::None);
         }
         let slot = Slot::mine();
-        self.hand_over(outgoing, deadline, Some(slot.clone()), true, true)?;
+        self.hand_over(outgoing, deadline, Some(slot.clone()), true, Haste::Waits)?;
         slot.park(|slot| slot.is_written() || self.is_gone(), deadline.at());
         if slot.is_written() {
             return Ok(());
@@ -180,8 +227,7 @@ impl Connection {
             // Which of its frames were whole is known only for calls; a oneway one counts as unknown.
             return Err(loss.error(&self.addr, Outcome::Unknown));
         }
-        let phase = self.out().phase;
-        let outcome = if self.out().outbox.remove(outgoing.opaque) { Outcome::NotSent } else { Outcome::Unknown };
+        let (phase, outcome) = self.take_back(outgoing.opaque);
         if slot.is_written() {
             return Ok(());
         }
@@ -203,22 +249,35 @@ impl Connection {
 
     /// Takes a frame out of the outbox if that is still possible.
     pub(super) fn withdraw(&self, opaque: i32) -> (Stage, Outcome) {
-        let mut out = self.out();
-        let outcome = if out.outbox.remove(opaque) { Outcome::NotSent } else { Outcome::Unknown };
-        let phase = out.phase;
-        drop(out);
+        let (phase, outcome) = self.take_back(opaque);
         if outcome == Outcome::Unknown {
             self.suspect.store(true, Ordering::Relaxed);
         }
         (stage_of(phase, outcome), outcome)
     }
 
+    fn take_back(&self, opaque: i32) -> (Phase, Outcome) {
+        let mut out = self.out();
+        if !out.outbox.remove(opaque) {
+            return (out.phase, Outcome::Unknown);
+        }
+        self.tell_of_room(&mut out);
+        (out.phase, Outcome::NotSent)
+    }
+
+    /// Wakes callers that wait for room, after frames have left the outbox without being written.
+    pub(super) fn tell_of_room(&self, out: &mut Out) {
+        if std::mem::take(&mut out.room_wanted) {
+            self.room.notify_all();
+        }
+    }
+
     /// Puts a response to a server's request into the outbox; dropped when the connection is gone or its outbox full.
-    pub(super) fn respond(&self, frame: &[u8]) {
+    pub(super) fn respond(self: &Arc<Self>, frame: &[u8]) {
         let deadline = Deadline::after(self.options.probe_timeout);
         // The server's opaque is not ours: a frame that nobody will withdraw needs none.
         let outgoing = Outgoing { opaque: NOBODY, head: frame, body: &[] };
-        if let Err(error) = self.hand_over(&outgoing, deadline, None, false, false) {
+        if let Err(error) = self.hand_over(&outgoing, deadline, None, false, Haste::None) {
             log::debug!("an answer to {} was dropped: {error}", self.addr);
         }
     }
@@ -239,7 +298,7 @@ impl Connection {
                 let mut yields = 0;
                 while !slot.is_ready() && yields < YIELDS {
                     yields += 1;
-                    std::thread::yield_now();
+                    thread::yield_now();
                 }
             }
         }
@@ -260,6 +319,7 @@ fn stage_of(phase: Phase, outcome: Outcome) -> Stage {
     match (phase, outcome) {
         (Phase::Resolving, _) => Stage::Resolve,
         (Phase::Connecting, _) => Stage::Connect,
+        (Phase::Handshaking, _) => Stage::Handshake,
         (_, Outcome::NotSent) => Stage::Write,
         _ => Stage::Reply,
     }

@@ -80,5 +80,8 @@ pub(crate) struct ClusterBody {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct TopicListBody {
+    /// With the system's topics: a broker that knows more of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) broker_addr: Option<String>,
     pub(crate) topic_list: Vec<String>,
 }
