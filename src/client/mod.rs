@@ -22,6 +22,7 @@ pub(crate) mod hooks;
 mod identity;
 mod introduce;
 mod job_queue;
+mod lost_brokers;
 mod name_server;
 pub(crate) mod names;
 pub(crate) mod namespace;

@@ -6,17 +6,20 @@
 #   acl    one master that checks signatures and rights
 #   slave  one master and its slave, where the master advises to read older messages from the slave
 #   tx     one master, broker-tx, for transactions and for being restarted
+#   soak   two masters, broker-1 and broker-2, and a third, broker-3, with its slave, for being ended in all ways
 #
 # The jars lie in $live/<version>/lib and are kept. The sites that are started together have a folder beside it,
 # such as main-acl-slave: data (stores and settings, removed at the end), logs (kept until the next start).
 
-all_sites=(main acl slave tx)
+all_sites=(main acl slave tx soak)
+matrix_versions=(5.5.0 5.3.3 5.1.4 4.9.7) # that docs/broker-versions.md tells of
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 live=${ROCKETMQ_LIVE_FOLDER:-$root/target/live}
 
 ready_within=180 # seconds; ten or twenty are enough when nothing else runs
+end_within=30    # seconds for one that is to end in an orderly way and to be started again
 stop_within=3   # seconds, then kill -9: some take more than ten, to save data that nobody wants
 
 acl_access_key='live-tests'
@@ -24,6 +27,7 @@ acl_secret_key='live-tests-secret'
 denied_access_key='live-denied'
 denied_secret_key='live-denied-secret'
 slave_topic=SlaveRead
+soak_topic=Soak
 
 # shellcheck source=tests/live/settings.sh
 source "$here/settings.sh"
@@ -149,14 +153,18 @@ spawn() {
   echo "$pid" >"$data/$name.pid"
 }
 
-# restart_asked: kills the servers that `restart` has named, and starts them again.
+# restart_asked: ends the servers that `restart` has named, with the signal it says, and starts them again. One that has
+# been asked to end by itself is given a time for it.
 restart_asked() {
-  local request name i
+  local request name i signal until
   for request in "$data"/restart/*; do
     [[ -e $request ]] || continue
     name=${request##*/}
     for ((i = 0; i < ${#names[@]}; i++)); do
       [[ ${names[i]} == "$name" ]] || continue
+      signal=$(<"$request") until=$((SECONDS + end_within))
+      kill "-$signal" "${pids[i]}" 2>/dev/null || true
+      while kill -0 "${pids[i]}" 2>/dev/null && ((SECONDS < until)); do sleep 0.05; done
       kill -KILL "${pids[i]}" 2>/dev/null || true
       wait "${pids[i]}" 2>/dev/null || true
       eval "spawn ${launched[$name]}"
@@ -199,12 +207,18 @@ launch_site() {
       ;;
     acl) launch_broker acl AclCluster broker-acl 0 "$(acl_conf)" ;;
     slave)
-      slave_topic "$data/broker-pair"
-      slave_topic "$data/broker-pair-slave"
+      topic_from_the_start "$slave_topic" "$data/broker-pair" "$data/broker-pair-slave"
       launch_broker slave SlaveCluster broker-pair 0 "$(slave_read_conf && echo brokerRole=ASYNC_MASTER)"
       launch_broker slave SlaveCluster broker-pair 1 "$(slave_read_conf && echo brokerRole=SLAVE)"
       ;;
     tx) launch_broker tx TxCluster broker-tx 0 "$(tx_conf)" ;;
+    soak)
+      topic_from_the_start "$soak_topic" "$data"/broker-{1,2,3,3-slave}
+      launch_broker soak SoakCluster broker-1 0
+      launch_broker soak SoakCluster broker-2 0
+      launch_broker soak SoakCluster broker-3 0 brokerRole=ASYNC_MASTER
+      launch_broker soak SoakCluster broker-3 1 brokerRole=SLAVE
+      ;;
   esac
 }
 
@@ -231,8 +245,10 @@ export_site() {
       wait_for_brokers "$name_server" "${at[broker-tx]}"
       export ROCKETMQ_LIVE_TX_NAME_SERVER=$name_server
       ROCKETMQ_LIVE_TX_BROKER_PID=$(<"$data/broker-tx.pid") && export ROCKETMQ_LIVE_TX_BROKER_PID
-      # Alone it is also where a test goes that wants any cluster.
-      [[ -n ${at[main]-} ]] || export ROCKETMQ_LIVE_NAME_SERVER=$name_server
+      ;;
+    soak)
+      wait_for_brokers "$name_server" "${at[broker-1]}" "${at[broker-2]}" "${at[broker-3]}" "${at[broker-3-slave]}"
+      export ROCKETMQ_LIVE_SOAK_NAME_SERVER=$name_server ROCKETMQ_LIVE_SOAK_TOPIC=$soak_topic
       ;;
   esac
 }
@@ -320,6 +336,8 @@ start_servers() {
   local name
   for name in "${!ROCKETMQ_LIVE_@}"; do [[ $name == ROCKETMQ_LIVE_@(FOLDER|LONG) ]] || unset "$name"; done
   for site in "${sites[@]}"; do export_site "$site"; done
+  # Without the ordinary brokers the first site is where a test goes that wants any cluster.
+  export ROCKETMQ_LIVE_NAME_SERVER=${ROCKETMQ_LIVE_NAME_SERVER-${at[${sites[0]}]}}
   export ROCKETMQ_LIVE_VERSION=$version ROCKETMQ_LIVE_LIB=$folder/lib
   if command -v javac >/dev/null; then export ROCKETMQ_LIVE_JAVAC=1; fi
   export ROCKETMQ_LIVE_RESTART=$here/restart ROCKETMQ_LIVE_RUN=$$ ROCKETMQ_LIVE_DATA=$data ROCKETMQ_LIVE_LOGS=$logs
