@@ -50,6 +50,13 @@ pub(crate) struct Waiting {
     pub(crate) held: bool,
 }
 
+/// A call that could not be registered.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    Gone(Waiting),
+    Full(Waiting),
+}
+
 /// Opaques are counted up, so their low bits spread by themselves.
 #[derive(Debug, Default)]
 pub(crate) struct OpaqueHasher(u64);
@@ -111,10 +118,13 @@ impl Pending {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Registers a call; gives it back when the connection is gone.
-    pub(crate) fn insert(&self, opaque: i32, waiting: Waiting) -> Result<(), Waiting> {
+    /// Registers a call; gives it back when the connection is gone, or `most` calls wait already.
+    pub(crate) fn insert(&self, opaque: i32, waiting: Waiting, most: usize) -> Result<(), Refused> {
         let mut guard = self.lock();
-        let Some(table) = guard.as_mut() else { return Err(waiting) };
+        let Some(table) = guard.as_mut() else { return Err(Refused::Gone(waiting)) };
+        if table.calls.len() >= most {
+            return Err(Refused::Full(waiting));
+        }
         if !waiting.held {
             // Ordered with the flag that says whether somebody reads, see `reader`.
             self.in_flight.fetch_add(1, Ordering::SeqCst);
@@ -222,7 +232,7 @@ mod tests {
     fn register(pending: &Pending, opaque: i32) {
         let (waiter, now) = (Waiter::Callback(Box::new(|_| ())), Instant::now());
         pending
-            .insert(opaque, Waiting { waiter, started: now, until: now, expected: now, held: opaque % 2 == 1 })
+            .insert(opaque, Waiting { waiter, started: now, until: now, expected: now, held: opaque % 2 == 1 }, 2000)
             .unwrap();
     }
 
@@ -240,6 +250,22 @@ mod tests {
         let forgiven = (1..count).filter(|opaque| pending.forgive(*opaque)).count();
         assert_eq!(forgiven, REMEMBERED, "the oldest is forgotten");
         assert_eq!(pending.counts(), (0, 0));
+    }
+
+    #[test]
+    fn a_full_map_takes_no_more_until_a_call_has_ended() {
+        let (pending, now) = (Pending::default(), Instant::now());
+        let call = || {
+            let waiter = Waiter::Callback(Box::new(|_| ()));
+            Waiting { waiter, started: now, until: now, expected: now, held: false }
+        };
+        assert!(pending.insert(1, call(), 1).is_ok());
+        assert!(matches!(pending.insert(2, call(), 1), Err(Refused::Full(_))));
+        assert_eq!((pending.in_flight(), pending.len()), (1, 1));
+        pending.remove(1);
+        assert!(pending.insert(2, call(), 1).is_ok());
+        pending.close();
+        assert!(matches!(pending.insert(3, call(), 1), Err(Refused::Gone(_))));
     }
 
     #[test]

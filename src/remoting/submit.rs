@@ -9,7 +9,7 @@ use super::connection::{Connection, Out, Phase};
 use super::cork;
 use super::ending::Loss;
 use super::outbox::{Batch, NOBODY};
-use super::pending::{Waiter, Waiting};
+use super::pending::{Refused, Waiter, Waiting};
 use super::slot::Slot;
 use super::sync::{self, MutexGuard, thread};
 use super::transport::is_timeout;
@@ -52,9 +52,13 @@ impl Connection {
         // Only a blocked caller reads for itself, and needs the frame to leave at once.
         let blocks = matches!(waiting.waiter, Waiter::Slot(..));
         let needs_reader = waiting.held || !blocks;
-        if let Err(waiting) = self.pending.insert(outgoing.opaque, waiting) {
-            let error = self.refusal().unwrap_or(Error::Closed { outcome: Outcome::NotSent });
-            return Err((waiting.waiter, error));
+        match self.pending.insert(outgoing.opaque, waiting, self.options.pending_limit) {
+            Ok(()) => {}
+            Err(Refused::Gone(waiting)) => {
+                let error = self.refusal().unwrap_or(Error::Closed { outcome: Outcome::NotSent });
+                return Err((waiting.waiter, error));
+            }
+            Err(Refused::Full(waiting)) => return Err((waiting.waiter, self.too_many_calls())),
         }
         let haste = if blocks { Haste::Waits } else { Haste::Asks };
         if let Err(error) = self.hand_over(outgoing, deadline, None, patient, haste) {
@@ -71,6 +75,13 @@ impl Connection {
             self.reading.resume_if_idle();
         }
         Ok(())
+    }
+
+    #[cold]
+    fn too_many_calls(&self) -> Error {
+        self.counters.received.calls_refused.one();
+        let limit = self.options.pending_limit;
+        Error::Busy { what: format!("{limit} calls already wait for answers of {}", self.addr).into() }
     }
 
     /// Appends a frame to the outbox, and writes it here and now when nobody else would sooner.
@@ -161,6 +172,7 @@ impl Connection {
             Err(error) if is_timeout(&error) => (0, None),
             Err(error) => (0, Some(error)),
         };
+        let backlog = self.transport.get().map_or(0, |transport| transport.backlog());
         self.counters.writes.one();
         self.counters.bytes_written.add(count as u64);
         let mut out = self.out();
@@ -170,12 +182,14 @@ impl Connection {
             out.outbox.abandon();
         }
         out.busy = false;
-        if count > 0 || out.outbox.is_empty() {
+        let went_on = count > 0 || backlog < out.backlog;
+        out.backlog = backlog;
+        if went_on || out.is_written() {
             out.stalled_since = None;
         } else if out.stalled_since.is_none() {
             out.stalled_since = Some(Instant::now());
         }
-        let wake = out.writer_sleeps && (!out.outbox.is_empty() || out.phase == Phase::Draining);
+        let wake = out.writer_sleeps && (!out.is_written() || out.phase == Phase::Draining);
         if wake {
             out.writer_sleeps = false;
         }
@@ -305,6 +319,7 @@ fn stage_of(phase: Phase, outcome: Outcome) -> Stage {
     match (phase, outcome) {
         (Phase::Resolving, _) => Stage::Resolve,
         (Phase::Connecting, _) => Stage::Connect,
+        (Phase::Handshaking, _) => Stage::Handshake,
         (_, Outcome::NotSent) => Stage::Write,
         _ => Stage::Reply,
     }

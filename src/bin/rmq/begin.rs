@@ -19,7 +19,11 @@ impl Begin {
             "first" => return Ok(Begin::First),
             "last" => return Ok(Begin::Last),
             _ => match text.strip_prefix('-') {
-                Some(age) => duration::parse(age).ok().and_then(|age| now.checked_sub(age)),
+                // Nothing was stored before 1970.
+                Some(age) => {
+                    let began = duration::parse(age).ok().and_then(|age| now.checked_sub(age));
+                    began.filter(|began| *began >= SystemTime::UNIX_EPOCH)
+                }
                 // What comes later is no place to begin at.
                 None => moment::parse(text).ok().filter(|_| !text.starts_with('+')),
             },

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod address_map;
+mod administer;
 mod begin;
 mod bench;
 mod broker;
@@ -11,6 +12,7 @@ mod columns;
 mod confirm;
 mod consume;
 mod credentials_file;
+mod doctor;
 mod duration;
 mod failure;
 mod group;
@@ -41,7 +43,7 @@ use clap::{Parser, Subcommand};
 
 use self::output::Output;
 
-/// Sends, reads, looks up and measures messages of an Apache RocketMQ cluster.
+/// Sends, reads, looks up and measures messages of an Apache RocketMQ cluster, and administers it.
 ///
 /// Durations are written with a unit: 500ms, 3s, 2m, 1h. Sizes are in bytes.
 ///
@@ -81,8 +83,11 @@ enum Command {
     Message(message::Message),
     #[command(subcommand)]
     Group(group::Group),
+    #[command(subcommand, name = "cluster")]
+    Administer(administer::Administer),
     #[command(subcommand)]
     Bench(bench::Bench),
+    Doctor(doctor::Doctor),
 }
 
 fn main() -> ExitCode {
@@ -101,7 +106,9 @@ fn main() -> ExitCode {
         Command::Topic(topic) => topic.run(&mut output),
         Command::Message(message) => message.run(&mut output),
         Command::Group(group) => group.run(&mut output),
+        Command::Administer(administer) => administer.run(&mut output),
         Command::Bench(bench) => bench.run(&mut output),
+        Command::Doctor(doctor) => doctor.run(&mut output),
     };
     match done.and_then(|()| output.flush()) {
         Ok(()) => ExitCode::SUCCESS,
