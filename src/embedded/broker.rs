@@ -70,6 +70,8 @@ pub(super) struct BrokerSet {
     pub(super) half_messages: Mutex<HalfMessages>,
     pub(super) pops: Pops,
     pub(super) modes: Modes,
+    #[cfg(feature = "acl")]
+    pub(super) users: super::auth::Users,
     /// All brokers of the cluster, this one among them.
     pub(super) neighbours: OnceLock<Weak<[Arc<BrokerSet>]>>,
     pub(super) members: Vec<Member>,
@@ -100,6 +102,8 @@ impl BrokerSet {
             half_messages: Mutex::default(),
             pops: Pops::default(),
             modes: Modes::default(),
+            #[cfg(feature = "acl")]
+            users: super::auth::Users::new(settings.credentials.as_ref()),
             neighbours: OnceLock::new(),
             members: members.into_iter().map(member).collect(),
             perm: AtomicI32::new(perm::READ | perm::WRITE),
@@ -229,11 +233,29 @@ impl Broker {
         }
     }
 
+    /// Users and rules, which came with 5.3.
+    #[cfg(feature = "acl")]
+    fn guard(&self, call: &mut Call<'_>, code: RequestCode) -> Handled {
+        match code {
+            RequestCode::AUTH_CREATE_USER => self.create_user(call),
+            RequestCode::AUTH_UPDATE_USER => self.change_user(call),
+            RequestCode::AUTH_DELETE_USER => self.delete_user(call),
+            RequestCode::AUTH_GET_USER => self.show_user(call),
+            RequestCode::AUTH_LIST_USER => self.list_users(call),
+            RequestCode::AUTH_CREATE_ACL | RequestCode::AUTH_UPDATE_ACL => self.put_rules(call),
+            RequestCode::AUTH_DELETE_ACL => self.delete_rules(call),
+            RequestCode::AUTH_GET_ACL => self.show_rules(call),
+            RequestCode::AUTH_LIST_ACL => self.list_rules(call),
+            _ => call.unsupported(),
+        }
+    }
+
     fn refusal(&self, call: &Call<'_>) -> Option<String> {
         let _ = &call;
         #[cfg(feature = "acl")]
-        if let Some((access_key, secret_key)) = &self.set.settings.credentials {
-            return super::auth::check(call.frame, access_key, secret_key).err();
+        if self.set.users.are_checked() {
+            let (cluster, from) = (&self.set.settings.cluster, call.link.peer.ip());
+            return super::auth::check(call.frame, &self.set.users, cluster, from).err();
         }
         None
     }
@@ -276,6 +298,8 @@ impl Service for Broker {
             RequestCode::GET_CONSUMER_RUNNING_INFO => self.running_info(call),
             RequestCode::CONSUME_MESSAGE_DIRECTLY => self.consume_directly(call),
             RequestCode::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => self.consumer_status(call),
+            #[cfg(feature = "acl")]
+            code @ RequestCode(3001..=3010) => self.guard(call, code),
             code if self.set.settings.pop && !self.is_slave() => self.hand_out(call, code),
             _ => call.unsupported(),
         }

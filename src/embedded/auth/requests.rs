@@ -1,0 +1,164 @@
+//! Looking at users and rules and changing them on request.
+
+use super::users::SUPER;
+use crate::code::ResponseCode;
+use crate::embedded::broker::Broker;
+use crate::embedded::call::{Call, Handled};
+use crate::error::Result;
+use crate::protocol::fields::Header;
+use crate::protocol::json;
+use crate::protocol::rpc::auth::{
+    AclBody, CreateAcl, CreateUser, DeleteAcl, DeleteUser, GetAcl, GetUser, ListAcls, ListUsers, UserBody,
+};
+
+/// So a broker answers that keeps no users.
+const NOT_CONFIGURED: &str = "An system error occurred, please try again later.";
+
+impl Broker {
+    pub(in crate::embedded) fn create_user(&self, call: &mut Call<'_>) -> Handled {
+        self.put_user(call, "The super user can only be create by super user", |user| self.set.users.create(user))
+    }
+
+    pub(in crate::embedded) fn change_user(&self, call: &mut Call<'_>) -> Handled {
+        const ONLY_SUPER: &str = "The super user can only be update by super user";
+        let by_super = self.is_by_super(call);
+        self.put_user(call, ONLY_SUPER, |user| {
+            let old = self.set.users.find(&user.username);
+            if !by_super && old.is_some_and(|old| old.user_type.as_deref() == Some(SUPER)) {
+                return Err(ONLY_SUPER);
+            }
+            self.set.users.change(user)
+        })
+    }
+
+    fn put_user(
+        &self,
+        call: &mut Call<'_>,
+        only_super: &str,
+        put: impl FnOnce(UserBody) -> Result<(), &'static str>,
+    ) -> Handled {
+        // Both requests have the same fields.
+        let asked: CreateUser = match self.read(call) {
+            Ok(asked) => asked,
+            Err(handled) => return handled,
+        };
+        if asked.name.is_empty() {
+            return call.error(ResponseCode::INVALID_PARAMETER, "The username is blank");
+        }
+        let body: UserBody = match json::decode("user", call.frame.body()) {
+            Ok(body) => body,
+            Err(error) => return call.unreadable(&error),
+        };
+        let becomes_super = body.user_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case(SUPER));
+        if becomes_super && !self.is_by_super(call) {
+            return call.error(ResponseCode::SYSTEM_ERROR, only_super);
+        }
+        let done = put(UserBody { username: asked.name, ..body });
+        done_or_refused(call, done.map_err(str::to_owned))
+    }
+
+    pub(in crate::embedded) fn delete_user(&self, call: &mut Call<'_>) -> Handled {
+        let asked: DeleteUser = match self.read(call) {
+            Ok(asked) => asked,
+            Err(handled) => return handled,
+        };
+        let known = self.set.users.find(&asked.name);
+        let is_super = known.is_some_and(|user| user.user_type.as_deref() == Some(SUPER));
+        if is_super && !self.is_by_super(call) {
+            return call.error(ResponseCode::NO_PERMISSION, "The super user can only be update by super user");
+        }
+        self.set.users.delete(&asked.name);
+        call.done()
+    }
+
+    pub(in crate::embedded) fn show_user(&self, call: &mut Call<'_>) -> Handled {
+        match self.read::<GetUser>(call) {
+            Ok(asked) if asked.name.trim().is_empty() => {
+                call.error(ResponseCode::INVALID_PARAMETER, "The username is blank")
+            }
+            Ok(asked) => match self.set.users.find(&asked.name) {
+                Some(user) => call.body(&json::encode(&user)),
+                None => call.done(),
+            },
+            Err(handled) => handled,
+        }
+    }
+
+    pub(in crate::embedded) fn list_users(&self, call: &mut Call<'_>) -> Handled {
+        match self.read::<ListUsers>(call) {
+            Ok(asked) => {
+                let found = self.set.users.list(asked.filter.as_deref().unwrap_or_default());
+                if found.is_empty() { call.done() } else { call.body(&json::encode(&found)) }
+            }
+            Err(handled) => handled,
+        }
+    }
+
+    /// Creates rules or changes them, which Apache's broker does the same way.
+    pub(in crate::embedded) fn put_rules(&self, call: &mut Call<'_>) -> Handled {
+        let asked: CreateAcl = match self.read(call) {
+            Ok(asked) => asked,
+            Err(handled) => return handled,
+        };
+        match json::decode::<AclBody>("rules", call.frame.body()) {
+            Ok(body) if body.policies.is_empty() => call.error(
+                ResponseCode::SYSTEM_ERROR,
+                "org.apache.rocketmq.auth.authorization.exception.AuthorizationException: The body of acl is null",
+            ),
+            Ok(body) => done_or_refused(call, self.set.users.put_rules(&asked.subject, body)),
+            Err(error) => call.unreadable(&error),
+        }
+    }
+
+    pub(in crate::embedded) fn delete_rules(&self, call: &mut Call<'_>) -> Handled {
+        match self.read::<DeleteAcl>(call) {
+            Ok(asked) => {
+                let (kind, resource) = (asked.policy_type.as_deref(), asked.resource.as_deref());
+                done_or_refused(call, self.set.users.delete_rules(&asked.subject, kind, resource))
+            }
+            Err(handled) => handled,
+        }
+    }
+
+    pub(in crate::embedded) fn show_rules(&self, call: &mut Call<'_>) -> Handled {
+        match self.read::<GetAcl>(call) {
+            Ok(asked) => match self.set.users.rules(&asked.subject) {
+                Ok(Some(acl)) => call.body(&json::encode(&acl)),
+                Ok(None) => call.done(),
+                Err(remark) => call.error(ResponseCode::NO_PERMISSION, &remark),
+            },
+            Err(handled) => handled,
+        }
+    }
+
+    pub(in crate::embedded) fn list_rules(&self, call: &mut Call<'_>) -> Handled {
+        match self.read::<ListAcls>(call) {
+            Ok(asked) => {
+                let text = |filter: Option<String>| filter.unwrap_or_default();
+                let found = self.set.users.all_rules(&text(asked.subject_filter), &text(asked.resource_filter));
+                if found.is_empty() { call.done() } else { call.body(&json::encode(&found)) }
+            }
+            Err(handled) => handled,
+        }
+    }
+
+    /// Reads a request about users; a broker that keeps none answers at once.
+    fn read<H: Header>(&self, call: &mut Call<'_>) -> Result<H, Handled> {
+        if !self.set.users.are_checked() {
+            return Err(call.error(ResponseCode::SYSTEM_ERROR, NOT_CONFIGURED));
+        }
+        call.frame.header().map_err(|error| call.unreadable(&error))
+    }
+
+    fn is_by_super(&self, call: &Call<'_>) -> bool {
+        let by = call.frame.field("AccessKey").unwrap_or_default();
+        self.set.users.find(&by).is_some_and(|user| user.user_type.as_deref() == Some(SUPER))
+    }
+}
+
+fn done_or_refused(call: &mut Call<'_>, done: Result<(), String>) -> Handled {
+    match done {
+        Ok(()) => call.done(),
+        Err(remark) => call.error(ResponseCode::NO_PERMISSION, &remark),
+    }
+}
