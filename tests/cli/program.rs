@@ -17,7 +17,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) fn rmq(arguments: &[&str]) -> Command {
     let mut command = Command::new(RMQ);
     command.args(arguments).stdin(Stdio::null());
-    for name in ["NAMESRV_ADDR", "ROCKETMQ_ACCESS_KEY", "ROCKETMQ_SECRET_KEY"] {
+    for name in ["NAMESRV_ADDR", "ROCKETMQ_ACCESS_KEY", "ROCKETMQ_SECRET_KEY", "ROCKETMQ_SECURITY_TOKEN"] {
         command.env_remove(name);
     }
     command

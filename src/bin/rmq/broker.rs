@@ -4,9 +4,9 @@ use clap::Args;
 use rocketmq_blocking::embedded::Cluster;
 use serde::Serialize;
 
-use crate::cluster::Keys;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::keys::Keys;
 use crate::output::Output;
 
 /// Name servers listen here unless told otherwise.
@@ -122,8 +122,8 @@ impl Broker {
         for (name, queues) in &self.topic {
             builder = builder.topic(name.as_str(), *queues);
         }
-        if let Some((access, secret)) = self.keys.pair()? {
-            builder = builder.credentials(access, secret);
+        if let Some(found) = self.keys.find()? {
+            builder = builder.credentials(found.access_key, found.secret_key.reveal());
         }
         Ok(builder.start()?)
     }

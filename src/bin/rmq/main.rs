@@ -1,6 +1,7 @@
 //! `rmq`: sends, reads, looks up and measures messages of a RocketMQ cluster, and runs an embedded one.
 #![forbid(unsafe_code)]
 
+mod address_map;
 mod begin;
 mod bench;
 mod broker;
@@ -8,11 +9,13 @@ mod client_log;
 mod cluster;
 mod columns;
 mod consume;
+mod credentials_file;
 mod duration;
 mod failure;
 mod group;
 mod histogram;
 mod interrupt;
+mod keys;
 mod message;
 mod moment;
 mod output;
@@ -22,6 +25,7 @@ mod pull;
 mod recall;
 mod reply;
 mod request;
+mod secret;
 mod send;
 mod table;
 mod tail;
