@@ -8,7 +8,8 @@ use crate::error::Result;
 use crate::protocol::fields::Header;
 use crate::protocol::json;
 use crate::protocol::rpc::auth::{
-    AclBody, CreateAcl, CreateUser, DeleteAcl, DeleteUser, GetAcl, GetUser, ListAcls, ListUsers, UserBody,
+    AclBody, CreateAcl, CreateUser, DeleteAcl, DeleteUser, GetAcl, GetUser, ListAcls, ListUsers, UpdateAcl, UpdateUser,
+    UserBody,
 };
 
 /// So a broker answers that keeps no users.
@@ -16,13 +17,23 @@ const NOT_CONFIGURED: &str = "An system error occurred, please try again later."
 
 impl Broker {
     pub(in crate::embedded) fn create_user(&self, call: &mut Call<'_>) -> Handled {
-        self.put_user(call, "The super user can only be create by super user", |user| self.set.users.create(user))
+        match self.read::<CreateUser>(call) {
+            Ok(asked) => {
+                const ONLY_SUPER: &str = "The super user can only be create by super user";
+                self.put_user(call, asked.name, ONLY_SUPER, |user| self.set.users.create(user))
+            }
+            Err(handled) => handled,
+        }
     }
 
     pub(in crate::embedded) fn change_user(&self, call: &mut Call<'_>) -> Handled {
         const ONLY_SUPER: &str = "The super user can only be update by super user";
+        let asked: UpdateUser = match self.read(call) {
+            Ok(asked) => asked,
+            Err(handled) => return handled,
+        };
         let by_super = self.is_by_super(call);
-        self.put_user(call, ONLY_SUPER, |user| {
+        self.put_user(call, asked.name, ONLY_SUPER, |user| {
             let old = self.set.users.find(&user.username);
             if !by_super && old.is_some_and(|old| old.user_type.as_deref() == Some(SUPER)) {
                 return Err(ONLY_SUPER);
@@ -34,15 +45,11 @@ impl Broker {
     fn put_user(
         &self,
         call: &mut Call<'_>,
+        username: String,
         only_super: &str,
         put: impl FnOnce(UserBody) -> Result<(), &'static str>,
     ) -> Handled {
-        // Both requests have the same fields.
-        let asked: CreateUser = match self.read(call) {
-            Ok(asked) => asked,
-            Err(handled) => return handled,
-        };
-        if asked.name.is_empty() {
+        if username.is_empty() {
             return call.error(ResponseCode::INVALID_PARAMETER, "The username is blank");
         }
         let body: UserBody = match json::decode("user", call.frame.body()) {
@@ -53,7 +60,7 @@ impl Broker {
         if becomes_super && !self.is_by_super(call) {
             return call.error(ResponseCode::SYSTEM_ERROR, only_super);
         }
-        let done = put(UserBody { username: asked.name, ..body });
+        let done = put(UserBody { username, ..body });
         done_or_refused(call, done.map_err(str::to_owned))
     }
 
@@ -94,18 +101,28 @@ impl Broker {
         }
     }
 
-    /// Creates rules or changes them, which Apache's broker does the same way.
-    pub(in crate::embedded) fn put_rules(&self, call: &mut Call<'_>) -> Handled {
-        let asked: CreateAcl = match self.read(call) {
-            Ok(asked) => asked,
-            Err(handled) => return handled,
-        };
+    pub(in crate::embedded) fn create_rules(&self, call: &mut Call<'_>) -> Handled {
+        match self.read::<CreateAcl>(call) {
+            Ok(asked) => self.put_rules(call, &asked.subject),
+            Err(handled) => handled,
+        }
+    }
+
+    /// Apache's broker does the same for both requests.
+    pub(in crate::embedded) fn change_rules(&self, call: &mut Call<'_>) -> Handled {
+        match self.read::<UpdateAcl>(call) {
+            Ok(asked) => self.put_rules(call, &asked.subject),
+            Err(handled) => handled,
+        }
+    }
+
+    fn put_rules(&self, call: &mut Call<'_>, subject: &str) -> Handled {
         match json::decode::<AclBody>("rules", call.frame.body()) {
             Ok(body) if body.policies.is_empty() => call.error(
                 ResponseCode::SYSTEM_ERROR,
                 "org.apache.rocketmq.auth.authorization.exception.AuthorizationException: The body of acl is null",
             ),
-            Ok(body) => done_or_refused(call, self.set.users.put_rules(&asked.subject, body)),
+            Ok(body) => done_or_refused(call, self.set.users.put_rules(subject, body)),
             Err(error) => call.unreadable(&error),
         }
     }
