@@ -354,7 +354,8 @@ mod thread;
 mod trace;
 
 pub use admin::{
-    Admin, GroupMember, GroupMembers, GroupProgress, GroupReset, GroupSubscription, QueueProgress, ResetTo,
+    Admin, AdminResponse, BrokerRole, BrokerRuntime, ClusterBroker, ClusterView, GroupMember, GroupMembers,
+    GroupProgress, GroupReset, GroupSubscription, QueueProgress, ResetTo, WorkQueue,
 };
 pub use client::{
     BrokerRoute, Client, ClientBuilder, ClientStats, CloseReport, ConnectionState, ConnectionStats, Credentials,

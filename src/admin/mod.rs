@@ -1,15 +1,21 @@
 //! What operators do: looking at groups, and moving them.
 
+mod brokers;
+mod cluster;
 mod members;
 mod owners;
 mod progress;
+mod request;
 mod reset;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use brokers::{BrokerRuntime, WorkQueue};
+pub use cluster::{BrokerRole, ClusterBroker, ClusterView};
 pub use members::{GroupMember, GroupMembers, GroupSubscription};
 pub use progress::{GroupProgress, QueueProgress};
+pub use request::AdminResponse;
 pub use reset::{GroupReset, ResetTo};
 
 use crate::client::{Client, Core, names};

@@ -14,9 +14,9 @@ const GRACE: Duration = Duration::from_millis(20);
 
 /// A broker to ask.
 #[derive(Debug, Clone)]
-pub(super) struct Server {
-    pub(super) broker_name: Arc<str>,
-    pub(super) addr: Arc<str>,
+pub(crate) struct Server {
+    pub(crate) broker_name: Arc<str>,
+    pub(crate) addr: Arc<str>,
 }
 
 /// What one broker answered.

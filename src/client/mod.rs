@@ -57,6 +57,7 @@ pub(crate) use check_queue::{Asked, CheckQueue};
 pub use close::CloseReport;
 pub(crate) use core::Core;
 pub use credentials::Credentials;
+pub(crate) use gather::Server;
 pub(crate) use groups::{GroupKind, Member, Membership};
 pub use handle::Client;
 pub(crate) use histogram::Histogram;

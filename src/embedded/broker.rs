@@ -9,6 +9,7 @@ use super::assignment::Modes;
 use super::call::{Call, Handled};
 use super::clock::{Clock, earlier};
 use super::delay::Delayed;
+use super::figures::Figures;
 use super::groups::Groups;
 use super::hold::Holds;
 use super::link::Link;
@@ -80,6 +81,9 @@ pub(super) struct BrokerSet {
     /// Which broker id pulls are told to ask next, 0 unless a test says otherwise.
     pub(super) suggested: AtomicI64,
     pub(super) clock: Arc<Clock>,
+    pub(super) figures: Figures,
+    /// Milliseconds since 1970.
+    pub(super) started: i64,
     store: Mutex<Store>,
     /// The first half of this broker's offset message ids: address and port.
     id_prefix: String,
@@ -109,6 +113,8 @@ impl BrokerSet {
             perm: AtomicI32::new(perm::READ | perm::WRITE),
             suggested: AtomicI64::new(MASTER),
             clock,
+            figures: Figures::default(),
+            started: now_millis(),
             store: Mutex::new(Store::new(settings.store_limit)),
             id_prefix: id[..id.len() - 16].to_owned(),
             name,
@@ -135,10 +141,12 @@ impl BrokerSet {
     /// Stores a message and answers the pulls that waited for it.
     pub(super) fn put(&self, new: &NewRecord) -> Place {
         let record = new.encode();
+        let bytes = record.len();
         let known = Known::new(new.properties());
         let tag_code = known.tags.map_or(0, java_hash);
         let keys = known.keys.unwrap_or_default().split(' ').filter(|key| !key.is_empty()).chain(known.unique_id);
         let place = self.store().append((&new.topic, new.queue_id), new.count(), record, tag_code, now_millis(), keys);
+        self.took_in(&new.topic, new.count(), bytes);
         self.arrived(&new.topic, new.queue_id, &place);
         place
     }
@@ -176,6 +184,7 @@ impl BrokerSet {
         self.offsets.clear();
         self.pops.clear();
         self.modes.clear();
+        self.figures.clear();
         self.delayed.lock().unwrap_or_else(PoisonError::into_inner).clear();
         *self.half_messages.lock().unwrap_or_else(PoisonError::into_inner) = HalfMessages::default();
     }
@@ -219,8 +228,11 @@ impl Broker {
     }
 
     /// What came with 5.0 and is a master's matter.
-    fn hand_out(&self, call: &mut Call<'_>, code: RequestCode) -> Handled {
-        match code {
+    fn hand_out(&self, call: &mut Call<'_>, code: RequestCode) -> Option<Handled> {
+        if !self.set.settings.pop || self.is_slave() {
+            return None;
+        }
+        Some(match code {
             RequestCode::POP_MESSAGE => self.pop(call),
             RequestCode::ACK_MESSAGE => self.ack(call),
             RequestCode::BATCH_ACK_MESSAGE => self.batch_ack(call),
@@ -229,8 +241,8 @@ impl Broker {
             RequestCode::POLLING_INFO => self.polling_count(call),
             RequestCode::SET_MESSAGE_REQUEST_MODE => self.set_request_mode(call),
             RequestCode::QUERY_ASSIGNMENT => self.query_assignment(call),
-            _ => call.unsupported(),
-        }
+            _ => return None,
+        })
     }
 
     /// Users and rules, which came with 5.3.
@@ -301,8 +313,7 @@ impl Service for Broker {
             RequestCode::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => self.consumer_status(call),
             #[cfg(feature = "acl")]
             code @ RequestCode(3001..=3010) => self.guard(call, code),
-            code if self.set.settings.pop && !self.is_slave() => self.hand_out(call, code),
-            _ => call.unsupported(),
+            code => self.hand_out(call, code).unwrap_or_else(|| self.administer(call, code)),
         }
     }
 

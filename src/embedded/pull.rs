@@ -194,5 +194,6 @@ fn write(set: &BrokerSet, broker_id: i64, opaque: i32, pull: &PullMessage, read:
         forbidden_type: None,
     };
     let records: &[Arc<[u8]>] = if code == ResponseCode::SUCCESS { &read.records } else { &[] };
+    set.handed_out(&pull.consumer_group, &pull.topic, records);
     call::reply(out, opaque, code, Some(read.status.name()), &header, records);
 }

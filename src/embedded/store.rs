@@ -322,6 +322,21 @@ impl Store {
         self.log.back().map_or((0, 0), |entry| (entry.stored_at, entry.commit_log_offset))
     }
 
+    /// Where the log begins and ends; it begins at -1 as long as nothing was stored.
+    pub(super) fn commit_log(&self) -> (i64, i64) {
+        (self.log.front().map_or(-1, |entry| entry.commit_log_offset), self.next_commit_log_offset)
+    }
+
+    /// When the oldest message was stored; -1 when there is none.
+    pub(super) fn earliest(&self) -> i64 {
+        self.log.front().map_or(-1, |entry| entry.stored_at)
+    }
+
+    /// How much of what it may keep it keeps, 0 to 1.
+    pub(super) fn fullness(&self) -> f64 {
+        (self.bytes as f64 / self.limit.max(1) as f64).min(1.0)
+    }
+
     /// All messages of a topic that are there, queue by queue.
     pub(super) fn all(&self, topic: &str) -> Vec<Arc<[u8]>> {
         let queues = self.topics.get(topic).into_iter().flatten().map(|(_, slot)| &self.slots[*slot]);

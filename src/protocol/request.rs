@@ -90,4 +90,23 @@ macro_rules! requests {
     };
 }
 
-pub(crate) use {headers, requests};
+/// Declares headers without fields, for requests that only differ by their code.
+macro_rules! without_fields {
+    ($($(#[$meta:meta])* pub(crate) struct $name:ident;)*) => {
+        $(
+            $(#[$meta])*
+            #[derive(Debug, Clone, PartialEq)]
+            pub(crate) struct $name;
+
+            impl $crate::protocol::fields::Header for $name {
+                fn put<S: $crate::protocol::fields::FieldSink>(&self, _sink: &mut S) {}
+
+                fn take(_fields: $crate::protocol::fields::FieldSource<'_>) -> $crate::error::Result<$name> {
+                    Ok($name)
+                }
+            }
+        )*
+    };
+}
+
+pub(crate) use {headers, requests, without_fields};

@@ -11,6 +11,7 @@ mod basic;
 mod batch;
 mod broadcast;
 mod client;
+mod cluster_admin;
 mod compression;
 mod delay;
 mod documents;

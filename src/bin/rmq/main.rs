@@ -8,6 +8,7 @@ mod broker;
 mod client_log;
 mod cluster;
 mod columns;
+mod confirm;
 mod consume;
 mod credentials_file;
 mod duration;

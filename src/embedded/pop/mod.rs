@@ -211,6 +211,7 @@ impl BrokerSet {
                 if taken.records.is_empty() && !due {
                     return None;
                 }
+                self.handed_out(&pop.consumer_group, &pop.topic, &taken.records);
                 write_taken(&mut out, held.opaque, taken, ResponseCode::POLLING_TIMEOUT);
             }
             wish @ Wish::Word(_) => {

@@ -57,6 +57,7 @@ impl Broker {
         if taken.records.is_empty() && holds {
             return self.hold_wish(call, pop.poll_time, Wish::Pop(pop, filter));
         }
+        self.set.handed_out(&pop.consumer_group, &pop.topic, &taken.records);
         write_taken(call.out, call.frame.opaque, taken, ResponseCode::POLLING_TIMEOUT);
         Handled::Answered
     }

@@ -1,8 +1,10 @@
 //! The requests, one table file a subject. Field names are Java's; bodies that are JSON stand beside their request.
 
+pub(crate) mod any;
 pub(crate) mod assignment;
 pub(crate) mod auth;
 pub(crate) mod batch_ack;
+pub(crate) mod brokers;
 pub(crate) mod by_queue;
 pub(crate) mod check;
 pub(crate) mod diagnosis;

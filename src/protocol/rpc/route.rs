@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::fields::{FieldSink, FieldSource, Header, NoFields};
-use crate::protocol::request::{headers, requests};
+use crate::protocol::fields::NoFields;
+use crate::protocol::request::{headers, requests, without_fields};
 
 headers! {
     /// Asks a name server on which brokers a topic lies.
@@ -16,27 +16,13 @@ headers! {
     }
 }
 
-/// Asks a name server for all brokers.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct GetClusterInfo;
+without_fields! {
+    /// Asks a name server for all brokers.
+    pub(crate) struct GetClusterInfo;
 
-/// Asks a name server for the names of all topics.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct GetTopicList;
-
-macro_rules! without_fields {
-    ($($name:ident)*) => {
-        $(impl Header for $name {
-            fn put<S: FieldSink>(&self, _sink: &mut S) {}
-
-            fn take(_fields: FieldSource<'_>) -> crate::error::Result<$name> {
-                Ok($name)
-            }
-        })*
-    };
+    /// Asks a name server for the names of all topics.
+    pub(crate) struct GetTopicList;
 }
-
-without_fields!(GetClusterInfo GetTopicList);
 
 requests! {
     GetRoute = GET_ROUTEINFO_BY_TOPIC -> NoFields;

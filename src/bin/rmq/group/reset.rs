@@ -1,12 +1,11 @@
-use std::io::{self, IsTerminal as _, Write as _};
-
 use clap::Args;
 use rocketmq_blocking::ResetTo;
 use serde::Serialize;
 
 use crate::begin::Begin;
 use crate::cluster::Cluster;
-use crate::failure::{Failure, complain};
+use crate::confirm::Confirm;
+use crate::failure::Failure;
 use crate::output::Output;
 use crate::table::table;
 
@@ -28,9 +27,8 @@ pub(crate) struct Reset {
     #[arg(long, value_name = "first|last|TIME", allow_hyphen_values = true)]
     to: Begin,
 
-    /// Do not ask.
-    #[arg(long, short)]
-    yes: bool,
+    #[command(flatten)]
+    confirm: Confirm,
 
     #[command(flatten)]
     cluster: Cluster,
@@ -57,9 +55,8 @@ impl From<Begin> for ResetTo {
 
 impl Reset {
     pub(super) fn run(&self, output: &mut Output) -> Result<(), Failure> {
-        if !self.yes {
-            self.ask()?;
-        }
+        let what = format!("Move group {} in topic {}?", self.group, self.topic);
+        self.confirm.ask(&what, "Messages will be consumed again, or never")?;
         let client = self.cluster.connect()?;
         let reset = client.admin().reset_group(&self.group, &self.topic, self.to.into())?;
         client.close()?;
@@ -78,22 +75,5 @@ impl Reset {
             output.line(&(), || table(["QUEUE", "OFFSET"], &rows))?;
         }
         output.flush()
-    }
-
-    /// Asks whoever sits at the terminal.
-    fn ask(&self) -> Result<(), Failure> {
-        if !io::stdin().is_terminal() {
-            let why = "messages will be consumed again, or never: say --yes, as nobody can be asked here";
-            return Err(Failure::Usage(why.to_owned()));
-        }
-        let (group, topic) = (&self.group, &self.topic);
-        write!(io::stderr(), "Move group {group} in topic {topic}? Messages will be consumed again, or never. [y/N] ")?;
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer)?;
-        if matches!(answer.trim(), "y" | "Y" | "yes") {
-            return Ok(());
-        }
-        complain("nothing was changed");
-        Err(Failure::Reported)
     }
 }
