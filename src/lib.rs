@@ -354,8 +354,11 @@ mod thread;
 mod trace;
 
 pub use admin::{
-    Admin, AdminResponse, BrokerRole, BrokerRuntime, ClusterBroker, ClusterView, GroupMember, GroupMembers,
-    GroupProgress, GroupReset, GroupSubscription, QueueProgress, ResetTo, WorkQueue,
+    Acl, AclAction, AclDecision, AclPolicy, AclRule, Admin, AdminResponse, BrokerRole, BrokerRuntime, ClusterBroker,
+    ClusterView, DirectConsumption, DirectOutcome, GroupConfig, GroupMember, GroupMembers, GroupOffsets, GroupProgress,
+    GroupReset, GroupSubscription, KnownNames, MessageTrack, OnBroker, OnBrokers, PlainAccount, PlainAccounts,
+    ProducerGroups, QueueProgress, QueueTimeSpan, ResetTo, RetryPolicy, RunningMember, RunningPop, RunningQueue,
+    RunningTopic, TimeSpanReport, TrackStatus, User, UserStatus, UserType, WorkQueue,
 };
 pub use client::{
     BrokerRoute, Client, ClientBuilder, ClientStats, CloseReport, ConnectionState, ConnectionStats, Credentials,

@@ -146,7 +146,6 @@ pub(super) fn cluster(core: &Core, deadline: Deadline) -> Result<ClusterView> {
 }
 
 /// The masters of all brokers, at least one.
-#[allow(dead_code, reason = "for what is the same on all brokers")]
 pub(super) fn masters(core: &Core, deadline: Deadline) -> Result<Vec<Server>> {
     let found = cluster(core, deadline)?;
     let server = |broker: &ClusterBroker| Server { broker_name: broker.name.clone(), addr: broker.addr.clone() };

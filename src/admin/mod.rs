@@ -1,22 +1,42 @@
 //! What operators do: looking at groups, and moving them.
 
+mod accounts;
+mod acls;
 mod brokers;
 mod cluster;
+mod consumption;
+mod direct;
+mod groups;
 mod members;
+mod on_brokers;
 mod owners;
+mod producers;
 mod progress;
 mod request;
 mod reset;
+mod running;
+mod track;
+mod users;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use accounts::{PlainAccount, PlainAccounts};
+pub use acls::{Acl, AclAction, AclDecision, AclPolicy, AclRule};
 pub use brokers::{BrokerRuntime, WorkQueue};
 pub use cluster::{BrokerRole, ClusterBroker, ClusterView};
+pub use consumption::{KnownNames, QueueTimeSpan, TimeSpanReport};
+pub use direct::{DirectConsumption, DirectOutcome};
+pub use groups::{GroupConfig, GroupOffsets, RetryPolicy};
 pub use members::{GroupMember, GroupMembers, GroupSubscription};
+pub use on_brokers::{OnBroker, OnBrokers};
+pub use producers::ProducerGroups;
 pub use progress::{GroupProgress, QueueProgress};
 pub use request::AdminResponse;
 pub use reset::{GroupReset, ResetTo};
+pub use running::{RunningMember, RunningPop, RunningQueue, RunningTopic};
+pub use track::{MessageTrack, TrackStatus};
+pub use users::{User, UserStatus, UserType};
 
 use crate::client::{Client, Core, names};
 use crate::error::Result;

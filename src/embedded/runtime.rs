@@ -20,7 +20,10 @@ impl Broker {
     pub(super) fn administer(&self, call: &mut Call<'_>, code: RequestCode) -> Handled {
         match code {
             RequestCode::GET_BROKER_RUNTIME_INFO => self.runtime(call),
-            _ => call.unsupported(),
+            _ => {
+                let of_groups = self.group_request(call).or_else(|| self.producer_request(call));
+                of_groups.unwrap_or_else(|| call.unsupported())
+            }
         }
     }
 
