@@ -9,6 +9,7 @@ use crate::client::{AskedMasters, names};
 use crate::error::{Attempt, Error, Result};
 use crate::message::MessageQueue;
 use crate::protocol::json;
+use crate::protocol::rpc::assignment::MessageRequestMode;
 use crate::protocol::rpc::group::{self, CloneOffsets, GroupNamesBody, GroupTopicsBody, TimeSpans, TimeSpansBody};
 
 /// Names that brokers know, of groups or of topics.
@@ -87,8 +88,8 @@ impl Admin {
         Ok(KnownNames { names: union(names.into_iter()), failures })
     }
 
-    /// Returns what the members of a group want of a topic, the newest word of any broker; `None` when nobody is connected who
-    /// subscribes to it (Java: `querySubscription`).
+    /// Returns what the members of a group want of a topic, the newest word of any broker; `None` when nobody
+    /// subscribes to it (Java: `querySubscription`). Brokers 5.x may remember what the group pulled last, when all have left.
     ///
     /// # Errors
     /// [`Error::NoRoute`] when the topic does not exist, [`Error::Invalid`] for a name that cannot be; else when no broker answered.
@@ -167,6 +168,21 @@ impl Admin {
             self.tell_everywhere(&request, &[])?;
         }
         Ok(topics)
+    }
+
+    /// Sets how the members of a group read a topic: [`Client::set_message_request_mode`](crate::Client::set_message_request_mode)
+    /// (`mqadmin setConsumeMode`).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_message_request_mode(
+        &self,
+        topic: &str,
+        group: &str,
+        mode: MessageRequestMode,
+        share_queues: i32,
+    ) -> Result<()> {
+        self.client.set_message_request_mode(topic, group, mode, share_queues)
     }
 
     /// Lets a group skip what it has not consumed of a topic so far (`mqadmin skipAccumulatedMessage`):

@@ -4,6 +4,7 @@
 mod connecting;
 mod consuming;
 mod groups;
+mod operators;
 mod program;
 mod replies;
 mod sending;

@@ -5,6 +5,8 @@ mod support;
 
 #[cfg(feature = "acl")]
 mod acl;
+#[cfg(feature = "acl")]
+mod acl_admin;
 mod async_send;
 mod auto_batch;
 mod basic;
@@ -18,12 +20,14 @@ mod documents;
 mod exceptions;
 mod go_away;
 mod group_admin;
+mod group_settings;
 mod groups;
 mod headers;
 mod hooks;
 mod inner_batch;
 mod layers;
 mod lite_pull;
+mod message_track;
 mod namespace;
 mod offsets;
 mod oneway;

@@ -1,6 +1,7 @@
 //! `rmq`: sends, reads, looks up and measures messages of a RocketMQ cluster, and runs an embedded one.
 #![forbid(unsafe_code)]
 
+mod acl;
 mod address_map;
 mod begin;
 mod bench;
@@ -20,6 +21,7 @@ mod keys;
 mod message;
 mod moment;
 mod output;
+mod producer;
 mod producing;
 mod progress;
 mod pull;
@@ -82,6 +84,10 @@ enum Command {
     #[command(subcommand)]
     Group(group::Group),
     #[command(subcommand)]
+    Producer(producer::Producer),
+    #[command(subcommand)]
+    Acl(acl::Acl),
+    #[command(subcommand)]
     Bench(bench::Bench),
 }
 
@@ -101,6 +107,8 @@ fn main() -> ExitCode {
         Command::Topic(topic) => topic.run(&mut output),
         Command::Message(message) => message.run(&mut output),
         Command::Group(group) => group.run(&mut output),
+        Command::Producer(producer) => producer.run(&mut output),
+        Command::Acl(acl) => acl.run(&mut output),
         Command::Bench(bench) => bench.run(&mut output),
     };
     match done.and_then(|()| output.flush()) {

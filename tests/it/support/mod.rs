@@ -16,6 +16,8 @@ pub(crate) use cluster::{Cluster, cluster, embedded_cluster, hasty_cluster, live
 pub(crate) use inbox::{Inbox, LONG, collect, numbered};
 pub(crate) use java::Java;
 pub(crate) use mqadmin::mqadmin;
+#[cfg(feature = "acl")]
+pub(crate) use mqadmin::mqadmin_as;
 pub(crate) use operator::{Answer, Operator};
 pub(crate) use scene::{Scene, scene, unique};
 pub(crate) use silent::SilentServer;
