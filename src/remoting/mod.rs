@@ -4,6 +4,7 @@
 //! Callers write themselves when they are alone and leave it to the writer when they are many.
 
 mod connection;
+mod cork;
 mod counter;
 mod deadline;
 mod delivery;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+pub(crate) use cork::together;
 pub(crate) use counter::Counter;
 pub(crate) use deadline::Deadline;
 #[cfg(feature = "acl")]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Deadline;
 use super::connection::{Connection, Out, Phase};
+use super::cork;
 use super::ending::Loss;
 use super::outbox::{Batch, NOBODY};
 use super::pending::{Waiter, Waiting};
@@ -25,24 +26,37 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) body: &'a [u8],
 }
 
+/// How soon a frame is to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Haste {
+    /// Somebody waits for it.
+    Waits,
+    /// Its answer comes to somebody who does other things meanwhile.
+    Asks,
+    /// With whatever is written next.
+    None,
+}
+
 impl Connection {
     /// Registers a call and hands its frame over to be written. Never blocks, except that a `patient` caller waits for
     /// room in a full outbox. On an error nothing was sent and nothing is registered.
     pub(super) fn start(
-        &self,
+        self: &Arc<Self>,
         outgoing: &Outgoing<'_>,
         waiting: Waiting,
         patient: bool,
     ) -> Result<(), (Waiter, Error)> {
         let until = waiting.until;
         let deadline = Deadline::from(waiting.started, until.saturating_duration_since(waiting.started));
-        // Only a blocked caller reads for itself.
-        let needs_reader = waiting.held || matches!(waiting.waiter, Waiter::Callback(_));
+        // Only a blocked caller reads for itself, and needs the frame to leave at once.
+        let blocks = matches!(waiting.waiter, Waiter::Slot(..));
+        let needs_reader = waiting.held || !blocks;
         if let Err(waiting) = self.pending.insert(outgoing.opaque, waiting) {
             let error = self.refusal().unwrap_or(Error::Closed { outcome: Outcome::NotSent });
             return Err((waiting.waiter, error));
         }
-        if let Err(error) = self.hand_over(outgoing, deadline, None, patient, true) {
+        let haste = if blocks { Haste::Waits } else { Haste::Asks };
+        if let Err(error) = self.hand_over(outgoing, deadline, None, patient, haste) {
             return match self.pending.remove(outgoing.opaque) {
                 Some(waiting) => Err((waiting.waiter, error)),
                 // Whoever emptied the map has told the waiter already.
@@ -55,22 +69,25 @@ impl Connection {
         Ok(())
     }
 
-    /// Appends a frame to the outbox; one that is `urgent` is written here and now when nobody else would sooner.
+    /// Appends a frame to the outbox, and writes it here and now when nobody else would sooner.
     fn hand_over(
-        &self,
+        self: &Arc<Self>,
         outgoing: &Outgoing<'_>,
         deadline: Deadline,
         written: Option<Arc<Slot>>,
         patient: bool,
-        urgent: bool,
+        haste: Haste,
     ) -> Result<()> {
         let len = outgoing.head.len() + outgoing.body.len();
         // Who waits for its frame to be written has nothing better to do than to write it.
-        let urgent = urgent && (written.is_some() || self.lone.load(Ordering::Relaxed));
+        let urgent = haste != Haste::None && (written.is_some() || self.lone.load(Ordering::Relaxed));
         let mut out = self.room_for(len, deadline, patient)?;
         out.outbox.push(outgoing.opaque, deadline.at(), written, outgoing.head, outgoing.body);
         self.counters.requests.one();
         if out.busy || out.phase != Phase::Open {
+            return Ok(());
+        }
+        if haste == Haste::Asks && cork::hold(self) {
             return Ok(());
         }
         // Alone: writing it here saves a change of threads. With others under way the writer gathers their frames.
@@ -85,6 +102,24 @@ impl Connection {
             self.work.notify_one();
         }
         Ok(())
+    }
+
+    /// Has what is in the outbox written: here and now, unless others are about to ask too.
+    pub(super) fn flush(&self) {
+        let mut out = self.out();
+        if out.busy || out.phase != Phase::Open || out.outbox.is_empty() {
+            return;
+        }
+        if self.pending.in_flight() < 2 {
+            out.busy = true;
+            let batch = out.outbox.take();
+            drop(out);
+            self.write(batch);
+        } else if out.writer_sleeps {
+            out.writer_sleeps = false;
+            drop(out);
+            self.work.notify_one();
+        }
     }
 
     fn room_for(&self, len: usize, deadline: Deadline, patient: bool) -> Result<MutexGuard<'_, Out>> {
@@ -154,13 +189,18 @@ impl Connection {
     }
 
     /// Sends a frame that is not answered, and waits until the kernel has it. `buffered` does not wait.
-    pub(super) fn send_oneway(&self, outgoing: &Outgoing<'_>, deadline: Deadline, buffered: bool) -> Result<()> {
+    pub(super) fn send_oneway(
+        self: &Arc<Self>,
+        outgoing: &Outgoing<'_>,
+        deadline: Deadline,
+        buffered: bool,
+    ) -> Result<()> {
         if buffered {
             // Nobody asks what became of it, so nothing is kept for that when its time is over.
-            return self.hand_over(&Outgoing { opaque: NOBODY, ..*outgoing }, deadline, None, true, false);
+            return self.hand_over(&Outgoing { opaque: NOBODY, ..*outgoing }, deadline, None, true, Haste::None);
         }
         let slot = Slot::mine();
-        self.hand_over(outgoing, deadline, Some(slot.clone()), true, true)?;
+        self.hand_over(outgoing, deadline, Some(slot.clone()), true, Haste::Waits)?;
         slot.park(|slot| slot.is_written() || self.is_gone(), deadline.at());
         if slot.is_written() {
             return Ok(());
@@ -203,11 +243,11 @@ impl Connection {
     }
 
     /// Puts a response to a server's request into the outbox; dropped when the connection is gone or its outbox full.
-    pub(super) fn respond(&self, frame: &[u8]) {
+    pub(super) fn respond(self: &Arc<Self>, frame: &[u8]) {
         let deadline = Deadline::after(self.options.probe_timeout);
         // The server's opaque is not ours: a frame that nobody will withdraw needs none.
         let outgoing = Outgoing { opaque: NOBODY, head: frame, body: &[] };
-        if let Err(error) = self.hand_over(&outgoing, deadline, None, false, false) {
+        if let Err(error) = self.hand_over(&outgoing, deadline, None, false, Haste::None) {
             log::debug!("an answer to {} was dropped: {error}", self.addr);
         }
     }

@@ -1,6 +1,6 @@
 //! The messages of one queue in memory, and how far the queue is finished. Pure.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::message::MessageView;
@@ -14,11 +14,15 @@ enum State {
     Running { since: Instant },
     /// It failed, and is being handed to the broker for a later delivery.
     Returning,
+    /// Only its place is kept, until everything before it is finished.
+    Finished,
 }
 
 #[derive(Debug)]
 struct Entry {
-    message: MessageView,
+    offset: i64,
+    /// `None` once it is finished.
+    message: Option<MessageView>,
     state: State,
     /// How often it was given back here, beyond what the broker counted.
     repeats: i32,
@@ -44,7 +48,10 @@ pub(crate) enum Full {
 /// Messages between being pulled and being finished, in the order of their offsets.
 #[derive(Debug)]
 pub(crate) struct ProcessQueue {
-    entries: BTreeMap<i64, Entry>,
+    /// By offset; the first one is unfinished.
+    entries: VecDeque<Entry>,
+    /// How many of them are unfinished.
+    len: usize,
     /// Offsets of the waiting ones, ascending.
     waiting: VecDeque<i64>,
     bytes: usize,
@@ -57,8 +64,8 @@ pub(crate) struct ProcessQueue {
 
 impl ProcessQueue {
     pub(crate) fn new(next_offset: i64) -> ProcessQueue {
-        let (entries, waiting) = (BTreeMap::new(), VecDeque::new());
-        ProcessQueue { entries, waiting, bytes: 0, running: 0, next_offset, last: next_offset }
+        let (entries, waiting) = (VecDeque::new(), VecDeque::new());
+        ProcessQueue { entries, len: 0, waiting, bytes: 0, running: 0, next_offset, last: next_offset }
     }
 
     /// Adds what was pulled, and moves on to `next_offset`. What is here already stays as it is.
@@ -68,15 +75,38 @@ impl ProcessQueue {
             if offset < self.next_offset {
                 continue;
             }
+            // Brokers send them in order, so this is the end.
+            let at = self.entries.partition_point(|entry| entry.offset < offset);
+            if self.entries.get(at).is_some_and(|entry| entry.offset == offset) {
+                continue;
+            }
             self.last = self.last.max(offset);
             self.bytes += message.body().len();
-            let former = self.entries.insert(offset, Entry { message, state: State::Waiting, repeats: 0 });
-            match former {
-                Some(former) => self.bytes -= former.message.body().len(),
-                None => self.await_listener(offset),
-            }
+            self.len += 1;
+            let message = Some(message);
+            self.entries.insert(at, Entry { offset, message, state: State::Waiting, repeats: 0 });
+            self.await_listener(offset);
         }
         self.next_offset = self.next_offset.max(next_offset);
+    }
+
+    /// Where the entry of an unfinished message is.
+    fn position(&self, offset: i64) -> Option<usize> {
+        let from_first = usize::try_from(offset.checked_sub(self.entries.front()?.offset)?).ok()?;
+        // Most queues have no gaps.
+        let near = self.entries.get(from_first).is_some_and(|entry| entry.offset == offset);
+        let at =
+            if near { from_first } else { self.entries.binary_search_by_key(&offset, |entry| entry.offset).ok()? };
+        (self.entries[at].state != State::Finished).then_some(at)
+    }
+
+    fn entry(&self, offset: i64) -> Option<&Entry> {
+        self.entries.get(self.position(offset)?)
+    }
+
+    fn entry_mut(&mut self, offset: i64) -> Option<&mut Entry> {
+        let at = self.position(offset)?;
+        self.entries.get_mut(at)
     }
 
     fn await_listener(&mut self, offset: i64) {
@@ -87,34 +117,38 @@ impl ProcessQueue {
     /// Hands out up to `max` waiting messages, those with the lowest offsets. One whose body is damaged comes alone, so that
     /// the others do not fail with it.
     pub(crate) fn take(&mut self, max: usize, now: Instant) -> Vec<MessageView> {
-        let is_damaged =
-            |offset: &i64| self.entries.get(offset).is_some_and(|entry| entry.message.check_body().is_err());
+        let is_damaged = |offset: &i64| self.message(*offset).is_some_and(|message| message.check_body().is_err());
         let count = match self.waiting.iter().take(max).position(is_damaged) {
             Some(first) => first.max(1),
             None => max.min(self.waiting.len()),
         };
         let mut taken = Vec::with_capacity(count);
-        for offset in self.waiting.drain(..count) {
-            if let Some(entry) = self.entries.get_mut(&offset) {
-                entry.state = State::Running { since: now };
-                self.running += 1;
-                taken.push(entry.message.clone());
-            }
+        for _ in 0..count {
+            let Some(offset) = self.waiting.pop_front() else { break };
+            let Some(entry) = self.entry_mut(offset) else { continue };
+            entry.state = State::Running { since: now };
+            taken.extend(entry.message.clone());
         }
+        self.running += taken.len();
         taken
     }
 
     /// A message needs nothing more: it was consumed, or the broker has taken it back.
     pub(crate) fn finish(&mut self, offset: i64) {
-        if let Some(entry) = self.entries.remove(&offset) {
-            self.bytes -= entry.message.body().len();
-            self.leave(offset, entry.state);
+        let Some(entry) = self.entry_mut(offset) else { return };
+        let former = std::mem::replace(&mut entry.state, State::Finished);
+        let message = entry.message.take();
+        self.bytes -= message.map_or(0, |message| message.body().len());
+        self.len -= 1;
+        self.leave(offset, former);
+        while self.entries.front().is_some_and(|entry| entry.state == State::Finished) {
+            self.entries.pop_front();
         }
     }
 
     /// A listener is to get the message again; returns how often it was given back here.
     pub(crate) fn give_back(&mut self, offset: i64) -> Option<i32> {
-        let entry = self.entries.get_mut(&offset)?;
+        let entry = self.entry_mut(offset)?;
         let former = std::mem::replace(&mut entry.state, State::Waiting);
         entry.repeats += 1;
         let repeats = entry.repeats;
@@ -125,18 +159,18 @@ impl ProcessQueue {
 
     /// The broker is to get the message back; until it has it, the message is unfinished.
     pub(crate) fn hand_back(&mut self, offset: i64) -> Option<MessageView> {
-        let entry = self.entries.get_mut(&offset)?;
+        let entry = self.entry_mut(offset)?;
         let former = std::mem::replace(&mut entry.state, State::Returning);
         let message = entry.message.clone();
         self.leave(offset, former);
-        Some(message)
+        message
     }
 
     fn leave(&mut self, offset: i64, state: State) {
         match state {
             State::Running { .. } => self.running -= 1,
             State::Waiting => self.waiting.retain(|waiting| *waiting != offset),
-            State::Returning => {}
+            State::Returning | State::Finished => {}
         }
     }
 
@@ -146,7 +180,7 @@ impl ProcessQueue {
             State::Running { since } => now.saturating_duration_since(since) >= limit,
             _ => false,
         };
-        self.entries.iter().filter(|(_, entry)| is_overdue(entry)).map(|(offset, _)| *offset).collect()
+        self.entries.iter().filter(|entry| is_overdue(entry)).map(|entry| entry.offset).collect()
     }
 
     /// Since when the listener that has been at it longest has had its message.
@@ -155,12 +189,12 @@ impl ProcessQueue {
             State::Running { since } => Some(since),
             _ => None,
         };
-        self.entries.values().filter_map(since).min()
+        self.entries.iter().filter_map(since).min()
     }
 
     /// Since when a listener has had this message.
     pub(crate) fn running_since(&self, offset: i64) -> Option<Instant> {
-        match self.entries.get(&offset)?.state {
+        match self.entry(offset)?.state {
             State::Running { since } => Some(since),
             _ => None,
         }
@@ -168,16 +202,16 @@ impl ProcessQueue {
 
     /// Whether a listener still has this message, and nothing was decided about it meanwhile.
     pub(crate) fn is_running(&self, offset: i64) -> bool {
-        self.entries.get(&offset).is_some_and(|entry| matches!(entry.state, State::Running { .. }))
+        self.entry(offset).is_some_and(|entry| matches!(entry.state, State::Running { .. }))
     }
 
     pub(crate) fn message(&self, offset: i64) -> Option<&MessageView> {
-        self.entries.get(&offset).map(|entry| &entry.message)
+        self.entry(offset)?.message.as_ref()
     }
 
     /// Where the group would go on if this client stopped now: the lowest offset that is not finished.
     pub(crate) fn commit_offset(&self) -> i64 {
-        self.entries.keys().next().copied().unwrap_or(self.next_offset)
+        self.entries.front().map_or(self.next_offset, |first| first.offset)
     }
 
     pub(crate) fn next_offset(&self) -> i64 {
@@ -186,7 +220,7 @@ impl ProcessQueue {
 
     /// Which bound keeps the queue from being pulled. As in Java a bound is exceeded, not only reached.
     pub(crate) fn full(&self, limits: &Limits) -> Option<Full> {
-        if self.entries.len() > limits.messages {
+        if self.len > limits.messages {
             return Some(Full::Messages);
         }
         if self.bytes > limits.bytes {
@@ -194,12 +228,12 @@ impl ProcessQueue {
         }
         // Counted to the last one that came, which Java forgets when it is finished: there, one stuck message lets any number
         // run ahead, all of which come again after a crash.
-        let span = self.entries.keys().next().map_or(0, |first| self.last - first);
+        let span = self.entries.front().map_or(0, |first| self.last - first.offset);
         limits.span.is_some_and(|limit| span > limit).then_some(Full::Span)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.len
     }
 
     pub(crate) fn bytes(&self) -> usize {

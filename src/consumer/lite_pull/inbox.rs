@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::hands::{Caller, Hands};
 use crate::consumer::engine::{Answer, Batch, Event, Held, Spell};
+use crate::consumer::runner::Events;
 use crate::error::{Error, Outcome, Result};
 use crate::message::{MessageQueue, MessageView};
 
@@ -21,7 +22,7 @@ pub(super) type Taken = (Spell, MessageView);
 pub(super) struct Inbox {
     state: Mutex<State>,
     filled: Condvar,
-    events: Sender<Event>,
+    events: Events,
     /// Whether asking for more finishes what a thread has.
     auto_commit: bool,
 }
@@ -52,7 +53,7 @@ struct Parcel {
 }
 
 impl Inbox {
-    pub(super) fn new(events: Sender<Event>, auto_commit: bool) -> Inbox {
+    pub(super) fn new(events: Events, auto_commit: bool) -> Inbox {
         Inbox { state: Mutex::default(), filled: Condvar::new(), events, auto_commit }
     }
 

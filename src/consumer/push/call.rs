@@ -38,7 +38,7 @@ impl Call {
 
     fn tell(&self, event: Event) {
         // Nobody listens any more once the consumer has ended.
-        let _ = self.shared.events.send(event);
+        let _ = self.shared.tell(event);
     }
 
     fn consume(&self, spell: &Spell, messages: &[MessageView]) -> ConsumeResult {

@@ -1,25 +1,26 @@
-//! Everything that can happen to a consumer, in one place to wait at.
+//! Everything that an engine's thread waits for, in one place.
 
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, never};
 
+use super::events::Bell;
 use super::queues::ProcessQueue;
-use crate::consumer::engine::Event;
 use crate::remoting::ServerRequest;
 
 /// Where users want to be told what the queues look like.
 pub(in crate::consumer) type Question = Sender<Vec<ProcessQueue>>;
 
 pub(in crate::consumer) struct Inputs {
-    pub(in crate::consumer) events: Receiver<Event>,
+    pub(in crate::consumer) bell: Bell,
     pub(in crate::consumer) requests: Receiver<ServerRequest>,
     pub(in crate::consumer) questions: Receiver<Question>,
 }
 
 /// What came first.
 pub(in crate::consumer) enum Input {
-    Event(Event),
+    /// There are events.
+    Bell,
     Request(ServerRequest),
     Question(Question),
     Time,
@@ -31,16 +32,12 @@ impl Inputs {
     /// A channel whose other side is gone would be ready at once, again and again: the group may have left, and the handle
     /// may be dropped, while a listener holds up the end. It is not listened to any more.
     pub(in crate::consumer) fn next(&mut self, until: Option<Instant>) -> Input {
-        // Most are events, and waiting for several channels takes far longer than taking what is there.
-        if let Ok(event) = self.events.try_recv() {
-            return Input::Event(event);
-        }
         let time = until.map_or_else(never, crossbeam_channel::at);
         loop {
             crossbeam_channel::select_biased! {
-                recv(self.events) -> event => match event {
-                    Ok(event) => return Input::Event(event),
-                    Err(_) => self.events = never(),
+                recv(self.bell) -> ring => match ring {
+                    Ok(()) => return Input::Bell,
+                    Err(_) => self.bell = never(),
                 },
                 recv(self.requests) -> request => match request {
                     Ok(request) => return Input::Request(request),
@@ -64,16 +61,16 @@ mod tests {
 
     #[test]
     fn what_nobody_can_send_any_more_does_not_wake() {
-        let (event, events) = crossbeam_channel::unbounded();
+        let (ring, bell) = crossbeam_channel::bounded(1);
         let (_, requests) = crossbeam_channel::bounded(1);
         let (_, questions) = crossbeam_channel::bounded(1);
-        let mut inputs = Inputs { events, requests, questions };
+        let mut inputs = Inputs { bell, requests, questions };
         for _ in 0..3 {
             let until = Instant::now() + Duration::from_millis(10);
             assert!(matches!(inputs.next(Some(until)), Input::Time));
             assert!(Instant::now() >= until);
         }
-        event.send(Event::Tick).unwrap();
-        assert!(matches!(inputs.next(None), Input::Event(Event::Tick)));
+        ring.send(()).unwrap();
+        assert!(matches!(inputs.next(None), Input::Bell));
     }
 }

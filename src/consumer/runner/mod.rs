@@ -1,8 +1,10 @@
-//! The thread that drives a consumer: it waits for what happens, asks the engine, and has its wishes carried out. It never
-//! waits for anything else.
+//! What drives a consumer: it is told what happened, asks the engine, and has its wishes carried out. It never waits for
+//! anything. One thread at a time does that: the engine's own, or one that has something for the engine.
 
 mod acks;
+mod baton;
 mod commits;
+mod events;
 mod hand_back;
 mod inputs;
 mod leftovers;
@@ -21,9 +23,10 @@ mod subscriptions;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 
 pub(in crate::consumer) use self::commits::Commits;
+pub(in crate::consumer) use self::events::Events;
 use self::inputs::{Input, Inputs};
 pub(in crate::consumer) use self::leftovers::unsubscribe as unsubscribe_leftovers;
 use self::pool::Pool;
@@ -37,53 +40,102 @@ pub use self::start::ConsumeFromWhere;
 pub(in crate::consumer) use self::subscriptions::Subscriptions;
 use crate::client::CloseReport;
 use crate::consumer::engine::{Action, Engine, Event, Order};
+use crate::remoting;
 use crate::thread::Thread;
 
+/// What drives an engine: it lies in the [`Baton`] while nobody does.
 struct Runner {
     shared: Arc<Shared>,
     engine: Engine,
     order: Order,
     pool: Option<Pool>,
-    inputs: Inputs,
+    events: Receiver<Event>,
     sink: Box<dyn Sink>,
     /// The thread of an own offset store.
     keeping: Option<Thread>,
     routes: Routes,
+    actions: Vec<Action>,
+    /// How far closing has come, once it has begun.
+    report: Option<CloseReport>,
+    closed: bool,
+    /// When the engine's thread wakes up by itself.
+    sleeps_until: Option<Instant>,
     /// Dropped when the thread ends.
     done: Sender<()>,
 }
 
 /// How long idle listeners may take to end.
 const IDLE: Duration = Duration::from_secs(1);
+/// Events that are taken together, so that their actions leave together.
+const TOGETHER: usize = 256;
+
+/// The engine's thread. It drives when time has passed, when somebody asks, and for all who do not drive themselves.
+fn run(shared: &Shared, mut inputs: Inputs) {
+    let mut input = Input::Time;
+    loop {
+        let mut turn = shared.baton.wait(&shared.events, &inputs.bell);
+        let Some(runner) = turn.runner() else { return };
+        let until = runner.run(input);
+        if runner.closed {
+            if let Some(runner) = turn.keep() {
+                runner.end();
+            }
+            return;
+        }
+        drop(turn);
+        // What others put in meanwhile they left to this thread, without a ring.
+        input = if shared.events.is_empty() { inputs.next(until) } else { Input::Bell };
+    }
+}
 
 impl Runner {
-    fn run(mut self) {
-        let mut actions = Vec::new();
-        let mut report = None;
-        loop {
-            let event = self.next();
-            let now = Instant::now();
-            if self.routes.are_to_be_looked_at(&self.shared, now) {
-                self.sink.look();
-            }
-            if let Some(topics) = self.routes.look(&self.shared, now) {
-                self.engine.handle(topics, now, &mut actions);
-            }
-            count(&mut report, &event);
-            self.adjust(now);
-            self.engine.handle(event, now, &mut actions);
-            // Events that are there already are taken together, so that their actions leave together.
-            for event in self.inputs.events.try_iter().take(256) {
-                count(&mut report, &event);
-                self.engine.handle(event, now, &mut actions);
-            }
-            let closed = actions.iter().any(|action| matches!(action, Action::Closed));
-            perform::all(&self.shared, &*self.sink, self.order, actions.drain(..));
-            if closed {
-                break;
-            }
+    /// Drives for the engine's own thread; says until when it may sleep.
+    fn run(&mut self, input: Input) -> Option<Instant> {
+        let now = Instant::now();
+        if self.closed {
+            return None;
         }
-        let Runner { shared, engine, sink, keeping, done, .. } = self;
+        if self.routes.are_to_be_looked_at(&self.shared, now) {
+            self.sink.look();
+        }
+        if let Some(topics) = self.routes.look(&self.shared, now) {
+            self.engine.handle(topics, now, &mut self.actions);
+        }
+        let event = self.take_in(input, now);
+        self.engine.handle(event, now, &mut self.actions);
+        self.turn(now);
+        self.sleeps_until = self.next_at(now);
+        self.sleeps_until
+    }
+
+    /// Drives on a thread that has something for the engine; says whether the engine's own thread sleeps for too long now.
+    fn run_beside(&mut self, now: Instant) -> bool {
+        if self.closed {
+            return false;
+        }
+        self.turn(now);
+        let next = self.next_at(now);
+        let late = next.is_some_and(|next| self.sleeps_until.is_none_or(|until| next < until));
+        if late {
+            self.sleeps_until = next;
+        }
+        late || self.closed
+    }
+
+    /// Takes in what happened, and has what follows carried out.
+    fn turn(&mut self, now: Instant) {
+        for event in self.events.try_iter().take(TOGETHER) {
+            count(&mut self.report, &event);
+            self.engine.handle(event, now, &mut self.actions);
+        }
+        self.adjust(now);
+        self.closed |= self.actions.iter().any(|action| matches!(action, Action::Closed));
+        let Runner { shared, sink, order, actions, .. } = self;
+        remoting::together(|| perform::all(shared, &**sink, *order, actions.drain(..)));
+    }
+
+    fn end(self) {
+        let Runner { shared, engine, sink, keeping, report, done, .. } = self;
         let until = Instant::now() + IDLE;
         let tally = sink.tally();
         let mut left = sink.stop(until);
@@ -100,16 +152,17 @@ impl Runner {
         drop(done);
     }
 
-    /// Waits for what happens next.
-    fn next(&mut self) -> Event {
-        let now = Instant::now();
+    /// When something is to be done though nothing happens.
+    fn next_at(&self, now: Instant) -> Option<Instant> {
         let until = [self.routes.look_at(now), self.engine.next_at(), self.pool.as_ref().and_then(Pool::next_at)];
-        let until = until.into_iter().flatten().min();
-        match self.inputs.next(until) {
-            Input::Event(event) => event,
+        until.into_iter().flatten().min()
+    }
+
+    fn take_in(&self, input: Input, now: Instant) -> Event {
+        match input {
             Input::Request(request) => {
                 let describe = || self.describe(now);
-                let Runner { shared, sink, order, .. } = &*self;
+                let Runner { shared, sink, order, .. } = self;
                 let asked = requests::Asked { shared, sink: &**sink, order: *order, describe: &describe };
                 requests::serve(&asked, request).unwrap_or(Event::Tick)
             }
@@ -118,7 +171,7 @@ impl Runner {
                 let _ = question.send(self.describe(now));
                 Event::Tick
             }
-            Input::Time => Event::Tick,
+            Input::Bell | Input::Time => Event::Tick,
         }
     }
 

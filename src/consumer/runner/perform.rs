@@ -155,7 +155,7 @@ fn pull(shared: &Arc<Shared>, spell: Spell, offset: i64, ticket: u64) {
         // Java's 15 s of holding and as many for the way; never less than a busy broker needs.
         deadline: Deadline::after(settings.hold + settings.hold.max(Duration::from_secs(1))),
     };
-    let (events, then) = (shared.events.clone(), shared.clone());
+    let then = shared.clone();
     let told = spell.clone();
     let started = Instant::now();
     let callback = Box::new(move |result: Result<PullResult>| {
@@ -165,7 +165,7 @@ fn pull(shared: &Arc<Shared>, spell: Spell, offset: i64, ticket: u64) {
             then.counters.pulled(&told.queue, count, bytes, end, started.elapsed());
         }
         let pulled = pulled(result, offset, &then);
-        if events.send(Event::Pulled { spell: told, ticket, pulled }).is_err() {
+        if then.tell(Event::Pulled { spell: told, ticket, pulled }).is_err() {
             then.counters.dropped_pulls.one();
             then.core.groups().pull_dropped(&then.group);
         }

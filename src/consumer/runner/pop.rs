@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::perform::any_broker;
 use super::shared::Shared;
 use super::start::ConsumeFromWhere;
-use super::{acks, hand_back, leftovers};
+use super::{Events, acks, hand_back, leftovers};
 use crate::client::{Pop, PopStatus};
 use crate::code::ResponseCode;
 use crate::consumer::Filter;
@@ -57,7 +57,7 @@ pub(super) fn perform(shared: &Arc<Shared>, order: Order, action: Action) {
 }
 
 /// Tells the engine what a broker made of some messages. Nobody listens any more once the consumer has ended.
-pub(super) fn settled(events: &crossbeam_channel::Sender<Event>, spell: Spell, numbers: Vec<u64>, done: bool) {
+pub(super) fn settled(events: &Events, spell: Spell, numbers: Vec<u64>, done: bool) {
     let _ = events.send(Event::Pop(PopEvent::Settled { spell, numbers, done }));
 }
 
@@ -143,7 +143,7 @@ fn pop(shared: &Arc<Shared>, spell: Spell, ticket: u64, attempt: Option<u64>, op
                 then.counters.brought(spell.queue.shared_topic(), popped.messages.len(), bytes, started.elapsed());
             }
             let popped = popped.map_or_else(failed, |popped| sorted(&spell, &filter, popped, arrived));
-            if let Err(unsent) = then.events.send(Event::Pop(PopEvent::Popped { spell, ticket, popped })) {
+            if let Err(unsent) = then.tell(Event::Pop(PopEvent::Popped { spell, ticket, popped })) {
                 release(&then, unsent.into_inner());
             }
         };

@@ -5,7 +5,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::inputs::{Inputs, Question};
 use super::pool::Pool;
-use super::{ProcessQueue, Routes, Runner, Settings, Shared, Sink, Subscriptions};
+use super::{Events, ProcessQueue, Routes, Runner, Settings, Shared, Sink, Subscriptions};
 use crate::client::{Client, CloseReport, GroupKind, Member, RouteWatcher};
 use crate::consumer::engine::{Engine, EngineOptions, Event};
 use crate::consumer::offset_store::{Keeper, OffsetStore};
@@ -66,7 +66,7 @@ impl Running {
         let core = client.core().clone();
         // Its threads are started now, so that their failing is an error here.
         core.callbacks()?;
-        let (events, events_out) = crossbeam_channel::unbounded();
+        let (events, events_out, bell) = Events::channel();
         let (mailbox, requests) = crossbeam_channel::bounded(MAILBOX);
         let (questions, asked) = crossbeam_channel::unbounded();
         let (done, is_done) = crossbeam_channel::bounded(0);
@@ -102,13 +102,21 @@ impl Running {
             engine: Engine::new(options, Instant::now()),
             order,
             pool: sink.threads().map(|threads| Pool::new(threads, Instant::now())),
-            inputs: Inputs { events: events_out, requests, questions: asked },
+            events: events_out,
             sink,
             keeping,
             routes: Routes::new(),
+            actions: Vec::new(),
+            report: None,
+            closed: false,
+            sleeps_until: None,
             done,
         };
-        let thread = Thread::spawn(format!("mq-engine {group}"), move || runner.run())?;
+        shared.baton.put(Box::new(runner));
+        let (driven, inputs) = (shared.clone(), Inputs { bell, requests, questions: asked });
+        let thread = Thread::spawn(format!("mq-engine {group}"), move || super::run(&driven, inputs));
+        // It and what is shared hold each other until the thread ends.
+        let thread = thread.inspect_err(|_| drop(shared.baton.remove()))?;
         Ok(Running { shared, engine: Mutex::new(Some(thread)), questions, done: is_done, _client: client })
     }
 

@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::SendError;
 
 use super::acks::OneByOne;
+use super::baton::Baton;
 use super::commits::Commits;
+use super::events::Events;
 use super::start::ConsumeFromWhere;
 use super::subscriptions::Subscriptions;
 use crate::client::{CloseReport, Core, Membership, RouteWatcher, to_millis};
@@ -40,7 +42,8 @@ pub(in crate::consumer) struct Shared {
     pub(in crate::consumer) retry_topic: Arc<str>,
     pub(in crate::consumer) settings: Settings,
     pub(in crate::consumer) puller: Arc<pull::Shared>,
-    pub(in crate::consumer) events: Sender<Event>,
+    pub(in crate::consumer) events: Events,
+    pub(super) baton: Baton,
     pub(in crate::consumer) commits: Arc<Commits>,
     pub(in crate::consumer) one_by_one: OneByOne,
     pub(in crate::consumer) counters: Counters,
@@ -65,7 +68,7 @@ impl Shared {
         group: Arc<str>,
         settings: Settings,
         puller: Arc<pull::Shared>,
-        events: Sender<Event>,
+        events: Events,
         subscriptions: Subscriptions,
         keeper: Option<Keeper>,
     ) -> Shared {
@@ -77,6 +80,7 @@ impl Shared {
             settings,
             puller,
             events,
+            baton: Baton::default(),
             one_by_one: OneByOne::default(),
             counters: Counters::default(),
             keeper,
@@ -108,6 +112,14 @@ impl Shared {
     /// Has something called on the thread that closes.
     pub(in crate::consumer) fn before_close(&self, call: BeforeClose) {
         let _ = self.before_close.set(call);
+    }
+
+    /// Tells the engine of something, and drives it here and now unless somebody does already. It does not wait, but the
+    /// caller must hold no lock: what the engine wants done may need it. Fails once the engine has ended.
+    pub(in crate::consumer) fn tell(&self, event: Event) -> std::result::Result<(), SendError<Event>> {
+        self.events.put(event)?;
+        self.baton.drive(&self.events);
+        Ok(())
     }
 
     /// Returns whether this was the first to close it.

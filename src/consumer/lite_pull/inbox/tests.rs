@@ -15,7 +15,7 @@ struct Stage {
 
 impl Stage {
     fn new(auto_commit: bool) -> Stage {
-        let (sender, events) = crossbeam_channel::unbounded();
+        let (sender, events, _) = Events::channel();
         Stage { inbox: Inbox::new(sender, auto_commit), events }
     }
 
