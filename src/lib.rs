@@ -273,6 +273,8 @@
 //! [`Client::admin`] gives an [`Admin`], who looks at consumer groups and moves them: how far each queue is and who has it
 //! ([`GroupProgress`] of [`QueueProgress`]), who is connected and what the group wants ([`GroupMembers`] of [`GroupMember`]s and
 //! [`GroupSubscription`]s), and other offsets ([`Admin::reset_group`] with [`ResetTo`], which gives a [`GroupReset`]).
+//! Settings of groups are [`GroupConfig`]s; what became of a message in each group is a [`MessageTrack`]; users and what they may do
+//! are [`User`]s and [`Acl`]s. What each broker keeps by itself comes [`OnBrokers`].
 //!
 //! # Message trace
 //!
