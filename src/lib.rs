@@ -1,7 +1,7 @@
 //! A synchronous, blocking client for Apache RocketMQ, without an async runtime.
 //!
 //! It speaks the remoting protocol (name server 9876, broker 10911) to brokers from 4.x to the newest 5.x. This version
-//! sends and consumes in every way there is; most of administration, and TLS, are not there yet.
+//! sends and consumes in every way there is; most of administration is not there yet.
 //!
 //! ```no_run
 //! use rocketmq_blocking::{Client, Message};
@@ -276,6 +276,15 @@
 //! Settings of groups are [`GroupConfig`]s; what became of a message in each group is a [`MessageTrack`]; users and what they may do
 //! are [`User`]s and [`Acl`]s. What each broker keeps by itself comes [`OnBrokers`].
 //!
+//! # Administering
+//!
+//! The same [`Admin`] shows the brokers a name server knows ([`ClusterView`] of [`ClusterBroker`]s, each with its
+//! [`BrokerRole`]), what they say of themselves ([`BrokerRuntime`], [`WorkQueue`]), count ([`BrokerCounter`],
+//! [`CountedPeriod`]) and are set to ([`ServerConfig`], [`NameServerConfigs`]); a topic's settings ([`TopicConfigs`] of
+//! [`TopicConfig`], [`StaticMapping`] of [`MappedPart`]s) and contents ([`TopicStats`] of [`QueueStats`]). It changes topics
+//! ([`Admin::change_topic`], a [`TopicChange`]), deletes them, changes settings, keeps values at the name servers, and asks
+//! servers anything else ([`Admin::request`], which gives an [`AdminResponse`]).
+//!
 //! # Message trace
 //!
 //! With [`ProducerBuilder::trace`] a producer records what became of each message, where RocketMQ's own tools find it
@@ -346,6 +355,9 @@ mod consumer;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod error;
+#[cfg(all(any(fuzzing, test), feature = "embedded"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod message;
 mod producer;
 // Every header encodes and decodes: the client uses one side, the embedded cluster the other, tests and benches both.
@@ -356,12 +368,16 @@ mod thread;
 mod trace;
 
 pub use admin::{
-    Acl, AclAction, AclDecision, AclPolicy, AclRule, Admin, AdminResponse, BrokerRole, BrokerRuntime, ClusterBroker,
-    ClusterView, DirectConsumption, DirectOutcome, GroupConfig, GroupMember, GroupMembers, GroupOffsets, GroupProgress,
-    GroupReset, GroupSubscription, KnownNames, MessageTrack, OnBroker, OnBrokers, PlainAccount, PlainAccounts,
-    ProducerGroups, QueueProgress, QueueTimeSpan, ResetTo, RetryPolicy, RunningMember, RunningPop, RunningQueue,
-    RunningTopic, TimeSpanReport, TrackStatus, User, UserStatus, UserType, WorkQueue,
+    Acl, AclAction, AclDecision, AclPolicy, AclRule, Admin, AdminResponse, BrokerCounter, BrokerRole, BrokerRuntime,
+    ClusterBroker, ClusterView, CountedPeriod, DirectConsumption, DirectOutcome, GroupConfig, GroupMember,
+    GroupMembers, GroupOffsets, GroupProgress, GroupReset, GroupSubscription, KnownNames, MappedPart, MessageTrack,
+    NameServerConfigs, OnBroker, OnBrokers, PlainAccount, PlainAccounts, ProducerGroups, QueueProgress, QueueStats,
+    QueueTimeSpan, ResetTo, RetryPolicy, RunningMember, RunningPop, RunningQueue, RunningTopic, ServerConfig,
+    StaticMapping, TimeSpanReport, TopicChange, TopicConfig, TopicConfigs, TopicStats, TrackStatus, User, UserStatus,
+    UserType, WorkQueue,
 };
+#[cfg(feature = "tls")]
+pub use client::Tls;
 pub use client::{
     BrokerRoute, Client, ClientBuilder, ClientStats, CloseReport, ConnectionState, ConnectionStats, Credentials,
     Latency, PreparedTopic, QueryResult, SendContext, SendHook, SendMode, SendResult, SendStatus, TopicRoute,
@@ -376,7 +392,7 @@ pub use consumer::{
     PushConsumer, PushConsumerBuilder, ResetReason, SimpleConsumer, SimpleConsumerBuilder, Standing, ThreadStats,
     Threads, TopicConsumption,
 };
-pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
+pub use error::{Attempt, Error, Exhaustion, Limit, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};
 pub use producer::{
     AutoBatch, BatchingStats, BrokerState, BrokerStats, PendingError, PendingSend, PreparedSend, Producer,

@@ -168,6 +168,16 @@ impl Routes {
         all.into_keys().collect()
     }
 
+    /// Whether a broker in any known route has this address, its second one included.
+    pub(crate) fn has_broker(&self, addr: &str) -> bool {
+        let table = self.read();
+        let mut known = table.values().flat_map(|entry| entry.route.iter().chain(&entry.made));
+        known.any(|route| {
+            let first = route.brokers().flat_map(|(_, addrs)| addrs.values());
+            first.chain(route.vip_addresses()).any(|known| **known == *addr)
+        })
+    }
+
     /// Every further address at which brokers in cached routes are asked; see [`Route::vip_addresses`].
     pub(crate) fn vip_addresses(&self) -> Vec<Arc<str>> {
         let table = self.read();
@@ -188,6 +198,15 @@ impl Routes {
         for topic in topics {
             let deadline = Deadline::after(core.options().request_timeout);
             self.fly(core, &topic, Waiter::new(deadline, Box::new(|_| ())));
+        }
+    }
+
+    /// Asks whether the brokers that a route has lost are back.
+    fn look_for_lost(&self, core: &Arc<Core>, topic: &Arc<str>) {
+        let is_kept = self.write().get_mut(topic).map(|entry| entry.lost.look()).is_some();
+        if is_kept && core.check_open().is_ok() {
+            let deadline = Deadline::after(core.options().request_timeout);
+            self.fly(core, topic, Waiter::new(deadline, Box::new(|_| ())));
         }
     }
 
@@ -258,11 +277,16 @@ impl Routes {
             entry.flight = Some(again);
         }
         let (found, news) = entry.take_in(found);
+        let look_after = entry.lost.look_after(now);
         if entry.is_empty() {
             table.remove(topic);
         }
         drop(table);
         news.report(core, topic);
+        if let Some(pause) = look_after {
+            let (shared, topic) = (core.clone(), topic.clone());
+            core.timers().at(now + pause, move || shared.routes().look_for_lost(&shared, &topic));
+        }
         if let Some(deadline) = latest {
             launch(core, topic, deadline);
         }
@@ -326,5 +350,6 @@ fn launch(core: &Arc<Core>, topic: &Arc<str>, deadline: Deadline) {
 fn read(core: &Core, topic: &Arc<str>, answer: &Answer<GetRoute>) -> Result<Route> {
     let body = json::decode("route", answer.frame.body())?;
     let options = core.options();
-    Route::read(topic, body, options.address_map.as_ref(), options.vip_channel)
+    let read = Route::read(topic, body, options.address_map.as_ref(), options.vip_channel, &options.limits);
+    read.inspect_err(|error| core.note_limit(error))
 }

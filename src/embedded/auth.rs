@@ -6,6 +6,7 @@ mod rules;
 mod users;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 
 use base64::Engine;
@@ -15,45 +16,68 @@ use sha1::Sha1;
 
 pub(super) use self::users::Users;
 use crate::protocol::frame::Frame;
+use crate::protocol::rpc::auth::UserBody;
 use crate::protocol::rpc::query::UNSIGNED_QUERY_FIELD;
 
 /// Up to this version (`V4_9_3`) clients leave one field of a query out of what they sign.
 const LAST_WITHOUT_QUERY_FIELD: i32 = 399;
 
-/// Checks a request; the error is Java's remark.
-pub(super) fn check(frame: &Frame, users: &Users, cluster: &str, from: IpAddr) -> Result<(), String> {
-    let name = check_signature(frame, users)?;
-    let is_super = users.find(&name).is_some_and(|user| user.user_type.as_deref() == Some(users::SUPER));
-    if is_super {
+/// Why a request is refused; its `Display` is Java's remark.
+#[derive(Debug, PartialEq)]
+pub(super) enum Refused {
+    Nameless,
+    Unknown(String),
+    Disabled(String),
+    Signature(String),
+    Rule { user: String, resource: String, from: IpAddr, why: &'static str },
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refused::Nameless => f.write_str("username cannot be null."),
+            Refused::Unknown(name) => write!(f, "User:{name} is not found."),
+            Refused::Disabled(name) => write!(f, "User:{name} is disabled."),
+            Refused::Signature(_) => f.write_str("check signature failed."),
+            Refused::Rule { user, resource, from, why } => {
+                write!(f, "User:{user} has no permission to access {resource} from {from}, {why}")
+            }
+        }
+    }
+}
+
+/// Checks a request.
+pub(super) fn check(frame: &Frame, users: &Users, cluster: &str, from: IpAddr) -> Result<(), Refused> {
+    let user = check_signature(frame, users)?;
+    if user.user_type.as_deref() == Some(users::SUPER) {
         return Ok(());
     }
-    let subject = users::subject_of(&name);
-    let acl = users.rules(&subject)?;
+    let acl = users.rules(&users::subject_of(&user.username)).unwrap_or_default();
     for (resource, actions) in access::needs(frame, cluster) {
         rules::check(acl.as_ref(), &resource, actions, from).map_err(|why| {
-            let from = if from.is_ipv6() { format!("[{from}]") } else { from.to_string() };
-            format!("{subject} has no permission to access {} from {from}, {why}", resource.key())
+            let (user, resource) = (user.username.clone(), resource.key());
+            Refused::Rule { user, resource, from, why }
         })?;
     }
     Ok(())
 }
 
-/// Returns the name of the user who signed the request.
-fn check_signature(frame: &Frame, users: &Users) -> Result<String, String> {
+/// Returns the user who signed the request.
+fn check_signature(frame: &Frame, users: &Users) -> Result<UserBody, Refused> {
     let mut fields: Vec<(Cow<'_, str>, Cow<'_, str>)> = frame.fields().filter_map(Result::ok).collect();
     let find = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.to_string());
-    let user = find("AccessKey").filter(|user| !user.is_empty()).ok_or("username cannot be null.")?;
+    let name = find("AccessKey").filter(|name| !name.is_empty()).ok_or(Refused::Nameless)?;
     let signature = find("Signature");
-    let known = users.find(&user).ok_or_else(|| format!("User:{user} is not found."))?;
-    if known.user_status.as_deref() == Some(users::DISABLED) {
-        return Err(format!("User:{user} is disabled."));
+    let user = users.find(&name).ok_or_else(|| Refused::Unknown(name.clone()))?;
+    if user.user_status.as_deref() == Some(users::DISABLED) {
+        return Err(Refused::Disabled(name));
     }
-    let secret_key = known.password.unwrap_or_default();
+    let secret_key = user.password.as_deref().unwrap_or_default();
     fields.retain(|(name, _)| {
         name != "Signature" && !(name == UNSIGNED_QUERY_FIELD && frame.version <= LAST_WITHOUT_QUERY_FIELD)
     });
     fields.sort();
-    let failed = || "check signature failed.".to_owned();
+    let failed = || Refused::Signature(name.clone());
     let mut mac = Hmac::<Sha1>::new_from_slice(secret_key.as_bytes()).map_err(|_| failed())?;
     for (_, value) in &fields {
         mac.update(value.as_bytes());
@@ -81,14 +105,21 @@ mod tests {
     #[test]
     fn the_known_signature_passes_and_others_are_told_why_not() {
         let (topic, signature) = (("topic", "TopicTest"), ("Signature", "GeeGoP9mRvDhoVp4PD5omX0prgE="));
-        let user = ("AccessKey", "rocketmq2");
-        let users = Users::new(Some(&("rocketmq2".to_owned(), "12345678".to_owned())));
+        let (user, users) = (("AccessKey", "rocketmq2"), Users::default());
+        let known = UserBody {
+            password: Some("12345678".into()),
+            user_type: Some(users::SUPER.into()),
+            username: "rocketmq2".into(),
+            ..UserBody::default()
+        };
+        users.put(known, Vec::new());
         let check = |fields: &[(&str, &str)]| check(&signed(fields), &users, "c", [127, 0, 0, 1].into());
         assert_eq!(check(&[topic, user, signature]), Ok(()));
-        assert_eq!(check(&[topic]), Err("username cannot be null.".into()));
-        assert_eq!(check(&[topic, ("AccessKey", "other"), signature]), Err("User:other is not found.".into()));
+        assert_eq!(check(&[topic]).unwrap_err().to_string(), "username cannot be null.");
+        let other = check(&[topic, ("AccessKey", "other"), signature]).unwrap_err();
+        assert_eq!(other.to_string(), "User:other is not found.");
         for wrong in [vec![topic, user], vec![user, signature], vec![topic, user, ("Signature", "?")]] {
-            assert_eq!(check(&wrong), Err("check signature failed.".into()));
+            assert_eq!(check(&wrong).unwrap_err().to_string(), "check signature failed.");
         }
     }
 }

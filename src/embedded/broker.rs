@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::ailing::{Ailing, AilingMember};
 use super::assignment::Modes;
 use super::call::{Call, Handled};
 use super::clock::{Clock, earlier};
+use super::configs::Configs;
 use super::delay::Delayed;
 use super::figures::Figures;
 use super::groups::Groups;
@@ -23,7 +25,8 @@ use super::server::Service;
 use super::store::{Place, Store};
 use super::topics::{Topic, Topics};
 use super::transaction::{self, HalfMessages};
-use crate::code::{RequestCode, ResponseCode};
+use super::users::Users;
+use crate::code::RequestCode;
 use crate::protocol::filter::java_hash;
 use crate::protocol::frame::Frame;
 use crate::protocol::rpc::lock::QueueBody;
@@ -47,7 +50,7 @@ pub(super) struct Settings {
     pub(super) pop: bool,
     /// Members that send no heartbeat for so long are forgotten.
     pub(super) member_timeout: Duration,
-    pub(super) credentials: Option<(String, String)>,
+    pub(super) users: Users,
 }
 
 /// One server of a set: the master or a slave.
@@ -58,6 +61,7 @@ pub(super) struct Member {
     /// Whether the name server tells clients about it.
     pub(super) registered: AtomicBool,
     pub(super) holds: Holds,
+    pub(super) ailing: AilingMember,
 }
 
 /// What a master and its slaves share: name, topics, messages, offsets.
@@ -71,8 +75,6 @@ pub(super) struct BrokerSet {
     pub(super) half_messages: Mutex<HalfMessages>,
     pub(super) pops: Pops,
     pub(super) modes: Modes,
-    #[cfg(feature = "acl")]
-    pub(super) users: super::auth::Users,
     /// All brokers of the cluster, this one among them.
     pub(super) neighbours: OnceLock<Weak<[Arc<BrokerSet>]>>,
     pub(super) members: Vec<Member>,
@@ -82,6 +84,7 @@ pub(super) struct BrokerSet {
     pub(super) suggested: AtomicI64,
     pub(super) clock: Arc<Clock>,
     pub(super) figures: Figures,
+    pub(super) ailing: Ailing,
     /// Milliseconds since 1970.
     pub(super) started: i64,
     store: Mutex<Store>,
@@ -98,7 +101,13 @@ impl BrokerSet {
     ) -> Arc<BrokerSet> {
         let host = members.first().map_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)), |(_, addr)| *addr);
         let id = crate::message::OffsetMessageId { store_host: host, commit_log_offset: 0 }.to_string();
-        let member = |(id, addr)| Member { id, addr, registered: AtomicBool::new(false), holds: Holds::default() };
+        let member = |(id, addr)| Member {
+            id,
+            addr,
+            registered: AtomicBool::new(false),
+            holds: Holds::default(),
+            ailing: AilingMember::default(),
+        };
         Arc::new(BrokerSet {
             topics: Topics::new(&settings.cluster, &name, settings.auto_create, &settings.topics),
             offsets: Offsets::new(),
@@ -106,14 +115,13 @@ impl BrokerSet {
             half_messages: Mutex::default(),
             pops: Pops::default(),
             modes: Modes::default(),
-            #[cfg(feature = "acl")]
-            users: super::auth::Users::new(settings.credentials.as_ref()),
             neighbours: OnceLock::new(),
             members: members.into_iter().map(member).collect(),
             perm: AtomicI32::new(perm::READ | perm::WRITE),
             suggested: AtomicI64::new(MASTER),
             clock,
             figures: Figures::default(),
+            ailing: Ailing::default(),
             started: now_millis(),
             store: Mutex::new(Store::new(settings.store_limit)),
             id_prefix: id[..id.len() - 16].to_owned(),
@@ -145,7 +153,8 @@ impl BrokerSet {
         let known = Known::new(new.properties());
         let tag_code = known.tags.map_or(0, java_hash);
         let keys = known.keys.unwrap_or_default().split(' ').filter(|key| !key.is_empty()).chain(known.unique_id);
-        let place = self.store().append((&new.topic, new.queue_id), new.count(), record, tag_code, now_millis(), keys);
+        let now = self.now_millis();
+        let place = self.store().append((&new.topic, new.queue_id), new.count(), record, tag_code, now, keys);
         self.took_in(&new.topic, new.count(), bytes);
         self.arrived(&new.topic, new.queue_id, &place);
         place
@@ -189,6 +198,13 @@ impl BrokerSet {
         *self.half_messages.lock().unwrap_or_else(PoisonError::into_inner) = HalfMessages::default();
     }
 
+    /// Deletes a topic, which name servers are not told.
+    pub(super) fn delete_topic(&self, topic: &str) {
+        self.topics.delete(topic);
+        self.offsets.remove_topic(topic);
+        self.store().remove_topic(topic);
+    }
+
     pub(super) fn remove_topic(&self, topic: &str) {
         self.topics.remove(topic);
         self.offsets.remove_topic(topic);
@@ -205,6 +221,7 @@ pub(super) struct Broker {
     pub(super) locks: Locks,
     pub(super) pushes: Pushes,
     pub(super) questions: Questions,
+    pub(super) configs: Configs,
 }
 
 impl Broker {
@@ -216,6 +233,7 @@ impl Broker {
             locks: Locks::default(),
             pushes: Pushes::default(),
             questions: Questions::default(),
+            configs: Configs::default(),
         }
     }
 
@@ -262,22 +280,14 @@ impl Broker {
             _ => call.unsupported(),
         }
     }
-
-    fn refusal(&self, call: &Call<'_>) -> Option<String> {
-        let _ = &call;
-        #[cfg(feature = "acl")]
-        if self.set.users.are_checked() {
-            let (cluster, from) = (&self.set.settings.cluster, call.link.peer.ip());
-            return super::auth::check(call.frame, &self.set.users, cluster, from).err();
-        }
-        None
-    }
 }
 
 impl Service for Broker {
     fn serve(&self, call: &mut Call<'_>) -> Handled {
-        if let Some(remark) = self.refusal(call) {
-            return call.error(ResponseCode::NO_PERMISSION, &remark);
+        if let Some((code, remark)) =
+            self.set.settings.users.refusal(call.frame, &self.set.settings.cluster, call.link.peer.ip())
+        {
+            return call.error(code, &remark);
         }
         match call.frame.request_code() {
             RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE => {
@@ -336,6 +346,9 @@ impl Service for Broker {
             self.locks.clear();
         }
         if up {
+            if !self.is_slave() {
+                self.set.topics.registered.renew();
+            }
             self.set.clock.wake();
         }
     }

@@ -23,6 +23,7 @@
 //! memory of their master. It is bounded: in connections, in frames, in the bytes of messages it keeps (the oldest are
 //! dropped first), in recorded requests; see [`ClusterBuilder`].
 
+mod ailing;
 mod assignment;
 mod attributes;
 #[cfg(feature = "acl")]
@@ -32,6 +33,7 @@ mod builder;
 mod call;
 mod clock;
 mod cluster;
+mod configs;
 mod delay;
 mod faults;
 mod figures;
@@ -59,18 +61,24 @@ mod questions;
 mod recall;
 mod recorder;
 mod records;
+mod registered;
+mod registry;
 mod reply;
 mod reset;
 mod runtime;
 mod send;
 mod send_back;
 mod server;
-mod sql;
+pub(crate) mod sql;
 mod store;
+#[cfg(feature = "tls")]
+mod tls;
 mod topic_requests;
 mod topics;
 mod transaction;
+mod users;
 mod vip;
+mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -80,3 +88,7 @@ pub use cluster::Cluster;
 pub use faults::{Fault, Injected};
 pub use handles::{Broker, NameServer};
 pub use recorder::Recorded;
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use tls::ServerTls;
+pub use users::User;

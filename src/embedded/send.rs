@@ -331,15 +331,9 @@ impl Broker {
         }
     }
 
-    /// A slave stores nothing for clients.
+    /// A slave stores nothing for clients, and a full disk nothing at all.
     pub(super) fn check_writable(&self) -> Result<(), Refusal> {
-        if !self.is_slave() {
-            return Ok(());
-        }
-        let remark = "service not available now. It may be caused by one of the following reasons: the broker's disk \
-                      is full [CL:  0.00 CQ:  0.00 INDEX:  0.00], messages are put to the slave, message store has \
-                      been shut down, etc.";
-        refuse(ResponseCode::SERVICE_NOT_AVAILABLE, remark)
+        self.unavailable().map_or(Ok(()), |remark| refuse(ResponseCode::SERVICE_NOT_AVAILABLE, remark))
     }
 
     fn too_large(&self) -> Refusal {

@@ -1,8 +1,10 @@
 //! The command line as a user runs it: the built program against `rmq broker`, or against the cluster named in
 //! `ROCKETMQ_LIVE_NAME_SERVER`.
 
+mod administering;
 mod connecting;
 mod consuming;
+mod doctor;
 mod groups;
 mod operators;
 mod program;

@@ -188,7 +188,7 @@ fn apaches_tool_shows_the_same_users_and_rules() {
     let subject = format!("User:{name}");
     let shown = |command: &str, more: &[&str]| {
         let all = [&[command, "-c", "AclCluster", "-n", &guarded.name_server], more].concat();
-        mqadmin_as(&all, &guarded.access_key, &guarded.secret_key)
+        mqadmin_as(&guarded.access_key, &guarded.secret_key, &all)
     };
     let rows = |shown: &str| -> Vec<Vec<String>> {
         let lines = shown.lines().filter(|line| line.contains(&name));

@@ -7,6 +7,7 @@ mod support;
 mod acl;
 #[cfg(feature = "acl")]
 mod acl_admin;
+mod admin_tool;
 mod async_send;
 mod auto_batch;
 mod basic;
@@ -24,6 +25,7 @@ mod group_settings;
 mod groups;
 mod headers;
 mod hooks;
+mod hostile;
 mod inner_batch;
 mod layers;
 mod lite_pull;
@@ -49,6 +51,9 @@ mod slaves;
 mod sql;
 mod stats;
 mod tags;
+#[cfg(feature = "tls")]
+mod tls;
+mod topic_admin;
 mod topics;
 mod trace;
 mod transactions;

@@ -60,6 +60,16 @@ impl Cluster {
         Ok(builder)
     }
 
+    /// The keys requests are signed with, and where they come from.
+    pub(crate) fn keys(&self) -> Result<Option<Found>, Failure> {
+        self.keys.find()
+    }
+
+    /// Whether connections are encrypted.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        false
+    }
+
     /// The name servers to ask, as they were given.
     pub(crate) fn name_servers(&self) -> &str {
         let given = self.name_server.as_deref().filter(|list| !list.trim().is_empty());

@@ -3,6 +3,7 @@
 
 mod acl;
 mod address_map;
+mod administer;
 mod begin;
 mod bench;
 mod broker;
@@ -12,6 +13,7 @@ mod columns;
 mod confirm;
 mod consume;
 mod credentials_file;
+mod doctor;
 mod duration;
 mod failure;
 mod group;
@@ -43,7 +45,7 @@ use clap::{Parser, Subcommand};
 
 use self::output::Output;
 
-/// Sends, reads, looks up and measures messages of an Apache RocketMQ cluster.
+/// Sends, reads, looks up and measures messages of an Apache RocketMQ cluster, and administers it.
 ///
 /// Durations are written with a unit: 500ms, 3s, 2m, 1h. Sizes are in bytes.
 ///
@@ -83,12 +85,15 @@ enum Command {
     Message(message::Message),
     #[command(subcommand)]
     Group(group::Group),
+    #[command(subcommand, name = "cluster")]
+    Administer(administer::Administer),
     #[command(subcommand)]
     Producer(producer::Producer),
     #[command(subcommand)]
     Acl(acl::Acl),
     #[command(subcommand)]
     Bench(bench::Bench),
+    Doctor(doctor::Doctor),
 }
 
 fn main() -> ExitCode {
@@ -109,7 +114,9 @@ fn main() -> ExitCode {
         Command::Group(group) => group.run(&mut output),
         Command::Producer(producer) => producer.run(&mut output),
         Command::Acl(acl) => acl.run(&mut output),
+        Command::Administer(administer) => administer.run(&mut output),
         Command::Bench(bench) => bench.run(&mut output),
+        Command::Doctor(doctor) => doctor.run(&mut output),
     };
     match done.and_then(|()| output.flush()) {
         Ok(()) => ExitCode::SUCCESS,

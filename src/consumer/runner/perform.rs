@@ -126,9 +126,14 @@ fn fetch_members(shared: &Arc<Shared>, topic: Arc<str>) {
         let _ = events.send(Event::Members { topic, members });
         return;
     };
+    let (asked, from) = (core.clone(), addr.clone());
     core.remoting().submit(&addr, &request, &[], deadline, move |answer| {
         let members = answer.and_then(|answer| {
             let body: ConsumerListBody = json::decode("list of consumers", answer.frame.body())?;
+            asked.options().limits.check_members(&body.consumer_id_list).map_err(|error| {
+                asked.note_limit(&error);
+                error.with_addr(&from)
+            })?;
             Ok(body.consumer_id_list.into_iter().map(Arc::from).collect())
         });
         let _ = events.send(Event::Members { topic, members });
@@ -230,10 +235,12 @@ fn lock(shared: &Arc<Shared>, spells: Vec<Spell>) {
 
 fn unlock(shared: &Arc<Shared>, queue: &MessageQueue) {
     let body = lock_body(shared, std::iter::once(named(shared, queue)));
-    let unlocked = queue.clone();
+    let (events, told) = (shared.events.clone(), queue.clone());
     shared.core.ask_master_async(queue, UnlockBatch, body, Deadline::after(LOCK_TIMEOUT), move |answer| {
-        if let Err(error) = answer {
-            log::debug!("{unlocked} is not unlocked, so its next owner waits for up to a minute: {error}");
+        if let Err(error) = &answer {
+            log::debug!("{told} is not unlocked, so its next owner waits: {error}");
         }
+        let done = matches!(answer, Ok(_) | Err(Error::Rejected { .. }));
+        let _ = events.send(Event::Unlocked { queue: told, done });
     });
 }

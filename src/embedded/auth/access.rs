@@ -21,8 +21,10 @@ pub(super) fn needs(frame: &Frame, cluster: &str) -> Vec<Need> {
     let actions = match frame.request_code() {
         RequestCode::HEART_BEAT => return of_heartbeat(frame),
         RequestCode::LOCK_BATCH_MQ | RequestCode::UNLOCK_BATCH_MQ => return of_locks(frame),
-        RequestCode::SEND_MESSAGE => return of_send(frame, "topic", "group"),
-        RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE => return of_send(frame, "b", "a"),
+        RequestCode::SEND_MESSAGE | RequestCode::SEND_REPLY_MESSAGE => return of_send(frame, "topic", "group"),
+        RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE | RequestCode::SEND_REPLY_MESSAGE_V2 => {
+            return of_send(frame, "b", "a");
+        }
         RequestCode::RECALL_MESSAGE | RequestCode::END_TRANSACTION => PUB,
         RequestCode::CONSUMER_SEND_MSG_BACK => return named(frame, "group", Resource::group, SUB).collect(),
         RequestCode::PULL_MESSAGE
@@ -93,14 +95,10 @@ fn of_send(frame: &Frame, topic: &str, group: &str) -> Vec<Need> {
     }
 }
 
+/// Apache's broker wants the right to the topics as well; this one leaves that to the pulls, so that a member who lacks it is one.
 fn of_heartbeat(frame: &Frame) -> Vec<Need> {
     let Ok(body) = json::decode::<HeartbeatBody>("heartbeat", frame.body()) else { return Vec::new() };
-    let consumers = body.consumer_data_set.iter().flat_map(|consumer| {
-        let topics = consumer.subscription_data_set.iter().map(|one| &*one.topic);
-        let topics = topics.filter(|topic| retried(topic).is_none()).map(Resource::topic);
-        std::iter::once(Resource::group(&consumer.group_name)).chain(topics)
-    });
-    consumers.map(|resource| (resource, SUB)).collect()
+    body.consumer_data_set.iter().map(|consumer| (Resource::group(&consumer.group_name), SUB)).collect()
 }
 
 fn of_locks(frame: &Frame) -> Vec<Need> {

@@ -20,7 +20,7 @@ impl Broker {
         match self.read::<CreateUser>(call) {
             Ok(asked) => {
                 const ONLY_SUPER: &str = "The super user can only be create by super user";
-                self.put_user(call, asked.name, ONLY_SUPER, |user| self.set.users.create(user))
+                self.put_user(call, asked.name, ONLY_SUPER, |user| self.set.settings.users.kept.create(user))
             }
             Err(handled) => handled,
         }
@@ -34,11 +34,11 @@ impl Broker {
         };
         let by_super = self.is_by_super(call);
         self.put_user(call, asked.name, ONLY_SUPER, |user| {
-            let old = self.set.users.find(&user.username);
+            let old = self.set.settings.users.kept.find(&user.username);
             if !by_super && old.is_some_and(|old| old.user_type.as_deref() == Some(SUPER)) {
                 return Err(ONLY_SUPER);
             }
-            self.set.users.change(user)
+            self.set.settings.users.kept.change(user)
         })
     }
 
@@ -69,12 +69,12 @@ impl Broker {
             Ok(asked) => asked,
             Err(handled) => return handled,
         };
-        let known = self.set.users.find(&asked.name);
+        let known = self.set.settings.users.kept.find(&asked.name);
         let is_super = known.is_some_and(|user| user.user_type.as_deref() == Some(SUPER));
         if is_super && !self.is_by_super(call) {
             return call.error(ResponseCode::NO_PERMISSION, "The super user can only be update by super user");
         }
-        self.set.users.delete(&asked.name);
+        self.set.settings.users.kept.delete(&asked.name);
         call.done()
     }
 
@@ -83,7 +83,7 @@ impl Broker {
             Ok(asked) if asked.name.trim().is_empty() => {
                 call.error(ResponseCode::INVALID_PARAMETER, "The username is blank")
             }
-            Ok(asked) => match self.set.users.find(&asked.name) {
+            Ok(asked) => match self.set.settings.users.kept.find(&asked.name) {
                 Some(user) => call.body(&json::encode(&user)),
                 None => call.done(),
             },
@@ -94,7 +94,7 @@ impl Broker {
     pub(in crate::embedded) fn list_users(&self, call: &mut Call<'_>) -> Handled {
         match self.read::<ListUsers>(call) {
             Ok(asked) => {
-                let found = self.set.users.list(asked.filter.as_deref().unwrap_or_default());
+                let found = self.set.settings.users.kept.list(asked.filter.as_deref().unwrap_or_default());
                 if found.is_empty() { call.done() } else { call.body(&json::encode(&found)) }
             }
             Err(handled) => handled,
@@ -122,7 +122,7 @@ impl Broker {
                 ResponseCode::SYSTEM_ERROR,
                 "org.apache.rocketmq.auth.authorization.exception.AuthorizationException: The body of acl is null",
             ),
-            Ok(body) => done_or_refused(call, self.set.users.put_rules(subject, body)),
+            Ok(body) => done_or_refused(call, self.set.settings.users.kept.put_rules(subject, body)),
             Err(error) => call.unreadable(&error),
         }
     }
@@ -131,7 +131,7 @@ impl Broker {
         match self.read::<DeleteAcl>(call) {
             Ok(asked) => {
                 let (kind, resource) = (asked.policy_type.as_deref(), asked.resource.as_deref());
-                done_or_refused(call, self.set.users.delete_rules(&asked.subject, kind, resource))
+                done_or_refused(call, self.set.settings.users.kept.delete_rules(&asked.subject, kind, resource))
             }
             Err(handled) => handled,
         }
@@ -139,7 +139,7 @@ impl Broker {
 
     pub(in crate::embedded) fn show_rules(&self, call: &mut Call<'_>) -> Handled {
         match self.read::<GetAcl>(call) {
-            Ok(asked) => match self.set.users.rules(&asked.subject) {
+            Ok(asked) => match self.set.settings.users.kept.rules(&asked.subject) {
                 Ok(Some(acl)) => call.body(&json::encode(&acl)),
                 Ok(None) => call.done(),
                 Err(remark) => call.error(ResponseCode::NO_PERMISSION, &remark),
@@ -152,7 +152,8 @@ impl Broker {
         match self.read::<ListAcls>(call) {
             Ok(asked) => {
                 let text = |filter: Option<String>| filter.unwrap_or_default();
-                let found = self.set.users.all_rules(&text(asked.subject_filter), &text(asked.resource_filter));
+                let found =
+                    self.set.settings.users.kept.all_rules(&text(asked.subject_filter), &text(asked.resource_filter));
                 if found.is_empty() { call.done() } else { call.body(&json::encode(&found)) }
             }
             Err(handled) => handled,
@@ -161,7 +162,7 @@ impl Broker {
 
     /// Reads a request about users; a broker that keeps none answers at once.
     fn read<H: Header>(&self, call: &mut Call<'_>) -> Result<H, Handled> {
-        if !self.set.users.are_checked() {
+        if self.set.settings.users.is_empty() {
             return Err(call.error(ResponseCode::SYSTEM_ERROR, NOT_CONFIGURED));
         }
         call.frame.header().map_err(|error| call.unreadable(&error))
@@ -169,7 +170,7 @@ impl Broker {
 
     fn is_by_super(&self, call: &Call<'_>) -> bool {
         let by = call.frame.field("AccessKey").unwrap_or_default();
-        self.set.users.find(&by).is_some_and(|user| user.user_type.as_deref() == Some(SUPER))
+        self.set.settings.users.kept.find(&by).is_some_and(|user| user.user_type.as_deref() == Some(SUPER))
     }
 }
 

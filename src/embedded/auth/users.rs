@@ -18,35 +18,28 @@ const ACTIONS: [&str; 8] = ["All", "Pub", "Sub", "Create", "Update", "Delete", "
 /// The users of a broker, and their rules by `User:name`.
 #[derive(Debug, Default)]
 pub(in crate::embedded) struct Users {
-    are_checked: bool,
     table: Mutex<Table>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Table {
     users: BTreeMap<String, UserBody>,
     rules: BTreeMap<String, AclBody>,
 }
 
-impl Users {
-    /// Begins with one user who may do everything; without one nothing is ever checked.
-    pub(in crate::embedded) fn new(first: Option<&(String, String)>) -> Users {
-        let users = Users { are_checked: first.is_some(), ..Users::default() };
-        if let Some((name, password)) = first {
-            let first = UserBody {
-                password: Some(password.clone()),
-                user_status: Some(ENABLED.into()),
-                user_type: Some(SUPER.into()),
-                username: name.clone(),
-            };
-            users.lock().users.insert(name.clone(), first);
-        }
-        users
+impl Clone for Users {
+    fn clone(&self) -> Users {
+        Users { table: Mutex::new(self.lock().clone()) }
     }
+}
 
-    /// Whether requests are checked.
-    pub(in crate::embedded) fn are_checked(&self) -> bool {
-        self.are_checked
+impl Users {
+    /// Adds a user, or replaces the one of the same name, rules included.
+    pub(in crate::embedded) fn put(&self, user: UserBody, policies: Vec<PolicyBody>) {
+        let mut table = self.lock();
+        let subject = subject_of(&user.username);
+        table.rules.insert(subject.clone(), AclBody { policies, subject: Some(subject) });
+        table.users.insert(user.username.clone(), user);
     }
 
     pub(super) fn find(&self, name: &str) -> Option<UserBody> {

@@ -12,6 +12,7 @@ pub(crate) mod group;
 pub(crate) mod heartbeat;
 pub(crate) mod inspect;
 pub(crate) mod lock;
+pub(crate) mod name_server;
 pub(crate) mod offset;
 pub(crate) mod plain_acl;
 pub(crate) mod pop;

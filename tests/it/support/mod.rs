@@ -6,8 +6,10 @@ mod inbox;
 mod java;
 mod mqadmin;
 mod operator;
+mod pair;
 mod scene;
 mod silent;
+pub(crate) mod trace_log;
 mod version;
 mod wait;
 
@@ -19,6 +21,7 @@ pub(crate) use mqadmin::mqadmin;
 #[cfg(feature = "acl")]
 pub(crate) use mqadmin::mqadmin_as;
 pub(crate) use operator::{Answer, Operator};
+pub(crate) use pair::{pair, pair_alone};
 pub(crate) use scene::{Scene, scene, unique};
 pub(crate) use silent::SilentServer;
 pub(crate) use version::{Feature, say, supports};
