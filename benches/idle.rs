@@ -51,7 +51,10 @@ fn measure(name_server: &str) -> bool {
         .subscribe(TOPIC, "*")
         .consume_from_where(ConsumeFromWhere::FirstOffset)
         .start(move |messages: &[MessageView]| {
-            messages.iter().for_each(|_| drop(consumed.send(())));
+            for _ in messages {
+                // Nobody listens any more once the first has come.
+                let _ = consumed.send(());
+            }
             ConsumeResult::Success
         })
         .expect("a consumer");

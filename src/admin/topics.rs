@@ -227,12 +227,11 @@ fn sorted(core: &Core, body: TopicListBody) -> Vec<String> {
     names
 }
 
+/// What masters have of a topic, and why others did not tell.
+pub(super) type Configs = (Vec<(Server, TopicConfigBody)>, Vec<Attempt>);
+
 /// What the masters of a topic have of it, at least one.
-pub(super) fn configs(
-    core: &Arc<Core>,
-    topic: &Arc<str>,
-    deadline: Deadline,
-) -> Result<(Vec<(Server, TopicConfigBody)>, Vec<Attempt>)> {
+pub(super) fn configs(core: &Arc<Core>, topic: &Arc<str>, deadline: Deadline) -> Result<Configs> {
     let request = GetTopicConfig { topic: topic.clone(), mapping: Some(true) };
     let asked = core.ask_masters(topic, "masters have its settings", &request, deadline)?;
     let mut found = Vec::new();

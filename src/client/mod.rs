@@ -22,7 +22,7 @@ pub(crate) mod hooks;
 mod identity;
 mod introduce;
 mod job_queue;
-mod limits;
+pub(crate) mod limits;
 mod lost_brokers;
 pub(crate) mod name_server;
 pub(crate) mod names;

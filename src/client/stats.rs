@@ -121,7 +121,8 @@ pub struct ClientStats {
     pub server_requests_dropped: u64,
     /// Requests of all producers ([`Producer::request`](crate::Producer::request)) that wait for their reply.
     pub requests_waiting: usize,
-    /// Replies to such requests that came when nobody waited: too late, for a second time, or by mistake; they were dropped.
+    /// Replies to such requests that came when nobody waited: too late, for a second time, or by mistake; and those that could
+    /// not be read. They were dropped.
     pub late_replies: u64,
     /// Pulls of push and lite pull consumers whose group had left before they were answered; what they found was dropped.
     pub pulls_dropped: u64,

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::client::limits::Limits;
 use crate::client::route::Route;
 use crate::protocol::json;
 use crate::protocol::rpc::by_queue::ByQueue;
@@ -47,7 +48,7 @@ fn route_body(body: &[u8]) {
     let Ok(body) = json::decode::<route::RouteBody>("route", body) else { return };
     let topic: Arc<str> = "T".into();
     for vip in [false, true] {
-        let Ok(route) = Route::read(&topic, body.clone(), None, vip) else { continue };
+        let Ok(route) = Route::read(&topic, body.clone(), None, vip, &Limits::default()) else { continue };
         let queues = (route.publish_queues(), route.subscribe_queues());
         assert!(queues.0.len() <= 65_536 && queues.1.len() <= 65_536);
         assert!(queues.0.iter().chain(queues.1.iter()).all(|queue| queue.topic() == "T" && queue.queue_id() >= 0));

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::message::{MessageView, Properties, Stored, append_property, find_in_wire, sys_flag, wire_pairs};
+use crate::protocol::bounds::Bounds;
 use crate::protocol::compress::{self, Compression};
 use crate::protocol::record::{self, Records};
 use crate::protocol::{batch as batches, filter};
@@ -25,7 +26,7 @@ pub fn records(data: &[u8]) {
         }
     }
     assert!(!compressed || record::any_compressed(&data));
-    let (views, error) = record::views(data.clone(), &broker, limit);
+    let (views, error) = record::views(data.clone(), &broker, &Bounds { body: limit, ..Bounds::default() });
     assert_eq!(error.is_some(), ended);
     assert!(views.len() <= data.len() / batches::FIXED);
     for view in views {

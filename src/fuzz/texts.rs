@@ -10,6 +10,7 @@ use crate::consumer::Filter;
 use crate::consumer::offset_store::format;
 use crate::message::{OffsetMessageId, UniqueIds};
 use crate::protocol::base64;
+use crate::protocol::bounds::Bounds;
 use crate::protocol::filter::{java_hash, tags_of};
 use crate::protocol::namespace::Namespace;
 use crate::protocol::pop::{self as popping, Asked, Handle};
@@ -87,7 +88,10 @@ pub fn pop(data: &[u8]) {
     };
     let (topic, broker_name): (Arc<str>, Arc<str>) = ("t".into(), "b".into());
     let asked = Asked { topic: &topic, broker_name: &broker_name, order: handle.len() % 2 == 0, now: Instant::now() };
-    let Ok((views, _)) = popping::messages(&reply, body.into(), asked, 4096) else { return };
+    let Ok((views, _)) = popping::messages(&reply, body.into(), asked, &Bounds { body: 4096, ..Bounds::default() })
+    else {
+        return;
+    };
     let mut handles = Vec::new();
     for view in &views {
         let text = view.receipt_handle().expect("each has one");

@@ -6,6 +6,10 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+fn joined<'a>(beginning: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    [beginning, more].concat()
+}
+
 #[test]
 fn brokers_are_listed_and_each_is_shown() {
     let cluster = Cluster::start();
@@ -58,17 +62,18 @@ fn settings_are_shown_and_changed_when_that_is_confirmed() {
 fn values_of_name_servers_are_kept() {
     let cluster = Cluster::start();
     let namespace = unique("Kv");
-    let kv = |arguments: &[&str]| [&["cluster", "kv"], arguments].concat();
-    cluster.succeed(&kv(&["put", &namespace, "key", "one"]));
-    assert!(cluster.fail(&kv(&["put", &namespace, "key", "two"]), 2).contains("It is \"one\" now"));
-    cluster.succeed(&kv(&["put", &namespace, "key", "two", "--yes"]));
-    assert_eq!(cluster.succeed(&kv(&["show", &namespace, "key"])), "two\n");
+    cluster.succeed(&joined(&["cluster", "kv"], &["put", &namespace, "key", "one"]));
+    assert!(
+        cluster.fail(&joined(&["cluster", "kv"], &["put", &namespace, "key", "two"]), 2).contains("It is \"one\" now")
+    );
+    cluster.succeed(&joined(&["cluster", "kv"], &["put", &namespace, "key", "two", "--yes"]));
+    assert_eq!(cluster.succeed(&joined(&["cluster", "kv"], &["show", &namespace, "key"])), "two\n");
     let listed = json!({ "namespace": namespace, "key": "key", "value": "two" });
-    assert_eq!(cluster.objects(&kv(&["list", &namespace])), [listed]);
-    assert!(cluster.fail(&kv(&["delete", &namespace, "key"]), 2).contains("--yes"));
-    cluster.succeed(&kv(&["delete", &namespace, "key", "--yes"]));
-    assert!(cluster.fail(&kv(&["show", &namespace, "key"]), 1).contains("there is no value"));
-    assert_eq!(first_line(&cluster.succeed(&kv(&["list", &namespace]))), "KEY VALUE");
+    assert_eq!(cluster.objects(&joined(&["cluster", "kv"], &["list", &namespace])), [listed]);
+    assert!(cluster.fail(&joined(&["cluster", "kv"], &["delete", &namespace, "key"]), 2).contains("--yes"));
+    cluster.succeed(&joined(&["cluster", "kv"], &["delete", &namespace, "key", "--yes"]));
+    assert!(cluster.fail(&joined(&["cluster", "kv"], &["show", &namespace, "key"]), 1).contains("there is no value"));
+    assert_eq!(first_line(&cluster.succeed(&joined(&["cluster", "kv"], &["list", &namespace]))), "KEY VALUE");
 }
 
 #[test]
@@ -115,18 +120,17 @@ fn topics_are_listed_shown_and_changed() {
     let shown = || cluster.objects(&["topic", "show", &topic]).remove(0);
     let fields = "topic brokerName readQueues writeQueues permissions readable writable order attributes";
     assert_eq!(names(&shown()), fields.split(' ').collect());
-    let change = |more: &[&str]| [&["topic", "change", &topic], more].concat();
-    cluster.succeed(&change(&["--queues", "6", "--order", "true"]));
+    cluster.succeed(&joined(&["topic", "change", &topic], &["--queues", "6", "--order", "true"]));
     assert_eq!(
         (&shown()["readQueues"], &shown()["writeQueues"], &shown()["order"]),
         (&json!(6), &json!(6), &json!(true))
     );
-    assert!(cluster.fail(&change(&["--read-queues", "2"]), 2).contains("--yes"));
-    cluster.succeed(&change(&["--write-queues", "2"]));
-    cluster.succeed(&change(&["--read-queues", "2", "--yes"]));
+    assert!(cluster.fail(&joined(&["topic", "change", &topic], &["--read-queues", "2"]), 2).contains("--yes"));
+    cluster.succeed(&joined(&["topic", "change", &topic], &["--write-queues", "2"]));
+    cluster.succeed(&joined(&["topic", "change", &topic], &["--read-queues", "2", "--yes"]));
     assert_eq!((&shown()["readQueues"], &shown()["writeQueues"]), (&json!(2), &json!(2)));
     if !is_old_server() {
-        cluster.succeed(&change(&["--attribute", "message.type=FIFO"]));
+        cluster.succeed(&joined(&["topic", "change", &topic], &["--attribute", "message.type=FIFO"]));
         assert_eq!(shown()["attributes"], json!({ "message.type": "FIFO" }));
     }
     assert!(cluster.fail(&["topic", "allow", &topic, "read"], 2).contains("--yes"));
@@ -155,14 +159,13 @@ fn what_a_topic_holds_is_shown_until_it_is_deleted() {
     assert_eq!(first_line(&people.stdout), "QUEUE MIN MAX MESSAGES LAST");
     assert!(people.stderr.starts_with("rmq: 3 messages, "), "{}", people.stderr);
 
-    let order = |more: &[&str]| [&["topic", "order", &topic], more].concat();
-    assert_eq!(cluster.succeed(&order(&[])), "nothing is fixed\n");
-    assert!(cluster.fail(&order(&["--set", "broker-a=1"]), 2).contains("--yes"));
-    cluster.succeed(&order(&["--set", "broker-a=1", "--yes"]));
+    assert_eq!(cluster.succeed(&joined(&["topic", "order", &topic], &[])), "nothing is fixed\n");
+    assert!(cluster.fail(&joined(&["topic", "order", &topic], &["--set", "broker-a=1"]), 2).contains("--yes"));
+    cluster.succeed(&joined(&["topic", "order", &topic], &["--set", "broker-a=1", "--yes"]));
     let fixed = json!({ "topic": topic, "brokerName": "broker-a", "queues": 1 });
-    assert_eq!(cluster.objects(&order(&[])), [fixed]);
-    cluster.succeed(&order(&["--forget", "--yes"]));
-    assert_eq!(cluster.objects(&order(&[])), [] as [Value; 0]);
+    assert_eq!(cluster.objects(&joined(&["topic", "order", &topic], &[])), [fixed]);
+    cluster.succeed(&joined(&["topic", "order", &topic], &["--forget", "--yes"]));
+    assert_eq!(cluster.objects(&joined(&["topic", "order", &topic], &[])), [] as [Value; 0]);
 
     assert!(cluster.fail(&["topic", "delete", &topic], 2).contains("All its messages are lost"));
     cluster.succeed(&["topic", "delete", &topic, "--yes"]);

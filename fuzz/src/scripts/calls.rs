@@ -186,7 +186,7 @@ impl Calls {
         }
         let (sender, receiver) = channel();
         let until = Instant::now() + limit;
-        if prepared.fetch_async(move |_| drop(sender.send(()))).is_ok() {
+        if prepared.fetch_async(move |_| _ = sender.send(())).is_ok() {
             self.under_way.push(UnderWay { what: "pull with a callback", until, end: End::Pulled(receiver) });
         }
     }

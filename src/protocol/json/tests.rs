@@ -114,7 +114,7 @@ fn keys_within_keys_are_an_error_before_their_quotes_double_at_each_level() {
     assert!(standardize(nested(3).as_bytes()).is_some());
     assert!(standardize(nested(4).as_bytes()).is_none());
     assert!(standardize(nested(60).as_bytes()).is_none());
-    let list = format!("[{}]", vec![r#"{{"queueId":0}:1}"#; 5].join(","));
+    let list = format!("[{}]", [r#"{{"queueId":0}:1}"#; 5].join(","));
     assert!(standardize(list.as_bytes()).is_some(), "one beside the other is no nesting");
 }
 

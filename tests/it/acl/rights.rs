@@ -51,7 +51,10 @@ fn a_user_who_may_send_can_send_and_not_read() {
         let queue = consumer.fetch_queues(&topic).unwrap().remove(0);
         assert_advises(&consumer.pull(&queue, 0).unwrap_err(), "the user lacks a right");
         assert_advises(&consumer.commit_offset(&queue, 1).unwrap_err(), "the user lacks a right");
-        assert_advises(&consumer.committed_offset(&queue).unwrap_err(), "the user lacks a right");
+        // 4.x answers this one to everybody whose signature is right.
+        if !guarded.is_old {
+            assert_advises(&consumer.committed_offset(&queue).unwrap_err(), "the user lacks a right");
+        }
     });
 }
 
@@ -113,7 +116,14 @@ fn a_push_consumer_that_is_refused_says_so_asks_seldom_and_begins_when_it_may() 
     assert!(refused < 10, "{refused} requests in the time it took to see it refused");
     cluster.put_user(user(true)).unwrap();
     assert_eq!(hear.recv_timeout(PATIENCE), Ok(1));
-    assert!(consumer.queues().unwrap().iter().all(|one| one.standing != Some(Standing::Refused)));
+    eventually(PATIENCE, || {
+        let queues = consumer.queues().unwrap();
+        if queues.iter().all(|one| one.standing != Some(Standing::Refused)) {
+            Ok(())
+        } else {
+            Err(format!("{queues:?}"))
+        }
+    });
 }
 
 #[test]
