@@ -205,7 +205,8 @@ fn apaches_tool_shows_the_same_users_and_rules() {
         let rows = rows(&text);
         assert_eq!(rows.len(), acl.rules.len(), "{text}");
         for (row, rule) in rows.iter().zip(&admin.acl(&subject).unwrap().first().unwrap().rules) {
-            let begin = [&subject, &rule.policy.to_string(), &rule.resource].map(String::as_str);
+            let policy = rule.policy.to_string();
+            let begin = [&subject, &policy, &rule.resource].map(String::as_str);
             assert!(row.iter().take(3).eq(begin.iter()) && row.last() == Some(&rule.decision.to_string()), "{text}");
             assert!(rule.actions.iter().all(|action| text.contains(&action.to_string())), "{text}");
             assert!(rule.source_ips.iter().all(|network| text.contains(network.as_str())), "{text}");
