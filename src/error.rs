@@ -45,6 +45,8 @@ pub enum Stage {
     Resolve,
     /// The connection was not established in time, so nothing was written.
     Connect,
+    /// The connection was not encrypted in time, so nothing of the request was written.
+    Handshake,
     /// The request waited for its turn to be written, or for the peer to read.
     Write,
     /// The request was written and no answer came.
@@ -58,6 +60,7 @@ impl fmt::Display for Stage {
             Stage::Route => "looking up the route",
             Stage::Resolve => "resolving the host name",
             Stage::Connect => "connecting",
+            Stage::Handshake => "during the TLS handshake",
             Stage::Write => "writing the request",
             Stage::Reply => "waiting for the answer",
         })

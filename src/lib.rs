@@ -1,7 +1,7 @@
 //! A synchronous, blocking client for Apache RocketMQ, without an async runtime.
 //!
 //! It speaks the remoting protocol (name server 9876, broker 10911) to brokers from 4.x to the newest 5.x. This version
-//! sends and consumes in every way there is; most of administration, and TLS, are not there yet.
+//! sends and consumes in every way there is; most of administration is not there yet.
 //!
 //! ```no_run
 //! use rocketmq_blocking::{Client, Message};
@@ -368,6 +368,8 @@ pub use admin::{
     QueueProgress, QueueStats, ResetTo, ServerConfig, StaticMapping, TopicChange, TopicConfig, TopicConfigs,
     TopicStats, WorkQueue,
 };
+#[cfg(feature = "tls")]
+pub use client::Tls;
 pub use client::{
     BrokerRoute, Client, ClientBuilder, ClientStats, CloseReport, ConnectionState, ConnectionStats, Credentials,
     Latency, PreparedTopic, QueryResult, SendContext, SendHook, SendMode, SendResult, SendStatus, TopicRoute,

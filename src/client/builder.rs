@@ -50,6 +50,8 @@ pub struct ClientBuilder {
     pub(super) namespace_v2: Option<Arc<str>>,
     pub(super) zone: Option<(Arc<str>, Arc<str>)>,
     pub(super) vip_channel: bool,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<super::tls::Tls>,
     pub(super) remoting: RemotingOptions,
 }
 
@@ -78,6 +80,8 @@ impl ClientBuilder {
             namespace_v2: None,
             zone: None,
             vip_channel: false,
+            #[cfg(feature = "tls")]
+            tls: None,
             remoting: RemotingOptions::default(),
         }
     }
@@ -283,6 +287,15 @@ impl ClientBuilder {
         self
     }
 
+    /// Encrypts all connections (Java: `useTLS`, or the system property `tls.enable`). None is by default. Needs the feature
+    /// `tls`.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn tls(mut self, tls: super::tls::Tls) -> ClientBuilder {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Builds the client and makes sure that a name server answers, whatever it says. Blocks for three seconds at most.
     ///
     /// # Errors
@@ -294,7 +307,7 @@ impl ClientBuilder {
         Ok(client)
     }
 
-    /// Checks the settings and starts the client, without any I/O but reading the environment.
+    /// Checks the settings and starts the client, without any I/O but reading the environment, and the files of its TLS.
     ///
     /// # Errors
     ///

@@ -45,6 +45,12 @@ pub(crate) struct Core {
 impl Core {
     /// Starts the scheduler and nothing else: connections are made when they are first used.
     pub(super) fn start(client_id: Arc<str>, options: ClientOptions) -> Result<Arc<Core>> {
+        #[cfg(feature = "tls")]
+        if options.remoting.tls.as_ref().is_some_and(crate::remoting::TlsOptions::trusts_anybody) {
+            log::warn!(
+                "client {client_id} accepts any server's certificate: encrypted, but not safe from whoever redirects it"
+            );
+        }
         let resolver = Arc::new(Resolver::new());
         let core = Arc::new_cyclic(|me: &Weak<Core>| {
             let owner: Weak<dyn Owner> = me.clone();

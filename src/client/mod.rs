@@ -22,6 +22,7 @@ pub(crate) mod hooks;
 mod identity;
 mod introduce;
 mod job_queue;
+mod lost_brokers;
 mod name_server;
 pub(crate) mod names;
 pub(crate) mod namespace;
@@ -43,6 +44,8 @@ mod scheduler;
 pub(crate) mod send;
 mod stats;
 mod timers;
+#[cfg(feature = "tls")]
+mod tls;
 mod topic_route;
 mod topics;
 mod validation;
@@ -79,4 +82,7 @@ pub(crate) use routes::RouteWatcher;
 pub use send::{SendResult, SendStatus};
 pub(crate) use stats::TraceCounters;
 pub use stats::{ClientStats, TraceStats};
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use tls::Tls;
 pub use topic_route::{BrokerRoute, TopicRoute};

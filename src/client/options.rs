@@ -46,6 +46,10 @@ impl ClientOptions {
             _ => false,
         };
         let remoting = |options: &ClientOptions| format!("{:?}", options.remoting);
+        #[cfg(feature = "tls")]
+        let same_tls = self.remoting.tls == other.remoting.tls;
+        #[cfg(not(feature = "tls"))]
+        let same_tls = true;
         let settings = [
             ("credentials", self.credentials == other.credentials),
             ("unit_mode", self.unit_mode == other.unit_mode),
@@ -61,6 +65,7 @@ impl ClientOptions {
             ("namespace", self.remoting.namespace == other.remoting.namespace),
             ("namespace_v2 or zone", self.remoting.fields == other.remoting.fields),
             ("address_map (share one by cloning the client instead)", same_map),
+            ("tls", same_tls),
             ("the settings of connections", remoting(self) == remoting(other)),
         ];
         settings.into_iter().find(|(_, same)| !same).map(|(name, _)| name)

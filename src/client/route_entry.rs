@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::core::Core;
 use super::heartbeat;
+use super::lost_brokers::LostBrokers;
 use super::route::Route;
 use crate::code::ResponseCode;
 use crate::error::{Error, Outcome, Result, Stage};
@@ -27,6 +29,8 @@ pub(super) struct Entry {
     pub(super) watched: bool,
     /// Whether the last request failed, so that trouble is logged when it starts and when it ends.
     failing: bool,
+    /// Looked for until they are back.
+    pub(super) lost: LostBrokers,
     /// Who waits for the request that is under way.
     pub(super) flight: Option<Vec<Waiter>>,
 }
@@ -119,7 +123,10 @@ impl Entry {
                             News::None
                         }
                     }
-                    Some(_) => News::Changed(route.clone()),
+                    Some(old) => {
+                        self.lost.replaced(old, &route, Instant::now());
+                        News::Changed(route.clone())
+                    }
                     None => News::Known(route.clone()),
                 };
                 let route = match (&self.route, &news) {

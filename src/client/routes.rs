@@ -191,6 +191,15 @@ impl Routes {
         }
     }
 
+    /// Asks whether the brokers that a route has lost are back.
+    fn look_for_lost(&self, core: &Arc<Core>, topic: &Arc<str>) {
+        let is_kept = self.write().get_mut(topic).map(|entry| entry.lost.look()).is_some();
+        if is_kept && core.check_open().is_ok() {
+            let deadline = Deadline::after(core.options().request_timeout);
+            self.fly(core, topic, Waiter::new(deadline, Box::new(|_| ())));
+        }
+    }
+
     fn to_publish(&self, topic: &str) -> Option<Arc<Route>> {
         self.used(topic, |entry| entry.route.clone().or_else(|| entry.made.clone()))
     }
@@ -258,11 +267,16 @@ impl Routes {
             entry.flight = Some(again);
         }
         let (found, news) = entry.take_in(found);
+        let look_after = entry.lost.look_after(now);
         if entry.is_empty() {
             table.remove(topic);
         }
         drop(table);
         news.report(core, topic);
+        if let Some(pause) = look_after {
+            let (shared, topic) = (core.clone(), topic.clone());
+            core.timers().at(now + pause, move || shared.routes().look_for_lost(&shared, &topic));
+        }
         if let Some(deadline) = latest {
             launch(core, topic, deadline);
         }

@@ -56,11 +56,15 @@ impl ClientBuilder {
             (part("ROCKETMQ_ZONE"), part("ROCKETMQ_ZONE_MODE"))
         });
         let fields = fields(self.namespace_v2.as_ref(), zone)?;
-        #[cfg_attr(not(feature = "acl"), expect(unused_mut, reason = "only a signer is added"))]
+        #[cfg_attr(not(any(feature = "acl", feature = "tls")), expect(unused_mut, reason = "only these add something"))]
         let mut remoting = RemotingOptions { header_kind, namespace, fields, ..self.remoting };
         #[cfg(feature = "acl")]
         {
             remoting.signer = self.credentials.as_ref().map(Credentials::signer);
+        }
+        #[cfg(feature = "tls")]
+        {
+            remoting.tls = self.tls.as_ref().map(super::tls::Tls::options).transpose()?;
         }
         Ok(ClientOptions {
             name_servers,

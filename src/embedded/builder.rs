@@ -41,6 +41,8 @@ pub struct ClusterBuilder {
     recorded: usize,
     limits: Limits,
     vip: bool,
+    #[cfg(feature = "tls")]
+    tls: Option<super::tls::ServerTls>,
     settings: Settings,
 }
 
@@ -55,6 +57,8 @@ impl Default for ClusterBuilder {
             recorded: 10_000,
             limits: Limits { frame: MAX_FRAME, connections: 1024 },
             vip: false,
+            #[cfg(feature = "tls")]
+            tls: None,
             settings: Settings {
                 cluster: "DefaultCluster".into(),
                 auto_create: true,
@@ -143,6 +147,14 @@ impl ClusterBuilder {
     /// Makes brokers demand signed requests, and answer others with code 16 as Apache 5.x does. Needs the feature `acl`.
     pub fn credentials(mut self, access_key: impl Into<String>, secret_key: impl Into<String>) -> ClusterBuilder {
         self.settings.credentials = Some((access_key.into(), secret_key.into()));
+        self
+    }
+
+    /// Encrypts the connections of all servers. None by default. Needs the feature `tls`.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn tls(mut self, tls: super::tls::ServerTls) -> ClusterBuilder {
+        self.tls = Some(tls);
         self
     }
 
@@ -241,7 +253,7 @@ impl ClusterBuilder {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a setting that makes no sense or an address that cannot be listened on,
-    /// or credentials without the feature `acl`; [`Error::Thread`].
+    /// credentials without the feature `acl` or TLS whose certificate or key cannot be used; [`Error::Thread`].
     pub fn start(self) -> Result<Cluster> {
         self.check()?;
         let name_servers = self.name_server_listeners()?;
@@ -291,6 +303,11 @@ impl ClusterBuilder {
         }
         let inner = Arc::new(Inner { sets, brokers, name_servers: servers, recorder, clock });
         let cluster = Cluster::new(inner.clone());
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls {
+            let ready = tls.ready()?;
+            listening.iter().for_each(|(server, _)| server.encrypt(&ready));
+        }
         // From here on dropping the cluster undoes what has been started.
         for (server, listener) in listening {
             server.accept_on(listener)?;

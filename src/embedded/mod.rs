@@ -68,10 +68,13 @@ mod send_back;
 mod server;
 mod sql;
 mod store;
+#[cfg(feature = "tls")]
+mod tls;
 mod topic_requests;
 mod topics;
 mod transaction;
 mod vip;
+mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -81,3 +84,6 @@ pub use cluster::Cluster;
 pub use faults::{Fault, Injected};
 pub use handles::{Broker, NameServer};
 pub use recorder::Recorded;
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use tls::ServerTls;

@@ -55,7 +55,8 @@ fn place(error: &Error) -> Where {
         Error::Connect { .. } | Error::Disconnected { .. } | Error::Timeout { .. } | Error::Malformed { .. } => {
             Where::Anywhere
         }
-        Error::NoBroker { .. } | Error::NotDurable { .. } => Where::OtherBroker,
+        // Another broker may have another certificate; this one has the same the next time.
+        Error::NoBroker { .. } | Error::NotDurable { .. } | Error::Tls { .. } => Where::OtherBroker,
         Error::Rejected { code, remark, .. } if is_access_refusal(*code, remark) => Where::Nowhere,
         Error::Rejected { code, remark, .. } if is_unknown_requester(*code, remark) => Where::OtherBroker,
         Error::Rejected { code, .. } => match *code {
@@ -76,7 +77,7 @@ fn place(error: &Error) -> Where {
 
 /// Whether a failure says something about its broker, so that others are preferred for a while.
 pub(super) fn blames_broker(error: &Error) -> bool {
-    matches!(place(error), Where::Anywhere)
+    matches!(error, Error::Tls { .. }) || matches!(place(error), Where::Anywhere)
 }
 
 /// What to do after an attempt.

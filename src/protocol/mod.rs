@@ -14,6 +14,8 @@ pub(crate) mod json;
 pub(crate) mod json_header;
 mod members;
 pub(crate) mod namespace;
+#[cfg(feature = "tls")]
+pub(crate) mod pem;
 pub(crate) mod pop;
 pub(crate) mod properties_text;
 pub(crate) mod recall;
@@ -21,6 +23,8 @@ pub(crate) mod record;
 pub(crate) mod request;
 pub(crate) mod rpc;
 mod scan;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 
 #[cfg(test)]
 pub(crate) mod golden;

@@ -20,7 +20,11 @@ mod signer;
 mod slot;
 mod stats;
 mod submit;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
+#[cfg(feature = "tls")]
+mod trust;
 mod writer;
 
 #[cfg(test)]
@@ -43,6 +47,8 @@ pub(crate) use signer::Signer;
 pub(crate) use slot::Slot;
 pub(crate) use stats::Counters;
 pub use stats::{ConnectionState, ConnectionStats};
+#[cfg(feature = "tls")]
+pub(crate) use trust::{TlsOptions, Trust, server_name};
 
 use self::connection::Connection;
 use self::pending::Waiter;
@@ -124,6 +130,9 @@ pub(crate) struct RemotingOptions {
     pub(crate) fields: Vec<(&'static str, Arc<str>)>,
     #[cfg(feature = "acl")]
     pub(crate) signer: Option<Signer>,
+    /// All connections are encrypted, or none.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<TlsOptions>,
 }
 
 impl Default for RemotingOptions {
@@ -140,6 +149,8 @@ impl Default for RemotingOptions {
             fields: Vec::new(),
             #[cfg(feature = "acl")]
             signer: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }

@@ -157,6 +157,7 @@ impl Connection {
             Err(error) if is_timeout(&error) => (0, None),
             Err(error) => (0, Some(error)),
         };
+        let backlog = self.transport.get().map_or(0, |transport| transport.backlog());
         self.counters.writes.one();
         self.counters.bytes_written.add(count as u64);
         let mut out = self.out();
@@ -166,12 +167,14 @@ impl Connection {
             out.outbox.abandon();
         }
         out.busy = false;
-        if count > 0 || out.outbox.is_empty() {
+        let went_on = count > 0 || backlog < out.backlog;
+        out.backlog = backlog;
+        if went_on || out.is_written() {
             out.stalled_since = None;
         } else if out.stalled_since.is_none() {
             out.stalled_since = Some(Instant::now());
         }
-        let wake = out.writer_sleeps && (!out.outbox.is_empty() || out.phase == Phase::Draining);
+        let wake = out.writer_sleeps && (!out.is_written() || out.phase == Phase::Draining);
         if wake {
             out.writer_sleeps = false;
         }
@@ -289,6 +292,7 @@ fn stage_of(phase: Phase, outcome: Outcome) -> Stage {
     match (phase, outcome) {
         (Phase::Resolving, _) => Stage::Resolve,
         (Phase::Connecting, _) => Stage::Connect,
+        (Phase::Handshaking, _) => Stage::Handshake,
         (_, Outcome::NotSent) => Stage::Write,
         _ => Stage::Reply,
     }

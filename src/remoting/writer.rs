@@ -42,7 +42,7 @@ impl Connection {
                         let now = Instant::now();
                         out.outbox.expire(now);
                         let stalled = now.saturating_duration_since(since) >= self.options.stall_limit;
-                        if stalled && !out.outbox.is_empty() {
+                        if stalled && !out.is_written() {
                             drop(out);
                             let limit = self.options.stall_limit;
                             self.lose(Loss::Lost(format!("the server has read nothing for {limit:?}").into()));
@@ -57,10 +57,10 @@ impl Connection {
                         out = self.out();
                         continue;
                     }
-                    if !out.outbox.is_empty() {
+                    if !out.is_written() {
                         let batch = out.outbox.take();
                         // All of it may have been given up meanwhile.
-                        if !batch.bytes().is_empty() {
+                        if !batch.bytes().is_empty() || out.backlog > 0 {
                             out.busy = true;
                             return Some(batch);
                         }

@@ -111,7 +111,7 @@ fn an_ordinary_topic_stores_the_messages_of_such_a_batch_one_by_one() {
     let sent = scene.producer().prepare_batch(messages(&scene.topic, 3)).inner_batch(true).send().unwrap();
     let found = scene.arrived(3);
     let ids: Vec<String> = found.iter().map(|view| view.message_id().into_owned()).collect();
-    if supports(Feature::TopicAttributes) {
+    if supports(Feature::IdsInBatch) {
         assert_eq!(sent.message_ids().collect::<Vec<_>>(), ids);
     } else {
         assert!(ids[0] == ids[1] && ids[1] == ids[2], "each was given the batch's: {ids:?}");

@@ -46,6 +46,8 @@ mod slaves;
 mod sql;
 mod stats;
 mod tags;
+#[cfg(feature = "tls")]
+mod tls;
 mod topic_admin;
 mod topics;
 mod trace;

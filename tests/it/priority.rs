@@ -12,7 +12,8 @@ fn prioritised(scene: &Scene, priority: i32) -> Message {
 
 fn priority_topic() -> Scene {
     let scene = scene();
-    scene.client.prepare_topic(&*scene.topic).queues(QUEUES).kind(TopicType::Priority).create().unwrap();
+    let kind = if supports(Feature::TopicKinds) { TopicType::Priority } else { TopicType::Normal };
+    scene.client.prepare_topic(&*scene.topic).queues(QUEUES).kind(kind).create().unwrap();
     eventually(PATIENCE, || match scene.client.publish_queues(&scene.topic) {
         Ok(queues) if queues.len() == 2 * QUEUES as usize => Ok(()),
         other => Err(format!("{other:?}")),

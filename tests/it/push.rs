@@ -6,6 +6,7 @@ mod java;
 mod member;
 mod offsets;
 mod order;
+mod resets;
 pub(crate) mod retry;
 mod send_back;
 mod slaves;

@@ -3,26 +3,7 @@
 use rocketmq_blocking::embedded::{Cluster, Fault};
 use rocketmq_blocking::{Client, Message, MessageQueue, PullConsumer, PullStatus, RequestCode, ResponseCode};
 
-use crate::support::{PATIENCE, body, eventually, live_variable, unique};
-
-/// The name server of a master with a slave, and a topic both know.
-struct Pair {
-    name_server: String,
-    topic: String,
-    /// Kept for the time of the test.
-    _cluster: Option<Cluster>,
-}
-
-fn pair() -> Pair {
-    if live_variable("NAME_SERVER").is_some() {
-        let needed =
-            |name| live_variable(name).unwrap_or_else(|| panic!("the live tier must set ROCKETMQ_LIVE_{name}"));
-        return Pair { name_server: needed("SLAVE_NAME_SERVER"), topic: needed("SLAVE_TOPIC"), _cluster: None };
-    }
-    let cluster = with_slave();
-    cluster.broker("broker-a").suggest(1);
-    Pair { name_server: cluster.name_server().to_owned(), topic: "SlaveRead".to_owned(), _cluster: Some(cluster) }
-}
+use crate::support::{PATIENCE, body, eventually, pair, unique};
 
 fn with_slave() -> Cluster {
     Cluster::builder().slaves(1).topic("SlaveRead", 4).start().unwrap()

@@ -89,17 +89,36 @@ aclEnable=true
 END
 }
 
-# The master advises the slave for every message it hands out.
-slave_read_conf() { printf 'slaveReadEnable=true\naccessMessageInMemoryMaxRatio=0\n'; }
+# tls_options MODE [CLIENTS]: what servers are told about TLS, a Java option a line. The certificates are those of all tests. By
+# default a server makes one of its own, and would take no other.
+tls_options() {
+  local mode=$1 clients=${2:-none} pems=$root/tests/tls
+  printf '%s\n' -Dtls.config.file=/dev/null -Dtls.test.mode.enable=false -Dtls.enable=true "-Dtls.server.mode=$mode" \
+    "-Dtls.server.certPath=$pems/server.pem" "-Dtls.server.keyPath=$pems/server.key" \
+    "-Dtls.server.need.client.auth=$clients" -Dtls.client.authServer=true "-Dtls.client.trustCertPath=$pems/authority.pem"
+  if [[ $clients != none ]]; then
+    printf '%s\n' -Dtls.server.authClient=true "-Dtls.server.trustCertPath=$pems/authority.pem"
+  fi
+}
 
-# slave_topic FOLDER: gives a broker a topic of four queues from the start. A slave learns of a new one
-# from its master only after up to 63 s (5.5.0), and until then answers that there is none.
-slave_topic() {
-  mkdir -p "$1/config"
-  cat >"$1/config/topics.json" <<END
-{"dataVersion":{"counter":1,"timestamp":1},"topicConfigTable":{"$slave_topic":{"topicName":"$slave_topic",
+# The master advises the slave for every message it hands out, and tells the members of a group that it was reset, as
+# brokers before 5.2 do; newer ones would keep to themselves where the group is to go on.
+slave_read_conf() {
+  printf 'slaveReadEnable=true\naccessMessageInMemoryMaxRatio=0\nuseServerSideResetOffset=false\n'
+}
+
+# topic_from_the_start TOPIC FOLDER…: gives brokers a topic of four queues. A slave learns of a new one from its master
+# only after up to 63 s (5.5.0), and until then answers that there is none.
+topic_from_the_start() {
+  local topic=$1 folder
+  shift
+  for folder in "$@"; do
+    mkdir -p "$folder/config"
+    cat >"$folder/config/topics.json" <<END
+{"dataVersion":{"counter":1,"timestamp":1},"topicConfigTable":{"$topic":{"topicName":"$topic",
 "order":false,"perm":6,"readQueueNums":4,"writeQueueNums":4,"topicFilterType":"SINGLE_TAG","topicSysFlag":0}}}
 END
+  done
 }
 
 # Half messages are checked back after two seconds, every two seconds. The last two make 5.5.0 write down each

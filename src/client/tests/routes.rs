@@ -117,3 +117,19 @@ fn a_broker_that_is_in_no_route_any_more_is_disconnected() {
     eventually("the old broker is dropped", || core.remoting().connected().iter().all(|addr| **addr == *server.addr));
     client.close().unwrap();
 }
+
+#[test]
+fn a_broker_that_left_a_route_and_came_back_is_noticed_long_before_the_next_refresh() {
+    let server = Server::start();
+    server.route("T", "b", 1);
+    let client = server.client();
+    let core = client.core();
+    core.routes().get(core, &topic("T"), within(3000)).unwrap();
+    server.route("T", "c", 1);
+    core.routes().refresh(core, &topic("T"), within(3000)).unwrap();
+    assert!(core.routes().cached("T").unwrap().master("b").is_none());
+    server.route("T", "b", 1);
+    eventually("it is back", || core.routes().cached("T").unwrap().master("b").is_some());
+    // Now the other one is missed; nothing of it keeps the client from closing.
+    client.close().unwrap();
+}

@@ -82,6 +82,9 @@ impl Engine {
         actions: &mut Vec<Action>,
     ) {
         sort_members(&mut members);
+        // A broker lists connections: who has made a new one stands there twice until the old one is gone, and what came to the
+        // second place would be nobody's.
+        members.dedup();
         if !members.contains(&self.options.client_id) {
             // The broker does not know this client yet, or not any more. Its queues stay until it does.
             actions.push(Action::Heartbeat);
@@ -141,5 +144,28 @@ impl Engine {
             actions.push(Action::Changed { topic: topic.clone(), all, mine });
             actions.push(Action::Heartbeat);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Stage;
+    use super::*;
+    use crate::consumer::engine::Event;
+
+    #[test]
+    fn a_member_that_is_listed_twice_counts_once() {
+        let (mut stage, _) = Stage::new(Order::Concurrent, &["me", "other"]);
+        let queues: Vec<_> = (0..6).map(|id| MessageQueue::new("T", "b", id)).collect();
+        stage.tell(Event::Topics(vec![("T".into(), Some(queues.into()))]));
+        let given = |actions: &[Action]| {
+            let ids = |mine: &[MessageQueue]| mine.iter().map(MessageQueue::queue_id).collect::<Vec<_>>();
+            let changed =
+                |action: &Action| if let Action::Changed { mine, .. } = action { Some(ids(mine)) } else { None };
+            actions.iter().find_map(changed)
+        };
+        assert_eq!(given(&stage.members(&["other", "me", "me"])), Some(vec![0, 1, 2]));
+        assert_eq!(given(&stage.members(&["me", "other", "other"])), None, "the same division");
+        assert_eq!(given(&stage.members(&["me", "me"])), Some((0..6).collect()));
     }
 }

@@ -108,6 +108,11 @@ pub(crate) enum Event {
         spell: Spell,
         given: Option<bool>,
     },
+    /// Whether the broker knows that a lock is given back.
+    Unlocked {
+        queue: MessageQueue,
+        done: bool,
+    },
     Pulled {
         spell: Spell,
         ticket: u64,
@@ -207,7 +212,7 @@ pub(crate) enum Action {
     Lock {
         spell: Spell,
     },
-    /// Give the lock back; nobody waits for the answer.
+    /// Give the lock back; [`Event::Unlocked`] says whether the broker was reached.
     Unlock {
         queue: MessageQueue,
     },

@@ -28,15 +28,22 @@ pub(crate) struct Lock {
     until: Option<Instant>,
     asked: Option<Instant>,
     ask_at: Instant,
+    /// Whether an answer got lost after the last one that came.
+    doubted: bool,
 }
 
 impl Lock {
     pub(crate) fn new(now: Instant) -> Lock {
-        Lock { until: None, asked: None, ask_at: now }
+        Lock { until: None, asked: None, ask_at: now, doubted: false }
     }
 
     pub(crate) fn is_held(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| now < until)
+    }
+
+    /// Whether the broker may have given it: also when it has expired here, and when no answer came.
+    pub(crate) fn may_be_given(&self) -> bool {
+        self.until.is_some() || self.asked.is_some() || self.doubted
     }
 
     /// Whether the broker is to be asked now; takes note that it is.
@@ -52,6 +59,7 @@ impl Lock {
     pub(crate) fn answered(&mut self, given: Option<bool>, now: Instant) -> Granted {
         let Some(asked) = self.asked.take() else { return Granted::Unknown };
         let was_held = self.is_held(now);
+        self.doubted = given.is_none();
         match given {
             Some(true) => {
                 self.until = Some(asked + LIFE);
@@ -109,5 +117,22 @@ mod tests {
         lock.ask(at(50));
         assert_eq!(lock.answered(Some(false), at(50)), Granted::No);
         assert!(!lock.is_held(at(50)));
+    }
+
+    #[test]
+    fn a_broker_may_have_given_a_lock_until_it_says_that_it_has_not() {
+        let start = Instant::now();
+        let mut lock = Lock::new(start);
+        assert!(!lock.may_be_given(), "never asked for");
+        lock.ask(start);
+        assert!(lock.may_be_given(), "the answer is under way");
+        lock.answered(None, start);
+        assert!(lock.may_be_given(), "it got lost");
+        lock.ask(start + RETRY);
+        lock.answered(Some(false), start + RETRY);
+        assert!(!lock.may_be_given());
+        lock.ask(start + RETRY * 2);
+        lock.answered(Some(true), start + RETRY * 2);
+        assert!(lock.may_be_given() && !lock.is_held(start + LIFE * 2), "brokers keep it for longer");
     }
 }

@@ -19,6 +19,7 @@ mod rebalance;
 mod simulation;
 #[cfg(test)]
 mod tests;
+mod unlocks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use self::event::AllQueues;
 use self::pace::Pace;
 use self::queues::{Number, Queues};
 use self::rebalance::Rebalance;
+use self::unlocks::Unlocks;
 use crate::message::MessageQueue;
 
 /// All queues of one consumer.
@@ -57,6 +59,7 @@ pub(crate) struct Engine {
     given: Option<Vec<MessageQueue>>,
     /// Queues whose master was asked for its bounds.
     asked_bounds: BTreeSet<Spell>,
+    unlocks: Unlocks,
     dropped_pulls: u64,
     suspended: bool,
     closing: bool,
@@ -75,6 +78,7 @@ impl Engine {
             pace: Pace::default(),
             given: None,
             asked_bounds: BTreeSet::new(),
+            unlocks: Unlocks::default(),
             dropped_pulls: 0,
             suspended: false,
             closing: false,
@@ -85,9 +89,11 @@ impl Engine {
 
     /// Takes an event, and appends everything that is to be done at `now`.
     pub(crate) fn handle(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
+        let before = actions.len();
         self.take_in(event, now, actions);
         self.balance(now, actions);
         self.advance(now, actions);
+        self.unlock(before, now, actions);
         self.dispatch(now, actions);
         self.advance_pops(now, actions);
         if self.closing
@@ -102,7 +108,8 @@ impl Engine {
     /// When [`Event::Tick`] is to come at the latest.
     pub(crate) fn next_at(&self) -> Option<Instant> {
         let rebalance = (!self.closing && !self.suspended).then(|| self.rebalance.next_at());
-        self.queues.next_at().into_iter().chain(rebalance).chain(self.by_broker.pops.next_at()).min()
+        let own = self.queues.next_at().into_iter().chain(self.unlocks.next_at());
+        own.chain(rebalance).chain(self.by_broker.pops.next_at()).min()
     }
 
     /// How many batches listeners have.
@@ -156,8 +163,12 @@ impl Engine {
             Event::Locked { spell, given } => {
                 if let Some(queue) = self.queues.of(&spell) {
                     queue.locked(given, now);
+                } else if given != Some(false) && !self.closing && !self.queues.contains(&spell.queue) {
+                    // It was given up while this was under way: now the broker keeps a lock for nobody.
+                    actions.push(Action::Unlock { queue: spell.queue });
                 }
             }
+            Event::Unlocked { queue, done } => self.unlocks.answered(&queue, done, now),
             Event::Pulled { spell, ticket, pulled } => self.pulled(&spell, ticket, pulled, now, actions),
             Event::Bounds { spell, bounds } => {
                 self.asked_bounds.remove(&spell);
@@ -245,6 +256,18 @@ impl Engine {
                 queue.advance(options, &limits, epoch, *suspended, now, actions);
             }
             self.settle(number, now);
+        }
+    }
+
+    /// Repeats what brokers were not told, and takes note of the locks that are given back by the actions from `first` on.
+    fn unlock(&mut self, first: usize, now: Instant, actions: &mut Vec<Action>) {
+        let queues = &self.queues;
+        let due = self.unlocks.due(now, |queue| queues.contains(queue));
+        actions.extend(due.into_iter().map(|queue| Action::Unlock { queue }));
+        for action in &actions[first..] {
+            if let Action::Unlock { queue } = action {
+                self.unlocks.told(queue, now);
+            }
         }
     }
 

@@ -230,10 +230,12 @@ fn lock(shared: &Arc<Shared>, spells: Vec<Spell>) {
 
 fn unlock(shared: &Arc<Shared>, queue: &MessageQueue) {
     let body = lock_body(shared, std::iter::once(named(shared, queue)));
-    let unlocked = queue.clone();
+    let (events, told) = (shared.events.clone(), queue.clone());
     shared.core.ask_master_async(queue, UnlockBatch, body, Deadline::after(LOCK_TIMEOUT), move |answer| {
-        if let Err(error) = answer {
-            log::debug!("{unlocked} is not unlocked, so its next owner waits for up to a minute: {error}");
+        if let Err(error) = &answer {
+            log::debug!("{told} is not unlocked, so its next owner waits: {error}");
         }
+        let done = matches!(answer, Ok(_) | Err(Error::Rejected { .. }));
+        let _ = events.send(Event::Unlocked { queue: told, done });
     });
 }

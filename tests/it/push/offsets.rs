@@ -102,9 +102,7 @@ fn stored(scene: &Scene, consumer: &PushConsumer, count: i64) {
 #[test]
 fn a_reset_of_one_queue_leaves_the_others_alone() {
     let Some(cluster) = embedded_cluster() else {
-        return say(
-            "the reset of one queue is tested with the embedded cluster only: Apache's tool says it has done it",
-        );
+        return say("of one queue the embedded cluster is told directly; Apache's tool does it in `resets`");
     };
     let scene = Scene::with_queues(2);
     scene.send(&numbered(12));

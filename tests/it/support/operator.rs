@@ -27,7 +27,11 @@ impl Operator {
     pub(crate) fn of(scene: &Scene, broker_name: &str) -> Operator {
         let route = scene.client.topic_route(&scene.topic).expect("a route");
         let broker = route.brokers().iter().find(|broker| broker.name() == broker_name).expect("the broker");
-        let stream = TcpStream::connect(&*broker.addresses()[&0]).expect("the broker is up");
+        Operator::at(&broker.addresses()[&0])
+    }
+
+    pub(crate) fn at(addr: &str) -> Operator {
+        let stream = TcpStream::connect(addr).expect("the broker is up");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
         Operator { stream }
     }

@@ -17,6 +17,10 @@ pub(crate) enum Feature {
     TransactionId,
     /// Topics have attributes, such as a type.
     TopicAttributes,
+    /// Topics for messages with priorities and for lite consumers, and none of mixed kinds.
+    TopicKinds,
+    /// The messages of a batch that is sent as one keep their ids in a topic that stores them one by one.
+    IdsInBatch,
     /// Brokers hand messages out and count who has which.
     Pop,
     /// The queue of a message is chosen by its priority.
@@ -25,25 +29,47 @@ pub(crate) enum Feature {
     ServerSideReset,
 }
 
-/// Whether the server under test has a feature. What it lacks is said on standard error, past the capture of test output,
-/// and the test checks what happens instead.
+impl Feature {
+    /// The first version that has it, and what older ones do.
+    fn since(self) -> ([u32; 3], &'static str) {
+        match self {
+            Feature::TimerMessages => ([5, 0, 0], "timer messages came with 5.0: an older server delivers at once"),
+            Feature::NoOffsetIsTold => {
+                ([5, 0, 0], "setZeroIfNotFound came with 5.0: an older server says 0 for a young topic")
+            }
+            Feature::SearchFindsTheEnd => ([5, 0, 0], "an older server finds the last message for a time behind it"),
+            Feature::Recall => ([5, 3, 2], "recalling messages came with 5.3.2"),
+            Feature::TransactionId => ([5, 0, 0], "the transaction id of every send came with 5.0"),
+            Feature::TopicAttributes => ([5, 0, 0], "attributes of topics came with 5.0: an older server ignores them"),
+            Feature::TopicKinds => (
+                [5, 4, 0],
+                "topics for priorities and lite consumers came with 5.4: older servers refuse them, and take mixed ones",
+            ),
+            Feature::IdsInBatch => ([5, 4, 0], "an older server gives each message of a batch the id of the batch"),
+            Feature::Pop => ([5, 0, 0], "pop came with 5.0"),
+            Feature::PriorityQueues => ([5, 4, 0], "priorities came with 5.4: an older server carries them along"),
+            Feature::ServerSideReset => ([5, 2, 0], "before 5.2 brokers told the clients of a group that it was reset"),
+        }
+    }
+}
+
+/// Whether the server under test has a feature. What it lacks is said on standard error, past the capture of test output
+/// and with the name of the test, and the test checks what happens instead.
 pub(crate) fn supports(feature: Feature) -> bool {
     let version = &cluster().version;
-    let old = version.starts_with("4.");
-    let why = match feature {
-        Feature::TimerMessages if old => "timer messages came with 5.0: an older server delivers at once",
-        Feature::NoOffsetIsTold if old => "setZeroIfNotFound came with 5.0: an older server says 0 for a young topic",
-        Feature::SearchFindsTheEnd if old => "an older server finds the last message for a time behind it",
-        Feature::Recall if old => "recalling messages came with 5.3.2",
-        Feature::TransactionId if old => "the transaction id of every send came with 5.0",
-        Feature::TopicAttributes if old => "attributes of topics came with 5.0: an older server ignores them",
-        Feature::Pop if old => "pop came with 5.0",
-        Feature::PriorityQueues if old => "priorities came with 5.4: an older server carries them along",
-        Feature::ServerSideReset if old => "before 5.2 brokers told the clients of a group that it was reset",
-        _ => return true,
-    };
-    say(&format!("server {version} lacks {feature:?}: {why}"));
+    let (since, why) = feature.since();
+    if numbers(version) >= since {
+        return true;
+    }
+    let thread = std::thread::current();
+    say(&format!("{}: server {version} lacks {feature:?}: {why}", thread.name().unwrap_or("?")));
     false
+}
+
+/// A version as numbers; what is no number counts as 0.
+fn numbers(version: &str) -> [u32; 3] {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    [0; 3].map(|_| parts.next().unwrap_or(0))
 }
 
 /// Says on standard error, past the capture of test output, what cannot be tested here.

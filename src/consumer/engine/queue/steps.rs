@@ -106,7 +106,7 @@ impl Queue {
             return;
         }
         // A listener that outlasts the grace keeps others out until the lock expires.
-        if options.is_locked() && self.lock.is_held(now) && self.cache.running() == 0 {
+        if options.is_locked() && self.lock.may_be_given() && self.cache.running() == 0 {
             actions.push(Action::Unlock { queue: self.spell.queue.clone() });
         }
         self.go(actions);

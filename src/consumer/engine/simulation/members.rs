@@ -119,7 +119,12 @@ impl World {
                 let given = if arrives { Some(queue.lock(member, now)) } else { None };
                 Event::Locked { spell, given: given.filter(|_| !lost) }
             }
-            Action::Unlock { queue } => return self.queue(&queue).unlock(member),
+            Action::Unlock { queue } => {
+                if arrives {
+                    self.queue(&queue).unlock(member);
+                }
+                Event::Unlocked { queue, done: arrives && !lost }
+            }
             Action::Pull { spell, offset, ticket } => {
                 assert!(offset >= 0, "a negative offset was pulled");
                 let queue = self.queue(&spell.queue);
