@@ -9,6 +9,7 @@ use crate::client::Client;
 use crate::code::{RequestCode, ResponseCode};
 use crate::error::Result;
 use crate::message::{Stored, UniqueIds};
+use crate::protocol::bounds::Bounds;
 use crate::protocol::compress::{self, Compression};
 use crate::protocol::fields::NoFields;
 use crate::protocol::frame::{self, Frame, FrameReader, Head, HeaderKind, Language, MAX_FRAME};
@@ -192,7 +193,8 @@ impl Codec {
     /// Reads the answer to a pull and returns the number of bytes in its messages' bodies.
     pub fn decode_pull_reply(&self, frame: &Received) -> Result<usize> {
         frame.0.header::<PullReply>()?;
-        let (views, error) = record::views(frame.0.body_bytes(), &self.broker_name, MAX_FRAME);
+        let (views, error) =
+            record::views(frame.0.body_bytes(), &self.broker_name, &Bounds { body: MAX_FRAME, ..Bounds::default() });
         error.map_or(Ok(()), Err)?;
         Ok(views.iter().map(|view| view.body().len()).sum())
     }

@@ -5,6 +5,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod limit;
+mod refusal;
+
+pub use self::limit::Limit;
+pub(crate) use self::refusal::{BATCH_TOO_LARGE, is_access_refusal, is_unknown_requester};
+use self::refusal::{advice, outcome_of};
 use crate::code::ResponseCode;
 
 /// The result of everything in this crate that can fail.
@@ -39,12 +45,16 @@ impl fmt::Display for Outcome {
 pub enum Stage {
     /// A place in the window of calls in flight did not become free.
     Admission,
+    /// The first credentials were not known in time.
+    Credentials,
     /// The topic's route was not known in time.
     Route,
     /// A host name was not resolved in time.
     Resolve,
     /// The connection was not established in time, so nothing was written.
     Connect,
+    /// The connection was not encrypted in time, so nothing of the request was written.
+    Handshake,
     /// The request waited for its turn to be written, or for the peer to read.
     Write,
     /// The request was written and no answer came.
@@ -54,10 +64,12 @@ pub enum Stage {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Stage::Credentials => "waiting for the first credentials",
             Stage::Admission => "waiting for a place among the calls in flight",
             Stage::Route => "looking up the route",
             Stage::Resolve => "resolving the host name",
             Stage::Connect => "connecting",
+            Stage::Handshake => "during the TLS handshake",
             Stage::Write => "writing the request",
             Stage::Reply => "waiting for the answer",
         })
@@ -131,7 +143,7 @@ pub enum Error {
 
     /// The server answered with an error code (Java: `MQBrokerException`). [`Outcome::Unknown`] for code 1 unless the
     /// remark names a known refusal, else [`Outcome::Rejected`].
-    #[error("{addr} answered {code}: {remark}{}", advice(*code))]
+    #[error("{addr} answered {code}: {remark}{}", advice(*code, remark))]
     Rejected {
         /// The server's address.
         addr: Arc<str>,
@@ -182,6 +194,36 @@ pub enum Error {
         what: Arc<str>,
         /// The peer, when it is known.
         addr: Option<Arc<str>>,
+    },
+
+    /// A peer sent more than this client takes of one thing; the whole answer was dropped. It is met only with questions,
+    /// which change nothing. [`ClientStats::limits_exceeded`](crate::ClientStats::limits_exceeded) counts it.
+    #[error("{what}{}; ClientBuilder::{limit} says how much is taken", from(addr))]
+    LimitExceeded {
+        /// The limit.
+        limit: Limit,
+        /// How much there was of what, and how much is taken.
+        what: Arc<str>,
+        /// The peer, when it is known.
+        addr: Option<Arc<str>>,
+    },
+
+    /// [`ClientBuilder::allowed_addresses`](crate::ClientBuilder::allowed_addresses) does not allow the server's address; no
+    /// connection was made.
+    #[error("{addr} is not reached: allowed_addresses refuses {}", if resolved.is_empty() { "its name" } else { resolved })]
+    AddressRefused {
+        /// The address as a route, the address map, or the user gives it.
+        addr: Arc<str>,
+        /// The addresses behind its name, which were all refused.
+        resolved: Arc<str>,
+    },
+
+    /// There are no credentials to sign the request with; nothing was sent. The next call asks
+    /// [for them](crate::ClientBuilder::credentials_provider) again.
+    #[error("no credentials: {reason}")]
+    Credentials {
+        /// What the provider said.
+        reason: Arc<str>,
     },
 
     /// An argument is wrong; nothing was sent.
@@ -286,7 +328,7 @@ impl Error {
             Error::Disconnected { outcome, .. } | Error::Timeout { outcome, .. } | Error::Closed { outcome } => {
                 *outcome
             }
-            Error::Rejected { code, remark, .. } => refusal(*code, remark),
+            Error::Rejected { code, remark, .. } => outcome_of(*code, remark),
             // An answer that cannot be read was preceded by a request that was carried out.
             Error::Malformed { .. } | Error::NotDurable { .. } | Error::NoReply { .. } => Outcome::Unknown,
             Error::Unsupported { addr: Some(_), .. } => Outcome::Rejected,
@@ -311,6 +353,7 @@ impl Error {
         match self {
             Error::Connect { .. } | Error::Disconnected { .. } | Error::Timeout { .. } | Error::Busy { .. } => true,
             Error::NoRoute { .. } | Error::NoBroker { .. } | Error::NoNameServer { .. } | Error::NoReply { .. } => true,
+            Error::Credentials { .. } => true,
             Error::Rejected { code, remark, .. } => !is_access_refusal(*code, remark) && retryable_code(*code),
             Error::Exhausted { attempts, .. } => attempts.last().is_some_and(|last| last.error.is_retryable()),
             _ => false,
@@ -337,6 +380,19 @@ impl Error {
         }
     }
 
+    /// Returns whether a server refused the request for lack of a right or of permission, for a call of several attempts: in
+    /// its last one. Nothing was carried out, and the same request is refused again until somebody changes something: the
+    /// credentials, the user's rights, the permissions of the topic or the broker.
+    ///
+    /// Brokers say it with code 16 since 5.3, and before that with code 1 and an `AclException`; this knows both.
+    pub fn is_refused(&self) -> bool {
+        match self {
+            Error::Rejected { code, remark, .. } => is_access_refusal(*code, remark),
+            Error::Exhausted { attempts, .. } => attempts.last().is_some_and(|last| last.error.is_refused()),
+            _ => false,
+        }
+    }
+
     pub(crate) fn invalid(what: impl Into<Arc<str>>) -> Error {
         Error::Invalid { what: what.into() }
     }
@@ -345,50 +401,21 @@ impl Error {
         Error::Malformed { what: what.into(), addr: None }
     }
 
+    /// Makes the error of a limit: `found` of `what`, where `most` are taken.
+    pub(crate) fn beyond(limit: Limit, found: usize, what: &str, most: usize) -> Error {
+        Error::LimitExceeded { limit, what: format!("{found} {what} where {most} are taken").into(), addr: None }
+    }
+
     /// Names the peer in an error that was made where only the bytes were known.
     pub(crate) fn with_addr(self, from: &Arc<str>) -> Error {
         match self {
             Error::Malformed { what, addr: None } => Error::Malformed { what, addr: Some(from.clone()) },
+            Error::LimitExceeded { limit, what, addr: None } => {
+                Error::LimitExceeded { limit, what, addr: Some(from.clone()) }
+            }
             other => other,
         }
     }
-}
-
-/// Remarks with which brokers up to 5.2 wrap a refusal they made before storing anything, although the code is 1; and the
-/// one with which all refuse a batch that is too large.
-const REFUSAL_REMARKS: [&str; 8] = [
-    "AclException",
-    "request queueId",
-    "the topic",
-    "The specified topic",
-    "topic[",
-    "broker is not writeable",
-    BATCH_TOO_LARGE,
-    REQUESTER_UNKNOWN,
-];
-
-/// In the remark of the code 1 that answers a batch larger than the broker takes.
-pub(crate) const BATCH_TOO_LARGE: &str = "message body size exceeded";
-
-/// A broker to which a requester has no connection refuses its replies with this.
-const REQUESTER_UNKNOWN: &str = "push reply message fail, channel of";
-
-fn refusal(code: ResponseCode, remark: &str) -> Outcome {
-    if code == ResponseCode::SYSTEM_ERROR && !REFUSAL_REMARKS.iter().any(|known| remark.contains(known)) {
-        Outcome::Unknown
-    } else {
-        Outcome::Rejected
-    }
-}
-
-/// Whether the server refused for lack of a right: code 16 since 5.3, code 1 with `AclException` before.
-pub(crate) fn is_access_refusal(code: ResponseCode, remark: &str) -> bool {
-    code == ResponseCode::NO_PERMISSION || (code == ResponseCode::SYSTEM_ERROR && remark.contains("AclException"))
-}
-
-/// Whether a broker refused a reply because it does not know the requester: another one may.
-pub(crate) fn is_unknown_requester(code: ResponseCode, remark: &str) -> bool {
-    code == ResponseCode::SYSTEM_ERROR && remark.contains(REQUESTER_UNKNOWN)
 }
 
 fn retryable_code(code: ResponseCode) -> bool {
@@ -422,18 +449,6 @@ fn from(addr: &Option<Arc<str>>) -> String {
     addr.as_ref().map(|addr| format!(" from {addr}")).unwrap_or_default()
 }
 
-/// What a user can do about the codes met on a first day; each follows the server's own words.
-fn advice(code: ResponseCode) -> &'static str {
-    match code {
-        ResponseCode::TOPIC_NOT_EXIST => " (create the topic, or let the broker create topics on first use)",
-        ResponseCode::NO_PERMISSION => " (check the permissions of the topic and the broker, and the credentials)",
-        ResponseCode::SERVICE_NOT_AVAILABLE => " (the broker is a slave, shutting down, or out of disk space)",
-        ResponseCode::SYSTEM_BUSY => " (the broker is overloaded and did not take it)",
-        ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST => " (create the consumer group)",
-        _ => "",
-    }
-}
-
 fn listed(attempts: &[Attempt]) -> String {
     let mut text = String::new();
     for (number, attempt) in attempts.iter().enumerate() {
@@ -444,39 +459,4 @@ fn listed(attempts: &[Attempt]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rejected(code: i32, remark: &str) -> Error {
-        Error::Rejected { addr: "a:1".into(), code: ResponseCode(code), remark: remark.into() }
-    }
-
-    #[test]
-    fn code_1_may_have_been_stored_unless_the_remark_names_a_refusal() {
-        assert_eq!(rejected(1, "in-sync replicas not enough").outcome(), Outcome::Unknown);
-        assert_eq!(rejected(1, "org.apache.rocketmq.acl.common.AclException: no").outcome(), Outcome::Rejected);
-        assert_eq!(rejected(2, "[OVERLOAD]").outcome(), Outcome::Rejected);
-        let unknown = "push reply message fail, channel of <10.0.0.1@x> not found.";
-        assert_eq!(rejected(1, unknown).outcome(), Outcome::Rejected);
-        assert_eq!(rejected(1, "push reply message to 10.0.0.1@xfail.").outcome(), Outcome::Unknown);
-    }
-
-    #[test]
-    fn a_refusal_for_lack_of_a_right_is_never_retryable() {
-        assert!(!rejected(16, "no permission").is_retryable());
-        assert!(!rejected(1, "AclException: no").is_retryable());
-        assert!(rejected(1, "anything else").is_retryable());
-        assert!(!rejected(13, "too big").is_retryable());
-    }
-
-    #[test]
-    fn several_attempts_have_the_worst_outcome_of_them() {
-        let attempt = |error| Attempt { broker_name: "b".into(), addr: "a:1".into(), elapsed: Duration::ZERO, error };
-        let lost = Error::Disconnected { addr: "a:1".into(), outcome: Outcome::Unknown, reason: "reset".into() };
-        let all =
-            |attempts: Vec<Attempt>| Error::Exhausted { attempts: attempts.into(), because: Exhaustion::Attempts };
-        assert_eq!(all(vec![attempt(lost), attempt(rejected(2, ""))]).outcome(), Outcome::Unknown);
-        assert_eq!(all(vec![attempt(rejected(2, ""))]).outcome(), Outcome::Rejected);
-        assert_eq!(all(vec![attempt(rejected(2, "busy"))]).code(), Some(ResponseCode::SYSTEM_BUSY));
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! A synchronous, blocking client for Apache RocketMQ, without an async runtime.
 //!
 //! It speaks the remoting protocol (name server 9876, broker 10911) to brokers from 4.x to the newest 5.x. This version
-//! sends and consumes in every way there is; most of administration, and TLS, are not there yet.
+//! sends and consumes in every way there is; most of administration is not there yet.
 //!
 //! ```no_run
 //! use rocketmq_blocking::{Client, Message};
@@ -274,6 +274,15 @@
 //! ([`GroupProgress`] of [`QueueProgress`]), who is connected and what the group wants ([`GroupMembers`] of [`GroupMember`]s and
 //! [`GroupSubscription`]s), and other offsets ([`Admin::reset_group`] with [`ResetTo`], which gives a [`GroupReset`]).
 //!
+//! # Administering
+//!
+//! The same [`Admin`] shows the brokers a name server knows ([`ClusterView`] of [`ClusterBroker`]s, each with its
+//! [`BrokerRole`]), what they say of themselves ([`BrokerRuntime`], [`WorkQueue`]), count ([`BrokerCounter`],
+//! [`CountedPeriod`]) and are set to ([`ServerConfig`], [`NameServerConfigs`]); a topic's settings ([`TopicConfigs`] of
+//! [`TopicConfig`], [`StaticMapping`] of [`MappedPart`]s) and contents ([`TopicStats`] of [`QueueStats`]). It changes topics
+//! ([`Admin::change_topic`], a [`TopicChange`]), deletes them, changes settings, keeps values at the name servers, and asks
+//! servers anything else ([`Admin::request`], which gives an [`AdminResponse`]).
+//!
 //! # Message trace
 //!
 //! With [`ProducerBuilder::trace`] a producer records what became of each message, where RocketMQ's own tools find it
@@ -344,6 +353,9 @@ mod consumer;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod error;
+#[cfg(all(any(fuzzing, test), feature = "embedded"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod message;
 mod producer;
 // Every header encodes and decodes: the client uses one side, the embedded cluster the other, tests and benches both.
@@ -354,9 +366,13 @@ mod thread;
 mod trace;
 
 pub use admin::{
-    Admin, AdminResponse, BrokerRole, BrokerRuntime, ClusterBroker, ClusterView, GroupMember, GroupMembers,
-    GroupProgress, GroupReset, GroupSubscription, QueueProgress, ResetTo, WorkQueue,
+    Admin, AdminResponse, BrokerCounter, BrokerRole, BrokerRuntime, ClusterBroker, ClusterView, CountedPeriod,
+    GroupMember, GroupMembers, GroupProgress, GroupReset, GroupSubscription, MappedPart, NameServerConfigs,
+    QueueProgress, QueueStats, ResetTo, ServerConfig, StaticMapping, TopicChange, TopicConfig, TopicConfigs,
+    TopicStats, WorkQueue,
 };
+#[cfg(feature = "tls")]
+pub use client::Tls;
 pub use client::{
     BrokerRoute, Client, ClientBuilder, ClientStats, CloseReport, ConnectionState, ConnectionStats, Credentials,
     Latency, PreparedTopic, QueryResult, SendContext, SendHook, SendMode, SendResult, SendStatus, TopicRoute,
@@ -371,7 +387,7 @@ pub use consumer::{
     PushConsumer, PushConsumerBuilder, ResetReason, SimpleConsumer, SimpleConsumerBuilder, Standing, ThreadStats,
     Threads, TopicConsumption,
 };
-pub use error::{Attempt, Error, Exhaustion, Outcome, Result, Stage};
+pub use error::{Attempt, Error, Exhaustion, Limit, Outcome, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};
 pub use producer::{
     AutoBatch, BatchingStats, BrokerState, BrokerStats, PendingError, PendingSend, PreparedSend, Producer,

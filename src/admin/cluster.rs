@@ -145,15 +145,19 @@ pub(super) fn cluster(core: &Core, deadline: Deadline) -> Result<ClusterView> {
     Ok(ClusterView::read(core, body))
 }
 
-/// The masters of all brokers, at least one.
-#[allow(dead_code, reason = "for what is the same on all brokers")]
-pub(super) fn masters(core: &Core, deadline: Deadline) -> Result<Vec<Server>> {
+/// The servers of all brokers that are wanted, at least one.
+pub(super) fn servers(core: &Core, wanted: impl Fn(&ClusterBroker) -> bool, deadline: Deadline) -> Result<Vec<Server>> {
     let found = cluster(core, deadline)?;
     let server = |broker: &ClusterBroker| Server { broker_name: broker.name.clone(), addr: broker.addr.clone() };
-    let masters: Vec<Server> = found.masters().map(server).collect();
-    if masters.is_empty() {
-        let reason = "the name server knows no master".into();
+    let servers: Vec<Server> = found.brokers.iter().filter(|broker| wanted(broker)).map(server).collect();
+    if servers.is_empty() {
+        let reason = "the name server knows none".into();
         return Err(Error::NoBroker { what: "the cluster".into(), reason });
     }
-    Ok(masters)
+    Ok(servers)
+}
+
+/// The masters of all brokers, at least one.
+pub(super) fn masters(core: &Core, deadline: Deadline) -> Result<Vec<Server>> {
+    servers(core, |broker| broker.role() == BrokerRole::Master, deadline)
 }

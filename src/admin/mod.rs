@@ -1,22 +1,35 @@
 //! What operators do: looking at groups, and moving them.
 
 mod brokers;
+mod cleaning;
 mod cluster;
+mod config;
+mod counters;
+mod kv;
 mod members;
 mod owners;
 mod progress;
 mod request;
 mod reset;
+mod static_topic;
+mod topic_change;
+mod topic_stats;
+mod topics;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use brokers::{BrokerRuntime, WorkQueue};
 pub use cluster::{BrokerRole, ClusterBroker, ClusterView};
+pub use config::{NameServerConfigs, ServerConfig};
+pub use counters::{BrokerCounter, CountedPeriod};
 pub use members::{GroupMember, GroupMembers, GroupSubscription};
 pub use progress::{GroupProgress, QueueProgress};
 pub use request::AdminResponse;
 pub use reset::{GroupReset, ResetTo};
+pub use topic_change::TopicChange;
+pub use topic_stats::{QueueStats, TopicStats};
+pub use topics::{MappedPart, StaticMapping, TopicConfig, TopicConfigs};
 
 use crate::client::{Client, Core, names};
 use crate::error::Result;

@@ -63,6 +63,7 @@ fn moves_on(error: &Error) -> bool {
         | Error::Disconnected { .. }
         | Error::Timeout { .. }
         | Error::Tls { .. }
+        | Error::AddressRefused { .. }
         | Error::Malformed { .. }
         | Error::Busy { .. } => true,
         _ => false,

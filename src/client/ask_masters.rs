@@ -102,7 +102,6 @@ impl Core {
         }
     }
 
-    #[allow(dead_code, reason = "for what only name servers keep")]
     /// Asks all name servers, which do not talk to each other, the same thing at once.
     ///
     /// Only for requests that may be repeated.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::address_map::AddressMap;
 use super::credentials::Credentials;
 use super::handle::Client;
+use super::limits::Limits;
+use super::renewal::Provider;
 use crate::error::Result;
 use crate::protocol::frame::HeaderKind;
 use crate::remoting::RemotingOptions;
@@ -40,16 +42,21 @@ pub struct ClientBuilder {
     pub(super) heartbeat_interval: Duration,
     pub(super) discovery_interval: Duration,
     pub(super) scan_interval: Duration,
-    pub(super) body_limit: usize,
+    pub(super) limits: Limits,
+    pub(super) answer_diagnosis: bool,
     pub(super) callback_threads: usize,
     pub(super) callback_queue: usize,
     pub(super) address_map: Option<AddressMap>,
     pub(super) credentials: Option<Credentials>,
+    pub(super) credentials_provider: Option<Provider>,
+    pub(super) credentials_interval: Duration,
     pub(super) header_kind: Option<HeaderKind>,
     pub(super) namespace: Option<Arc<str>>,
     pub(super) namespace_v2: Option<Arc<str>>,
     pub(super) zone: Option<(Arc<str>, Arc<str>)>,
     pub(super) vip_channel: bool,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<super::tls::Tls>,
     pub(super) remoting: RemotingOptions,
 }
 
@@ -68,16 +75,21 @@ impl ClientBuilder {
             heartbeat_interval: Duration::from_secs(30),
             discovery_interval: Duration::from_secs(120),
             scan_interval: Duration::from_secs(1),
-            body_limit: 64 * 1024 * 1024,
+            limits: Limits::default(),
+            answer_diagnosis: true,
             callback_threads: 2,
             callback_queue: 65_536,
             address_map: None,
             credentials: None,
+            credentials_provider: None,
+            credentials_interval: Duration::from_secs(60),
             header_kind: None,
             namespace: None,
             namespace_v2: None,
             zone: None,
             vip_channel: false,
+            #[cfg(feature = "tls")]
+            tls: None,
             remoting: RemotingOptions::default(),
         }
     }
@@ -172,27 +184,6 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the largest size a received message's body may have once it is inflated, in bytes. 64 MiB by default; brokers
-    /// take bodies up to 4 MiB unless configured otherwise.
-    pub fn body_limit(mut self, bytes: usize) -> ClientBuilder {
-        self.body_limit = bytes;
-        self
-    }
-
-    /// Sets the largest frame that is accepted, in bytes. 16 777 212 by default, which is the protocol's own limit and the
-    /// most that can be set. A larger one closes the connection.
-    pub fn frame_limit(mut self, bytes: usize) -> ClientBuilder {
-        self.remoting.frame_limit = bytes;
-        self
-    }
-
-    /// Sets how many bytes may wait to be written to one server. 64 MiB by default. Beyond that blocking calls wait until
-    /// their deadline, others fail with [`Error::Busy`](crate::Error::Busy).
-    pub fn outbox_limit(mut self, bytes: usize) -> ClientBuilder {
-        self.remoting.outbox_limit = bytes;
-        self
-    }
-
     /// Sets how long a server may take nothing of what is written to it before the connection is given up. 10 s by default.
     pub fn stall_limit(mut self, limit: Duration) -> ClientBuilder {
         self.remoting.stall_limit = limit;
@@ -283,6 +274,48 @@ impl ClientBuilder {
         self
     }
 
+    /// Encrypts all connections (Java: `useTLS`, or the system property `tls.enable`). None is by default. Needs the feature
+    /// `tls`.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn tls(mut self, tls: super::tls::Tls) -> ClientBuilder {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Signs every request with keys that this closure gives, and that may change while the client runs: a rotated secret
+    /// needs no restart. None by default; it takes the place of [`credentials`](ClientBuilder::credentials).
+    ///
+    /// It is asked when the client is first used, then every [`credentials_interval`](ClientBuilder::credentials_interval),
+    /// and soon after a server has refused a request for lack of a right, at most once a second. It runs on a thread of its
+    /// own and may block: only calls that have no keys at all wait for it, within their deadlines. When it fails, panics, or
+    /// gives empty keys, the last good ones serve on and the failure is logged once; calls that have none fail with
+    /// [`Error::Credentials`](crate::Error::Credentials). Nothing it gives is ever logged. Message trace does not look at
+    /// their [channel](Credentials::channel). Needs the feature `acl`.
+    ///
+    /// ```
+    /// # use rocketmq_blocking::{Client, Credentials};
+    /// # fn read_secret() -> std::io::Result<String> { Ok("secret".into()) }
+    /// let client = Client::builder()
+    ///     .name_servers("10.0.0.1:9876")
+    ///     .credentials_provider(|| Ok(Credentials::new("billing", read_secret()?)))
+    ///     .build()?;
+    /// # Ok::<(), rocketmq_blocking::Error>(())
+    /// ```
+    pub fn credentials_provider(
+        mut self,
+        provider: impl Fn() -> Result<Credentials, Box<dyn std::error::Error + Send + Sync>> + Send + Sync + 'static,
+    ) -> ClientBuilder {
+        self.credentials_provider = Some(Provider::new(provider));
+        self
+    }
+
+    /// Sets how often the [provider of credentials](ClientBuilder::credentials_provider) is asked. 60 s by default.
+    pub fn credentials_interval(mut self, interval: Duration) -> ClientBuilder {
+        self.credentials_interval = interval;
+        self
+    }
+
     /// Builds the client and makes sure that a name server answers, whatever it says. Blocks for three seconds at most.
     ///
     /// # Errors
@@ -294,7 +327,7 @@ impl ClientBuilder {
         Ok(client)
     }
 
-    /// Checks the settings and starts the client, without any I/O but reading the environment.
+    /// Checks the settings and starts the client, without any I/O but reading the environment, and the files of its TLS.
     ///
     /// # Errors
     ///

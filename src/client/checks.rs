@@ -38,7 +38,7 @@ pub(super) fn hand_over(core: &Core, request: ServerRequest) {
 }
 
 /// In a storm every message would be one too many.
-fn worth_telling(count: u64) -> bool {
+pub(super) fn worth_telling(count: u64) -> bool {
     count.is_power_of_two()
 }
 

@@ -170,6 +170,7 @@ fn run(core: &Arc<Core>, deadline: Deadline) -> CloseReport {
         complete &= thread.join_by(until);
     }
     complete &= core.resolver().close();
+    complete &= core.end_renewal();
     core.remoting().close(deadline.at());
     if let Some(callbacks) = core.end_callbacks() {
         let stopped = callbacks.stop(threads_end(deadline));

@@ -12,6 +12,8 @@ use super::identity;
 use super::introduce::Introductions;
 use super::name_server::NameServers;
 use super::options::ClientOptions;
+#[cfg(feature = "acl")]
+use super::renewal::Renewal;
 use super::replies::Replies;
 use super::resolver::Resolver;
 use super::routes::Routes;
@@ -19,6 +21,8 @@ use super::scheduler;
 use super::timers::Timers;
 use crate::error::{Error, Outcome, Result};
 use crate::message::UniqueIds;
+#[cfg(feature = "acl")]
+use crate::remoting::Signing;
 use crate::remoting::{Deadline, Owner, Remoting, Resolve};
 
 /// The shared half of a client. Threads hold it; the handle, which closes, holds it too, never the other way round.
@@ -30,6 +34,8 @@ pub(crate) struct Core {
     remoting: Remoting,
     name_servers: NameServers,
     resolver: Arc<Resolver>,
+    #[cfg(feature = "acl")]
+    renewal: Option<Renewal>,
     routes: Routes,
     timers: Timers,
     groups: Groups,
@@ -45,6 +51,12 @@ pub(crate) struct Core {
 impl Core {
     /// Starts the scheduler and nothing else: connections are made when they are first used.
     pub(super) fn start(client_id: Arc<str>, options: ClientOptions) -> Result<Arc<Core>> {
+        #[cfg(feature = "tls")]
+        if options.remoting.tls.as_ref().is_some_and(crate::remoting::TlsOptions::trusts_anybody) {
+            log::warn!(
+                "client {client_id} accepts any server's certificate: encrypted, but not safe from whoever redirects it"
+            );
+        }
         let resolver = Arc::new(Resolver::new());
         let core = Arc::new_cyclic(|me: &Weak<Core>| {
             let owner: Weak<dyn Owner> = me.clone();
@@ -55,6 +67,8 @@ impl Core {
                 remoting: Remoting::new(options.remoting.clone(), resolve, owner),
                 name_servers: NameServers::new(options.name_servers.clone(), fastrand::usize(..)),
                 resolver,
+                #[cfg(feature = "acl")]
+                renewal: renewal(&options),
                 routes: Routes::default(),
                 timers: Timers::new(Instant::now() + options.scan_interval),
                 groups: Groups::default(),
@@ -181,6 +195,43 @@ impl Core {
         &self.resolver
     }
 
+    /// Asks for credentials soon, when they are renewed at all.
+    pub(super) fn renew_keys(&self) {
+        #[cfg(feature = "acl")]
+        if let (Some(renewal), Some(core)) = (&self.renewal, self.me()) {
+            renewal.wanted(&core);
+        }
+    }
+
+    /// The periodic renewal, of a client that is used.
+    pub(super) fn renew_used_keys(&self) {
+        #[cfg(feature = "acl")]
+        if self.renewal.as_ref().is_some_and(Renewal::is_used) {
+            self.renew_keys();
+        }
+    }
+
+    #[cfg(feature = "acl")]
+    pub(super) fn ask_provider(&self) {
+        if let (Some(renewal), Some(core)) = (&self.renewal, self.me()) {
+            renewal.begin(&core);
+        }
+    }
+
+    #[cfg(feature = "acl")]
+    pub(super) fn take_credentials(&self) {
+        self.renewal.iter().for_each(Renewal::ask);
+    }
+
+    /// Ends the thread on which credentials are asked for; says whether it ended.
+    pub(super) fn end_renewal(&self) -> bool {
+        #[cfg(feature = "acl")]
+        let ended = self.renewal.as_ref().is_none_or(Renewal::close);
+        #[cfg(not(feature = "acl"))]
+        let ended = true;
+        ended
+    }
+
     pub(super) fn introductions(&self) -> &Introductions {
         &self.introductions
     }
@@ -192,6 +243,12 @@ impl Core {
     pub(super) fn lifecycle(&self) -> &Lifecycle {
         &self.lifecycle
     }
+}
+
+#[cfg(feature = "acl")]
+fn renewal(options: &ClientOptions) -> Option<Renewal> {
+    let Signing::Renewed(keys) = &options.remoting.signing else { return None };
+    options.credentials_provider.clone().map(|provider| Renewal::new(provider, keys.clone()))
 }
 
 impl fmt::Debug for Core {

@@ -123,7 +123,7 @@ fn connect(addrs: impl Iterator<Item = SocketAddr>, deadline: Deadline) -> Resul
 }
 
 /// Reads the first line of the body of an HTTP answer; `None` when more bytes are needed. Pure.
-fn first_line(answer: &[u8], ended: bool) -> Result<Option<String>, String> {
+pub(crate) fn first_line(answer: &[u8], ended: bool) -> Result<Option<String>, String> {
     let Some(head_len) = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
         return if ended { Err("the answer ends within its head".into()) } else { Ok(None) };
     };

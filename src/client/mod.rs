@@ -12,7 +12,7 @@ mod checks;
 mod close;
 mod core;
 mod credentials;
-mod discovery;
+pub(crate) mod discovery;
 mod gather;
 mod groups;
 mod handle;
@@ -22,8 +22,9 @@ pub(crate) mod hooks;
 mod identity;
 mod introduce;
 mod job_queue;
+pub(crate) mod limits;
 mod lost_brokers;
-mod name_server;
+pub(crate) mod name_server;
 pub(crate) mod names;
 pub(crate) mod namespace;
 mod new_topic;
@@ -34,16 +35,19 @@ mod owner;
 pub(crate) mod peer;
 mod pop;
 mod queries;
+mod renewal;
 mod replies;
 mod request_mode;
 mod resolver;
-mod route;
+pub(crate) mod route;
 mod route_entry;
 mod routes;
 mod scheduler;
 pub(crate) mod send;
 mod stats;
 mod timers;
+#[cfg(feature = "tls")]
+mod tls;
 mod topic_route;
 mod topics;
 mod validation;
@@ -52,7 +56,7 @@ mod validation;
 mod tests;
 
 pub use crate::remoting::{ConnectionState, ConnectionStats};
-pub(crate) use ask_masters::AskedMasters;
+pub(crate) use ask_masters::{AskedMasters, FromMaster};
 pub use builder::ClientBuilder;
 pub(crate) use check_queue::{Asked, CheckQueue};
 pub use close::CloseReport;
@@ -66,6 +70,7 @@ pub use histogram::Latency;
 pub use hooks::{SendContext, SendHook, SendMode};
 pub(crate) use introduce::introduce;
 pub use new_topic::PreparedTopic;
+pub(crate) use new_topic::{attributes_text, put_attribute};
 pub(crate) use offsets::{check_offset, check_queue, is_connection_over, may_have_moved, to_millis};
 pub(crate) use offsets::{
     committed_of, committed_request, max_request, min_request, search_request, update as commit_request,
@@ -79,4 +84,7 @@ pub(crate) use routes::RouteWatcher;
 pub use send::{SendResult, SendStatus};
 pub(crate) use stats::TraceCounters;
 pub use stats::{ClientStats, TraceStats};
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use tls::Tls;
 pub use topic_route::{BrokerRoute, TopicRoute};

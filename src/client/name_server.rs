@@ -9,7 +9,7 @@ const DEFAULT_PORT: u16 = 9876;
 
 /// Reads a list of addresses in Java's forms: `host:port;host:port`, also with commas, with blanks, without ports, and
 /// with IPv6 addresses in brackets or bare; or `http://anything/host:port`, which names one.
-pub(super) fn parse(list: &str) -> Result<Vec<Arc<str>>> {
+pub(crate) fn parse(list: &str) -> Result<Vec<Arc<str>>> {
     let list = list.trim();
     if list.starts_with("http://") || list.starts_with("https://") {
         let last = list.rsplit('/').next().unwrap_or_default();
@@ -51,7 +51,7 @@ fn address(entry: &str) -> Result<Arc<str>> {
         None => DEFAULT_PORT,
     };
     let ipv6 = host.contains(':');
-    if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c == '/' || c == '@') {
+    if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control() || "/@;,".contains(c)) {
         return Err(wrong("not a host name"));
     }
     if ipv6 && host.parse::<std::net::Ipv6Addr>().is_err() {
@@ -156,6 +156,8 @@ mod tests {
             ("a:", "port"),
             (":1", "host name"),
             ("a b:1", "host name"),
+            ("a\u{14}:1", "host name"),
+            ("http://host/a:1;b:1", "host name"),
             ("[::1", "bracket"),
             ("[::1]x", "bracket"),
             ("[a]:1", "IPv6"),

@@ -101,7 +101,8 @@ impl Core {
 
     /// The messages in an answer, as [`record::views`] reads them, with their users' topics.
     pub(crate) fn views(&self, body: Bytes, broker_name: &Arc<str>) -> (Vec<MessageView>, Option<Error>) {
-        let (mut views, broken) = record::views(body, broker_name, self.options().body_limit);
+        let (mut views, broken) = record::views(body, broker_name, &self.options().limits.messages);
+        self.note_messages(&views, broken.as_ref());
         unwrap_messages(self.namespace(), &mut views);
         (views, broken)
     }

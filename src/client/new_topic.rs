@@ -93,14 +93,7 @@ impl PreparedTopic<'_> {
     /// A `+` in front of the name may be given, as in Java. `-` takes the attribute away from a topic that exists; the value
     /// is ignored then.
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        let (mut name, mut value) = (name.into(), value.into());
-        if name.starts_with('-') {
-            value.clear();
-        } else if !name.starts_with('+') {
-            name.insert(0, '+');
-        }
-        self.attributes.retain(|(known, _)| known.get(1..) != name.get(1..));
-        self.attributes.push((name, value));
+        put_attribute(&mut self.attributes, name.into(), value.into());
         self
     }
 
@@ -163,8 +156,19 @@ impl PreparedTopic<'_> {
     }
 }
 
+/// Adds an attribute with the sign in front of its name; what was said of it before is forgotten.
+pub(crate) fn put_attribute(attributes: &mut Vec<(String, String)>, mut name: String, mut value: String) {
+    if name.starts_with('-') {
+        value.clear();
+    } else if !name.starts_with('+') {
+        name.insert(0, '+');
+    }
+    attributes.retain(|(known, _)| known.get(1..) != name.get(1..));
+    attributes.push((name, value));
+}
+
 /// As Java writes them: `+key=value,-key`. None is left out.
-fn attributes_text(attributes: &[(String, String)]) -> Result<Option<String>> {
+pub(crate) fn attributes_text(attributes: &[(String, String)]) -> Result<Option<String>> {
     let mut text = String::new();
     for (signed, value) in attributes {
         let name = signed.get(1..).unwrap_or_default();
@@ -226,7 +230,7 @@ impl Core {
     fn topic_attributes(self: &Arc<Self>, topic: &Arc<str>, deadline: Deadline) -> Result<BTreeMap<String, String>> {
         let masters = self.masters(topic, "masters know its attributes", deadline)?;
         let mut failure = None;
-        for asked in gather(self, &masters, &GetTopicConfig { topic: topic.clone() }, &[], deadline) {
+        for asked in gather(self, &masters, &GetTopicConfig { topic: topic.clone(), mapping: None }, &[], deadline) {
             match asked.answer {
                 Ok(answer) => {
                     let body: TopicConfigBody = json::decode("topic", answer.frame.body())?;

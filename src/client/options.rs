@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::address_map::AddressMap;
 use super::credentials::Credentials;
 use super::discovery::Discovery;
+use super::limits::Limits;
+use super::renewal::Provider;
 use crate::remoting::RemotingOptions;
 
 /// The validated settings of a client.
@@ -25,8 +27,9 @@ pub(crate) struct ClientOptions {
     pub(crate) heartbeat_interval: Duration,
     pub(crate) discovery_interval: Duration,
     pub(crate) scan_interval: Duration,
-    /// The largest body of a received message after inflating, in bytes.
-    pub(crate) body_limit: usize,
+    pub(crate) limits: Limits,
+    /// Consumers do what operators ask for through a broker.
+    pub(crate) answer_diagnosis: bool,
     pub(crate) callback_threads: usize,
     /// Callbacks that may wait for a callback thread.
     pub(crate) callback_queue: usize,
@@ -34,6 +37,8 @@ pub(crate) struct ClientOptions {
     /// Brokers are reached at their port minus two.
     pub(crate) vip_channel: bool,
     pub(crate) credentials: Option<Credentials>,
+    pub(crate) credentials_provider: Option<Provider>,
+    pub(crate) credentials_interval: Duration,
     pub(crate) remoting: RemotingOptions,
 }
 
@@ -45,22 +50,37 @@ impl ClientOptions {
             (None, None) => true,
             _ => false,
         };
+        let same_provider = match (&self.credentials_provider, &other.credentials_provider) {
+            (Some(provider), Some(other)) => provider.is(other),
+            (None, None) => true,
+            _ => false,
+        };
+        let same_allowed = self.remoting.allowed.is(&other.remoting.allowed);
         let remoting = |options: &ClientOptions| format!("{:?}", options.remoting);
+        #[cfg(feature = "tls")]
+        let same_tls = self.remoting.tls == other.remoting.tls;
+        #[cfg(not(feature = "tls"))]
+        let same_tls = true;
         let settings = [
             ("credentials", self.credentials == other.credentials),
+            ("credentials_provider (share one by cloning the client instead)", same_provider),
+            ("credentials_interval", self.credentials_interval == other.credentials_interval),
             ("unit_mode", self.unit_mode == other.unit_mode),
             ("request_timeout", self.request_timeout == other.request_timeout),
             ("route_interval", self.route_interval == other.route_interval),
             ("heartbeat_interval", self.heartbeat_interval == other.heartbeat_interval),
             ("discovery_interval", self.discovery_interval == other.discovery_interval),
             ("scan_interval", self.scan_interval == other.scan_interval),
-            ("body_limit", self.body_limit == other.body_limit),
+            ("its limits", self.limits == other.limits),
+            ("answer_diagnosis", self.answer_diagnosis == other.answer_diagnosis),
             ("callback_threads", self.callback_threads == other.callback_threads),
             ("callback_queue", self.callback_queue == other.callback_queue),
             ("vip_channel", self.vip_channel == other.vip_channel),
             ("namespace", self.remoting.namespace == other.remoting.namespace),
             ("namespace_v2 or zone", self.remoting.fields == other.remoting.fields),
             ("address_map (share one by cloning the client instead)", same_map),
+            ("tls", same_tls),
+            ("allowed_addresses (share one by cloning the client instead)", same_allowed),
             ("the settings of connections", remoting(self) == remoting(other)),
         ];
         settings.into_iter().find(|(_, same)| !same).map(|(name, _)| name)

@@ -17,6 +17,23 @@ pub(crate) fn not_here(request: ServerRequest, group: &str) {
     request.answer(ResponseCode::SYSTEM_ERROR, Some(&remark), &NoFields, &[]);
 }
 
+/// What operators ask of consumers through a broker. A client cannot tell who asked.
+fn is_diagnosis(code: RequestCode) -> bool {
+    matches!(
+        code,
+        RequestCode::RESET_CONSUMER_CLIENT_OFFSET
+            | RequestCode::GET_CONSUMER_STATUS_FROM_CLIENT
+            | RequestCode::GET_CONSUMER_RUNNING_INFO
+            | RequestCode::CONSUME_MESSAGE_DIRECTLY
+    )
+}
+
+impl Core {
+    fn may_diagnose(&self, addr: &str) -> bool {
+        self.options().answer_diagnosis && self.routes().has_broker(addr)
+    }
+}
+
 impl Owner for Core {
     fn connected(&self, addr: &Arc<str>) {
         self.introductions().forget(addr);
@@ -29,6 +46,13 @@ impl Owner for Core {
     fn request(&self, request: ServerRequest) -> Result<(), ServerRequest> {
         if request.frame.request_code() == RequestCode::CHECK_TRANSACTION_STATE {
             checks::hand_over(self, request);
+            return Ok(());
+        }
+        if is_diagnosis(request.frame.request_code()) && !self.may_diagnose(&request.addr) {
+            self.remoting().counters().received.refused_requests.one();
+            log::debug!("{}: request {} is refused", request.addr, request.frame.request_code());
+            let remark = "this client does not answer diagnosis, or not this server's";
+            request.answer(ResponseCode::NO_PERMISSION, Some(remark), &NoFields, &[]);
             return Ok(());
         }
         let group = match request.frame.request_code() {
@@ -55,8 +79,11 @@ impl Owner for Core {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(request)) => Err(request),
             Err(TrySendError::Full(request)) => {
-                self.remoting().counters().received.dropped_requests.one();
-                log::warn!("{}: no room for request {} of a broker", request.addr, request.frame.request_code());
+                let dropped = &self.remoting().counters().received.dropped_requests;
+                dropped.one();
+                if checks::worth_telling(dropped.get()) {
+                    log::warn!("{}: no room for request {} of a broker", request.addr, request.frame.request_code());
+                }
                 request.answer(ResponseCode::SYSTEM_BUSY, Some("the client is busy"), &NoFields, &[]);
                 Ok(())
             }
@@ -65,5 +92,9 @@ impl Owner for Core {
 
     fn wake_at(&self, at: Instant) {
         self.timers().tick_at(at);
+    }
+
+    fn keys_wanted(&self) {
+        self.renew_keys();
     }
 }

@@ -93,7 +93,9 @@ impl Core {
         let (topic, broker_name) = (pop.queue.shared_topic(), pop.queue.shared_broker_name());
         let asked = pop::Asked { topic, broker_name, order: pop.order, now };
         let body = answer.frame.body_bytes();
-        let (messages, broken) = pop::messages(&answer.header()?, body, asked, self.options().body_limit)?;
+        let bounds = &self.options().limits.messages;
+        let (messages, broken) = pop::messages(&answer.header()?, body, asked, bounds)?;
+        self.note_messages(&messages, broken.as_ref());
         Ok(Popped { status, messages, broken })
     }
 

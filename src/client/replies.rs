@@ -90,7 +90,10 @@ impl Replies {
         let pushed = match Pushed::read(&request.frame) {
             Ok(pushed) => pushed,
             Err(error) => {
-                log::warn!("{}: a reply cannot be read: {error}", request.addr);
+                let unread = self.late.fetch_add(1, Ordering::Relaxed) + 1;
+                if unread.is_power_of_two() {
+                    log::warn!("{}: a reply cannot be read: {error}", request.addr);
+                }
                 let remark = format!("process reply message fail: {error}");
                 return request.answer(ResponseCode::SYSTEM_ERROR, Some(&remark), &NoFields, &[]);
             }

@@ -23,6 +23,9 @@ type Lookup = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
 /// Finds addresses of host names, on a thread that is started at first use.
 pub(super) struct Resolver {
+    thread: &'static str,
+    /// What is logged when closing leaves the thread behind.
+    hangs: &'static str,
     state: Mutex<State>,
     lookup: Arc<Lookup>,
     /// Disconnects when the resolver closes, which releases whoever waits for a name.
@@ -40,9 +43,22 @@ impl Resolver {
         Resolver::with(|host, port| Ok((host, port).to_socket_addrs()?.collect()))
     }
 
+    /// The same for other jobs that cannot be cancelled, on another thread.
+    #[cfg(feature = "acl")]
+    pub(super) fn named(thread: &'static str, hangs: &'static str) -> Resolver {
+        Resolver { thread, hangs, ..Resolver::new() }
+    }
+
     fn with(lookup: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Resolver {
         let (close, closed) = crossbeam_channel::bounded(0);
-        Resolver { state: Mutex::new(State::Idle { close }), lookup: Arc::new(lookup), closed }
+        let hangs = "a name is still being resolved";
+        Resolver {
+            thread: "mq-resolve",
+            hangs,
+            state: Mutex::new(State::Idle { close }),
+            lookup: Arc::new(lookup),
+            closed,
+        }
     }
 
     /// Runs a job that may take long. A job is dropped without being run when the resolver closes first.
@@ -61,7 +77,7 @@ impl Resolver {
         drop((close, jobs));
         let ended = thread.join_by(Instant::now() + CLOSE_WAIT);
         if !ended {
-            log::warn!("a name is still being resolved; its thread ends by itself when the system gives up");
+            log::warn!("{}; its thread ends by itself when that does", self.hangs);
         }
         ended
     }
@@ -77,7 +93,7 @@ impl Resolver {
             State::Idle { close } => {
                 let (jobs, todo) = crossbeam_channel::bounded(QUEUE);
                 let closed = self.closed.clone();
-                match Thread::spawn("mq-resolve".into(), move || work(&todo, &closed)) {
+                match Thread::spawn(self.thread.into(), move || work(&todo, &closed)) {
                     Ok(thread) => {
                         *state = State::Running { close, jobs: jobs.clone(), thread };
                         Ok(jobs)

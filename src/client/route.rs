@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::address_map::AddressMap;
-use crate::error::{Error, Result};
+use super::limits::{Limits, within};
+use crate::error::{Error, Limit, Result};
 use crate::message::MessageQueue;
+use crate::protocol::json::MOST_IN_BODY;
 use crate::protocol::rpc::route::RouteBody;
 use crate::protocol::rpc::topic::perm;
-
-/// More brokers, addresses of one broker, or queue entries than this no cluster has.
-const MAX_ENTRIES: usize = 16_384;
-/// All queues of a topic together; a count in an answer makes nobody allocate more.
-const MAX_QUEUES: usize = 65_536;
 
 /// Where a topic lies.
 #[derive(Debug, PartialEq)]
@@ -55,7 +52,7 @@ impl Route {
     /// Reads what a name server answered, for a client that uses no second ports.
     #[cfg(test)]
     pub(crate) fn from_body(topic: &Arc<str>, body: RouteBody, address_map: Option<&AddressMap>) -> Result<Route> {
-        Route::read(topic, body, address_map, false)
+        Route::read(topic, body, address_map, false, &Limits::default())
     }
 
     /// Reads what a name server answered, and translates the addresses; `vip` makes it name brokers' second ports as well.
@@ -64,12 +61,19 @@ impl Route {
         body: RouteBody,
         address_map: Option<&AddressMap>,
         vip: bool,
+        limits: &Limits,
     ) -> Result<Route> {
-        bounded("brokers", body.broker_datas.len())?;
-        bounded("queue entries", body.queue_datas.len())?;
+        let bounded = |what: &str, found: usize| within(Limit::Brokers, found, what, limits.brokers);
+        bounded("brokers in a route", body.broker_datas.len())?;
+        within(Limit::Route, body.queue_datas.len(), "queue entries in a route", limits.route)?;
         let mut brokers = BTreeMap::new();
         for broker in body.broker_datas {
             bounded("addresses of one broker", broker.broker_addrs.len())?;
+            limits.check_text("bytes in the name of a broker", &broker.broker_name)?;
+            limits.check_text("bytes in the name of a cluster", &broker.cluster)?;
+            for addr in broker.broker_addrs.values() {
+                limits.check_text("bytes in the address of a broker", addr)?;
+            }
             let mut read = Broker { cluster: broker.cluster.into(), addrs: BTreeMap::new(), vip: BTreeMap::new() };
             for (id, addr) in broker.broker_addrs.iter().filter(|(_, addr)| !addr.trim().is_empty()) {
                 read.addrs.insert(*id, translated(addr.trim(), address_map));
@@ -87,7 +91,7 @@ impl Route {
         };
         let shares = body.queue_datas.into_iter().map(share).collect();
         let order = body.order_topic_conf.as_deref().map(str::trim).filter(|order| !order.is_empty());
-        Route::build(topic, brokers, shares, order)
+        Route::build(topic, brokers, shares, order, limits.route)
     }
 
     fn build(
@@ -95,17 +99,18 @@ impl Route {
         brokers: BTreeMap<Arc<str>, Broker>,
         mut shares: Vec<Share>,
         order: Option<&str>,
+        most: usize,
     ) -> Result<Route> {
         shares.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
         shares.dedup_by(|a, b| a.broker_name == b.broker_name);
         let has_master = |name: &str| brokers.get(name).is_some_and(|broker| broker.addrs.contains_key(&0));
         let writable = shares.iter().filter(|share| share.perm & perm::WRITE != 0 && has_master(&share.broker_name));
         let publish = match order {
-            Some(order) => queues(topic, ordered(order)?.into_iter())?,
-            None => queues(topic, writable.map(|share| (share.broker_name.clone(), share.write)))?,
+            Some(order) => queues(topic, ordered(order)?.into_iter(), most)?,
+            None => queues(topic, writable.map(|share| (share.broker_name.clone(), share.write)), most)?,
         };
         let readable = shares.iter().filter(|share| share.perm & perm::READ != 0);
-        let subscribe = queues(topic, readable.map(|share| (share.broker_name.clone(), share.read)))?;
+        let subscribe = queues(topic, readable.map(|share| (share.broker_name.clone(), share.read)), most)?;
         Ok(Route { topic: topic.clone(), brokers, shares, publish, subscribe })
     }
 
@@ -115,7 +120,7 @@ impl Route {
         let brokers = self.brokers.iter().map(|(name, broker)| (name.clone(), broker.clone()));
         let count = |share: &Share| share.read.min(default_queues).max(0);
         let shares = self.shares.iter().map(|share| Share { read: count(share), write: count(share), ..share.clone() });
-        Route::build(topic, brokers.collect(), shares.collect(), None)
+        Route::build(topic, brokers.collect(), shares.collect(), None, MOST_IN_BODY)
     }
 
     pub(crate) fn topic(&self) -> &Arc<str> {
@@ -195,21 +200,12 @@ pub(crate) fn vip_address(addr: &str) -> Option<String> {
     Some(format!("{host}:{port}"))
 }
 
-fn bounded(what: &str, count: usize) -> Result<()> {
-    if count > MAX_ENTRIES {
-        return Err(Error::malformed(format!("a route with {count} {what}; {MAX_ENTRIES} are allowed")));
-    }
-    Ok(())
-}
-
 /// Numbers the queues of each broker. A count below zero counts as none.
-fn queues(topic: &Arc<str>, shares: impl Iterator<Item = (Arc<str>, i32)>) -> Result<Arc<[MessageQueue]>> {
+fn queues(topic: &Arc<str>, shares: impl Iterator<Item = (Arc<str>, i32)>, most: usize) -> Result<Arc<[MessageQueue]>> {
     let mut queues = Vec::new();
     for (broker_name, count) in shares {
         let total = usize::try_from(count.max(0)).unwrap_or(usize::MAX).saturating_add(queues.len());
-        if total > MAX_QUEUES {
-            return Err(Error::malformed(format!("a route with {total} queues; {MAX_QUEUES} are allowed")));
-        }
+        within(Limit::Route, total, "queues in a route", most)?;
         queues.extend((0..count).map(|id| MessageQueue::new(topic.clone(), broker_name.clone(), id)));
     }
     Ok(queues.into())
@@ -304,12 +300,17 @@ mod tests {
 
     #[test]
     fn counts_beyond_all_bounds_are_refused_before_anything_is_allocated() {
-        let refused = |body: RouteBody| assert!(matches!(route(body), Err(Error::Malformed { .. })));
+        let refused = |body: RouteBody| assert!(matches!(route(body), Err(Error::LimitExceeded { .. })));
         refused(two_brokers(vec![queue("a", 6, i32::MAX, 1)]));
         refused(two_brokers(vec![queue("a", 6, 1, i32::MAX), queue("b", 6, 1, i32::MAX)]));
-        refused(two_brokers(vec![QueueBody::default(); MAX_ENTRIES + 1]));
-        refused(RouteBody { broker_datas: vec![BrokerBody::default(); MAX_ENTRIES + 1], ..RouteBody::default() });
+        refused(two_brokers(vec![QueueBody::default(); 65_537]));
+        refused(RouteBody { broker_datas: vec![BrokerBody::default(); 1025], ..RouteBody::default() });
         refused(RouteBody { order_topic_conf: Some("a:2000000000".into()), ..RouteBody::default() });
+        let many: Vec<_> = (0..1025).map(|id| (id, "h:1")).collect();
+        refused(RouteBody { broker_datas: vec![broker("a", &many)], ..RouteBody::default() });
+        let long = "x".repeat(4097);
+        refused(RouteBody { broker_datas: vec![broker(&long, &[])], ..RouteBody::default() });
+        refused(RouteBody { broker_datas: vec![broker("a", &[(0, &long)])], ..RouteBody::default() });
         let below_zero = route(two_brokers(vec![queue("a", 6, -1, i32::MIN)])).unwrap();
         assert!(below_zero.publish_queues().is_empty() && below_zero.subscribe_queues().is_empty());
     }
@@ -350,7 +351,7 @@ mod tests {
         let body = || two_brokers(vec![queue("a", 6, 1, 1)]);
         let mut body_with_slave_only = body();
         body_with_slave_only.broker_datas.push(broker("s", &[(1, "h:19")]));
-        let route = Route::read(&"T".into(), body_with_slave_only, Some(&map), true).unwrap();
+        let route = Route::read(&"T".into(), body_with_slave_only, Some(&map), true, &Limits::default()).unwrap();
         // Ports 1 and 2 have no second one.
         assert_eq!(route.master("a"), Some(&"localhost:1".into()));
         assert_eq!(route.any("s"), Some(&"localhost:17".into()));
@@ -358,11 +359,11 @@ mod tests {
         assert_eq!(route.brokers().find(|(name, _)| ***name == *"s").unwrap().1[&1], "localhost:19".into());
         let mut big = body();
         big.broker_datas[1] = broker("a", &[(0, "h:10911"), (1, "h:10921")]);
-        let route = Route::read(&"T".into(), big.clone(), Some(&map), true).unwrap();
+        let route = Route::read(&"T".into(), big.clone(), Some(&map), true, &Limits::default()).unwrap();
         assert_eq!(route.master("a"), Some(&"localhost:10909".into()));
         assert_eq!(route.broker("a", 0), Some((&"localhost:10911".into(), 0)));
         assert!(route.vip_addresses().any(|addr| **addr == *"localhost:10919"));
-        let route = Route::read(&"T".into(), big, Some(&map), false).unwrap();
+        let route = Route::read(&"T".into(), big, Some(&map), false, &Limits::default()).unwrap();
         assert_eq!((route.master("a"), route.vip_addresses().count()), (Some(&"localhost:10911".into()), 0));
     }
 

@@ -168,6 +168,16 @@ impl Routes {
         all.into_keys().collect()
     }
 
+    /// Whether a broker in any known route has this address, its second one included.
+    pub(crate) fn has_broker(&self, addr: &str) -> bool {
+        let table = self.read();
+        let mut known = table.values().flat_map(|entry| entry.route.iter().chain(&entry.made));
+        known.any(|route| {
+            let first = route.brokers().flat_map(|(_, addrs)| addrs.values());
+            first.chain(route.vip_addresses()).any(|known| **known == *addr)
+        })
+    }
+
     /// Every further address at which brokers in cached routes are asked; see [`Route::vip_addresses`].
     pub(crate) fn vip_addresses(&self) -> Vec<Arc<str>> {
         let table = self.read();
@@ -340,5 +350,6 @@ fn launch(core: &Arc<Core>, topic: &Arc<str>, deadline: Deadline) {
 fn read(core: &Core, topic: &Arc<str>, answer: &Answer<GetRoute>) -> Result<Route> {
     let body = json::decode("route", answer.frame.body())?;
     let options = core.options();
-    Route::read(topic, body, options.address_map.as_ref(), options.vip_channel)
+    let read = Route::read(topic, body, options.address_map.as_ref(), options.vip_channel, &options.limits);
+    read.inspect_err(|error| core.note_limit(error))
 }

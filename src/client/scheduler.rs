@@ -20,6 +20,10 @@ pub(super) fn start(core: &Arc<Core>) -> Result<Thread> {
     let options = core.options();
     repeat(core, options.route_interval, options.route_interval, |core| core.routes().refresh_all(core));
     repeat(core, FIRST_HEARTBEAT.min(options.heartbeat_interval), options.heartbeat_interval, heartbeat::round);
+    if options.credentials_provider.is_some() {
+        let interval = options.credentials_interval;
+        repeat(core, interval, interval, |core| core.renew_used_keys());
+    }
     if options.discovery.is_some() {
         let first = FIRST_DISCOVERY.min(options.discovery_interval);
         repeat(core, first, options.discovery_interval, |core| core.rediscover());

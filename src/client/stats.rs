@@ -43,6 +43,12 @@ impl Client {
             duplicate_answers: received.duplicate.get(),
             foreign_answers: received.foreign.get(),
             go_aways: received.go_aways.get(),
+            refusals: received.refusals.get(),
+            limits_exceeded: received.limits_exceeded.get(),
+            damaged_messages: received.damaged_messages.get(),
+            malformed_frames: received.malformed_frames.get(),
+            addresses_refused: received.addresses_refused.get(),
+            calls_refused: received.calls_refused.get(),
             server_requests: received.server_requests.get(),
             server_requests_refused: received.refused_requests.get(),
             server_requests_dropped: received.dropped_requests.get(),
@@ -91,15 +97,32 @@ pub struct ClientStats {
     pub foreign_answers: u64,
     /// Calls that a server refused because it is leaving (`GO_AWAY`).
     pub go_aways: u64,
+    /// Requests that servers refused for lack of a right or of permission ([`Error::is_refused`](crate::Error::is_refused)).
+    pub refusals: u64,
+    /// Answers that were more than this client takes ([`Error::LimitExceeded`](crate::Error::LimitExceeded)).
+    pub limits_exceeded: u64,
+    /// Received messages whose body could not be inflated within the limits, or with too many properties
+    /// ([`MessageView::check_body`](crate::MessageView::check_body)).
+    pub damaged_messages: u64,
+    /// Connections that were closed because a server sent something that is no frame, or one beyond
+    /// [`frame_limit`](crate::ClientBuilder::frame_limit).
+    pub malformed_frames: u64,
+    /// Connections that were not made because [`allowed_addresses`](crate::ClientBuilder::allowed_addresses) refused all
+    /// addresses of a server.
+    pub addresses_refused: u64,
+    /// Calls that failed because [`pending_limit`](crate::ClientBuilder::pending_limit) calls to their server waited already.
+    pub calls_refused: u64,
     /// Requests that servers sent.
     pub server_requests: u64,
-    /// Those of them that nothing in this client serves.
+    /// Those of them that nothing in this client serves, and diagnosis that was refused.
     pub server_requests_refused: u64,
-    /// Those of them for which their group had no room.
+    /// Those of them for which their group had no room, and those beyond
+    /// [`server_request_limit`](crate::ClientBuilder::server_request_limit).
     pub server_requests_dropped: u64,
     /// Requests of all producers ([`Producer::request`](crate::Producer::request)) that wait for their reply.
     pub requests_waiting: usize,
-    /// Replies to such requests that came when nobody waited: too late, for a second time, or by mistake; they were dropped.
+    /// Replies to such requests that came when nobody waited: too late, for a second time, or by mistake; and those that could
+    /// not be read. They were dropped.
     pub late_replies: u64,
     /// Pulls of push and lite pull consumers whose group had left before they were answered; what they found was dropped.
     pub pulls_dropped: u64,
@@ -122,6 +145,12 @@ impl fmt::Display for ClientStats {
             (self.duplicate_answers, "duplicate answers"),
             (self.foreign_answers, "foreign answers"),
             (self.go_aways, "refusals of leaving servers"),
+            (self.refusals, "refusals for lack of a right"),
+            (self.limits_exceeded, "answers beyond a limit"),
+            (self.damaged_messages, "damaged messages"),
+            (self.malformed_frames, "malformed frames"),
+            (self.addresses_refused, "addresses refused"),
+            (self.calls_refused, "calls refused"),
             (self.server_requests_refused, "server requests refused"),
             (self.server_requests_dropped, "server requests dropped"),
             (self.late_replies, "late replies"),

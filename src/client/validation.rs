@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::builder::ClientBuilder;
-#[cfg(any(feature = "acl", test))]
-use super::credentials::Credentials;
 use super::discovery::Discovery;
 use super::name_server;
 use super::options::ClientOptions;
 use super::{identity, namespace};
 use crate::error::{Error, Result};
 use crate::protocol::frame::{HeaderKind, MAX_FRAME};
+use crate::protocol::json::MOST_IN_BODY;
 use crate::remoting::RemotingOptions;
+#[cfg(feature = "acl")]
+use crate::remoting::Signing;
 
 /// The shortest interval of a periodic job: shorter ones would only keep the scheduler busy.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
@@ -56,11 +57,19 @@ impl ClientBuilder {
             (part("ROCKETMQ_ZONE"), part("ROCKETMQ_ZONE_MODE"))
         });
         let fields = fields(self.namespace_v2.as_ref(), zone)?;
-        #[cfg_attr(not(feature = "acl"), expect(unused_mut, reason = "only a signer is added"))]
+        #[cfg_attr(not(any(feature = "acl", feature = "tls")), expect(unused_mut, reason = "only these add something"))]
         let mut remoting = RemotingOptions { header_kind, namespace, fields, ..self.remoting };
         #[cfg(feature = "acl")]
         {
-            remoting.signer = self.credentials.as_ref().map(Credentials::signer);
+            remoting.signing = match (&self.credentials, &self.credentials_provider) {
+                (_, Some(_)) => Signing::Renewed(Arc::default()),
+                (Some(credentials), None) => Signing::Fixed(Arc::new(credentials.signer())),
+                (None, None) => Signing::Off,
+            };
+        }
+        #[cfg(feature = "tls")]
+        {
+            remoting.tls = self.tls.as_ref().map(super::tls::Tls::options).transpose()?;
         }
         Ok(ClientOptions {
             name_servers,
@@ -75,12 +84,15 @@ impl ClientBuilder {
             heartbeat_interval: self.heartbeat_interval,
             discovery_interval: self.discovery_interval,
             scan_interval: self.scan_interval,
-            body_limit: self.body_limit,
+            limits: self.limits,
+            answer_diagnosis: self.answer_diagnosis,
             callback_threads: self.callback_threads,
             callback_queue: self.callback_queue,
             address_map: self.address_map,
             vip_channel: self.vip_channel,
             credentials: self.credentials,
+            credentials_provider: self.credentials_provider,
+            credentials_interval: self.credentials_interval,
             remoting,
         })
     }
@@ -101,18 +113,26 @@ impl ClientBuilder {
             ("heartbeat_interval", self.heartbeat_interval),
             ("discovery_interval", self.discovery_interval),
             ("scan_interval", self.scan_interval),
+            ("credentials_interval", self.credentials_interval),
         ] {
             require(interval >= SHORTEST_INTERVAL, || {
                 format!("{name} is {interval:?}; at least {SHORTEST_INTERVAL:?} is needed")
             })?;
         }
         for (name, value, most) in [
-            ("body_limit", self.body_limit, usize::MAX),
             ("frame_limit", remoting.frame_limit, MAX_FRAME),
             ("outbox_limit", remoting.outbox_limit, usize::MAX),
+            ("pending_limit", remoting.pending_limit, usize::MAX),
+            ("connection_limit", remoting.connection_limit, usize::MAX),
+            ("server_request_limit", remoting.server_request_limit, usize::MAX),
             ("callback_threads", self.callback_threads, 256),
             ("callback_queue", self.callback_queue, usize::MAX),
         ] {
+            require((1..=most).contains(&value), || format!("{name} is {value}; 1 to {most} is allowed"))?;
+        }
+        for (name, value) in self.limits.all() {
+            let most =
+                if matches!(name, "route_limit" | "broker_limit" | "member_limit") { MOST_IN_BODY } else { usize::MAX };
             require((1..=most).contains(&value), || format!("{name} is {value}; 1 to {most} is allowed"))?;
         }
         check_name("instance_name", self.instance_name.as_deref())?;
@@ -121,8 +141,14 @@ impl ClientBuilder {
     }
 
     fn check_credentials(&self) -> Result<()> {
-        let Some(credentials) = &self.credentials else { return Ok(()) };
-        require(!credentials.has_empty_key(), || "the access key or the secret key is empty".into())?;
+        if self.credentials.is_none() && self.credentials_provider.is_none() {
+            return Ok(());
+        }
+        require(self.credentials.is_none() || self.credentials_provider.is_none(), || {
+            "both credentials and credentials_provider are set; one of them is expected".into()
+        })?;
+        let empty = self.credentials.as_ref().is_some_and(|credentials| credentials.has_empty_key());
+        require(!empty, || "the access key or the secret key is empty".into())?;
         if cfg!(not(feature = "acl")) {
             let what = "signing requests needs the feature `acl` of this crate, which is on by default";
             return Err(Error::Unsupported { what: what.into(), addr: None });
@@ -170,6 +196,7 @@ fn check_name(what: &str, name: Option<&str>) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::credentials::Credentials;
     use super::*;
 
     fn options(builder: ClientBuilder, environment: &[(&str, &str)]) -> Result<ClientOptions> {
@@ -203,6 +230,16 @@ mod tests {
             (new().scan_interval(Duration::ZERO), "scan_interval"),
             (new().body_limit(0), "body_limit"),
             (new().frame_limit(MAX_FRAME + 1), "frame_limit"),
+            (new().answer_limit(0), "answer_limit"),
+            (new().route_limit(MOST_IN_BODY + 1), "route_limit"),
+            (new().broker_limit(0), "broker_limit"),
+            (new().member_limit(0), "member_limit"),
+            (new().message_limit(0), "message_limit"),
+            (new().property_limit(0), "property_limit"),
+            (new().text_limit(0), "text_limit"),
+            (new().pending_limit(0), "pending_limit"),
+            (new().connection_limit(0), "connection_limit"),
+            (new().server_request_limit(0), "server_request_limit"),
             (new().callback_threads(0), "callback_threads"),
             (new().callback_threads(257), "callback_threads"),
             (new().callback_queue(0), "callback_queue"),
@@ -214,6 +251,11 @@ mod tests {
             (new().zone("z\n", "m"), "__ZONE_NAME"),
             (new().credentials(Credentials::new(" ", "secret")), "key is empty"),
             (new().credentials(Credentials::new("access", "")), "key is empty"),
+            (new().credentials_interval(Duration::ZERO), "credentials_interval"),
+            (
+                new().credentials(Credentials::new("a", "b")).credentials_provider(|| Ok(Credentials::new("a", "b"))),
+                "credentials_provider",
+            ),
         ];
         for (builder, reason) in cases {
             let Err(error) = options(builder, &[]) else { panic!("a wrong setting was accepted: {reason}") };

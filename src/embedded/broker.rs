@@ -9,6 +9,7 @@ use super::ailing::{Ailing, AilingMember};
 use super::assignment::Modes;
 use super::call::{Call, Handled};
 use super::clock::{Clock, earlier};
+use super::configs::Configs;
 use super::delay::Delayed;
 use super::figures::Figures;
 use super::groups::Groups;
@@ -24,7 +25,8 @@ use super::server::Service;
 use super::store::{Place, Store};
 use super::topics::{Topic, Topics};
 use super::transaction::{self, HalfMessages};
-use crate::code::{RequestCode, ResponseCode};
+use super::users::Users;
+use crate::code::RequestCode;
 use crate::protocol::filter::java_hash;
 use crate::protocol::frame::Frame;
 use crate::protocol::rpc::lock::QueueBody;
@@ -48,7 +50,7 @@ pub(super) struct Settings {
     pub(super) pop: bool,
     /// Members that send no heartbeat for so long are forgotten.
     pub(super) member_timeout: Duration,
-    pub(super) credentials: Option<(String, String)>,
+    pub(super) users: Users,
 }
 
 /// One server of a set: the master or a slave.
@@ -196,6 +198,13 @@ impl BrokerSet {
         *self.half_messages.lock().unwrap_or_else(PoisonError::into_inner) = HalfMessages::default();
     }
 
+    /// Deletes a topic, which name servers are not told.
+    pub(super) fn delete_topic(&self, topic: &str) {
+        self.topics.delete(topic);
+        self.offsets.remove_topic(topic);
+        self.store().remove_topic(topic);
+    }
+
     pub(super) fn remove_topic(&self, topic: &str) {
         self.topics.remove(topic);
         self.offsets.remove_topic(topic);
@@ -212,6 +221,7 @@ pub(super) struct Broker {
     pub(super) locks: Locks,
     pub(super) pushes: Pushes,
     pub(super) questions: Questions,
+    pub(super) configs: Configs,
 }
 
 impl Broker {
@@ -223,6 +233,7 @@ impl Broker {
             locks: Locks::default(),
             pushes: Pushes::default(),
             questions: Questions::default(),
+            configs: Configs::default(),
         }
     }
 
@@ -251,21 +262,12 @@ impl Broker {
             _ => return None,
         })
     }
-
-    fn refusal(&self, call: &Call<'_>) -> Option<String> {
-        let _ = &call;
-        #[cfg(feature = "acl")]
-        if let Some((access_key, secret_key)) = &self.set.settings.credentials {
-            return super::auth::check(call.frame, access_key, secret_key).err();
-        }
-        None
-    }
 }
 
 impl Service for Broker {
     fn serve(&self, call: &mut Call<'_>) -> Handled {
-        if let Some(remark) = self.refusal(call) {
-            return call.error(ResponseCode::NO_PERMISSION, &remark);
+        if let Some((code, remark)) = self.set.settings.users.refusal(call.frame) {
+            return call.error(code, &remark);
         }
         match call.frame.request_code() {
             RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE => {
@@ -322,6 +324,9 @@ impl Service for Broker {
             self.locks.clear();
         }
         if up {
+            if !self.is_slave() {
+                self.set.topics.registered.renew();
+            }
             self.set.clock.wake();
         }
     }

@@ -13,6 +13,7 @@ use super::recorder::Recorder;
 use super::server::{Limits, Server, Service};
 use super::topics::{self, Topic};
 use super::transaction;
+use super::users::{User, Users};
 use super::vip::{self, Listening, Vip};
 use crate::error::{Error, Result};
 use crate::protocol::frame::MAX_FRAME;
@@ -41,6 +42,8 @@ pub struct ClusterBuilder {
     recorded: usize,
     limits: Limits,
     vip: bool,
+    #[cfg(feature = "tls")]
+    tls: Option<super::tls::ServerTls>,
     settings: Settings,
 }
 
@@ -55,6 +58,8 @@ impl Default for ClusterBuilder {
             recorded: 10_000,
             limits: Limits { frame: MAX_FRAME, connections: 1024 },
             vip: false,
+            #[cfg(feature = "tls")]
+            tls: None,
             settings: Settings {
                 cluster: "DefaultCluster".into(),
                 auto_create: true,
@@ -67,7 +72,7 @@ impl Default for ClusterBuilder {
                 recall: true,
                 pop: true,
                 member_timeout: Duration::from_secs(120),
-                credentials: None,
+                users: Users::default(),
             },
         }
     }
@@ -141,8 +146,28 @@ impl ClusterBuilder {
     }
 
     /// Makes brokers demand signed requests, and answer others with code 16 as Apache 5.x does. Needs the feature `acl`.
-    pub fn credentials(mut self, access_key: impl Into<String>, secret_key: impl Into<String>) -> ClusterBuilder {
-        self.settings.credentials = Some((access_key.into(), secret_key.into()));
+    pub fn credentials(self, access_key: impl Into<String>, secret_key: impl Into<String>) -> ClusterBuilder {
+        self.settings.users.put(User::new(access_key, secret_key).administrator());
+        self
+    }
+
+    /// Makes brokers demand signed requests and know this user too; may be given several times. Needs the feature `acl`.
+    pub fn user(self, user: User) -> ClusterBuilder {
+        self.settings.users.put(user);
+        self
+    }
+
+    /// Makes brokers refuse as those before 5.3 do: with code 1 and a remark with `AclException`. Off by default.
+    pub fn old_access_control(mut self, on: bool) -> ClusterBuilder {
+        self.settings.users.old = on;
+        self
+    }
+
+    /// Encrypts the connections of all servers. None by default. Needs the feature `tls`.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn tls(mut self, tls: super::tls::ServerTls) -> ClusterBuilder {
+        self.tls = Some(tls);
         self
     }
 
@@ -241,7 +266,7 @@ impl ClusterBuilder {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a setting that makes no sense or an address that cannot be listened on,
-    /// or credentials without the feature `acl`; [`Error::Thread`].
+    /// credentials without the feature `acl` or TLS whose certificate or key cannot be used; [`Error::Thread`].
     pub fn start(self) -> Result<Cluster> {
         self.check()?;
         let name_servers = self.name_server_listeners()?;
@@ -291,6 +316,11 @@ impl ClusterBuilder {
         }
         let inner = Arc::new(Inner { sets, brokers, name_servers: servers, recorder, clock });
         let cluster = Cluster::new(inner.clone());
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls {
+            let ready = tls.ready()?;
+            listening.iter().for_each(|(server, _)| server.encrypt(&ready));
+        }
         // From here on dropping the cluster undoes what has been started.
         for (server, listener) in listening {
             server.accept_on(listener)?;
@@ -318,7 +348,7 @@ impl ClusterBuilder {
         for topic in &self.settings.topics {
             topics::check_topic(&topic.name).map_err(Error::invalid)?;
         }
-        if cfg!(not(feature = "acl")) && self.settings.credentials.is_some() {
+        if cfg!(not(feature = "acl")) && !self.settings.users.is_empty() {
             return Err(Error::invalid("credentials need the feature acl"));
         }
         Ok(())

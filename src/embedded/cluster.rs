@@ -15,9 +15,11 @@ use super::listen;
 use super::recorder::{Recorded, Recorder};
 use super::server::Server;
 use super::topics::{self, Topic};
+use super::users::User;
 use crate::code::RequestCode;
 use crate::error::{Error, Result};
 use crate::message::MessageView;
+use crate::protocol::bounds::Bounds;
 use crate::protocol::record;
 use crate::thread::Thread;
 
@@ -128,6 +130,20 @@ impl Cluster {
         self.inner.sets.iter().map(|set| set.name.to_string()).collect()
     }
 
+    /// Adds a user that brokers know, or changes the secret and the rights of the one of this access key; it takes effect at
+    /// once. Brokers demand signed requests from the first user on.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] without the feature `acl`.
+    pub fn put_user(&self, user: User) -> Result<()> {
+        if cfg!(not(feature = "acl")) {
+            return Err(Error::invalid("users need the feature acl"));
+        }
+        // The brokers share their settings.
+        self.inner.sets.iter().take(1).for_each(|set| set.settings.users.put(user.clone()));
+        Ok(())
+    }
+
     /// Creates a topic with so many queues on every broker, or changes it.
     ///
     /// # Errors
@@ -161,7 +177,9 @@ impl Cluster {
         for set in self.inner.sets.iter() {
             let records = set.store().all(topic);
             for record in records {
-                all.extend(record::views(Bytes::copy_from_slice(&record), &set.name, INFLATED_LIMIT).0);
+                all.extend(
+                    record::views(Bytes::copy_from_slice(&record), &set.name, &Bounds::of_bodies(INFLATED_LIMIT)).0,
+                );
             }
         }
         all

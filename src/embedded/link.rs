@@ -1,10 +1,10 @@
 //! One connection, seen from the server: its socket and what waits to be written to it.
 
-use std::io::Write;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::wire::Wire;
 use crate::thread::Thread;
 
 /// Above this the connection's own thread stops reading until the peer has read some of its answers.
@@ -23,7 +23,7 @@ pub(super) struct Link {
     /// Its requests are answered with `GO_AWAY`.
     pub(super) leaving: AtomicBool,
     label: Arc<str>,
-    stream: TcpStream,
+    wire: Wire,
     outbox: Mutex<Outbox>,
     changed: Condvar,
 }
@@ -43,12 +43,12 @@ struct Outbox {
 impl Link {
     pub(super) fn new(id: u64, label: Arc<str>, stream: TcpStream, peer: SocketAddr) -> Link {
         let (leaving, outbox, changed) = (AtomicBool::new(false), Mutex::default(), Condvar::new());
-        Link { id, peer, leaving, label, stream, outbox, changed }
+        Link { id, peer, leaving, label, wire: Wire::new(stream), outbox, changed }
     }
 
     /// The socket, for the thread that reads.
-    pub(super) fn stream(&self) -> &TcpStream {
-        &self.stream
+    pub(super) fn wire(&self) -> &Wire {
+        &self.wire
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -126,8 +126,7 @@ impl Link {
     /// Closes the connection at once; both threads notice.
     pub(super) fn close(&self) {
         self.lock().closed = true;
-        // The peer may have gone already.
-        let _ = self.stream.shutdown(Shutdown::Both);
+        self.wire.shutdown();
         self.changed.notify_all();
     }
 
@@ -166,7 +165,7 @@ impl Link {
             std::mem::swap(&mut bytes, &mut outbox.bytes);
             let slow = std::mem::take(&mut outbox.slow);
             drop(outbox);
-            let written = write(&self.stream, &bytes, slow);
+            let written = write(&self.wire, &bytes, slow);
             outbox = self.lock();
             outbox.closed |= written.is_err();
         }
@@ -184,9 +183,9 @@ impl Link {
     }
 }
 
-fn write(mut stream: &TcpStream, bytes: &[u8], slow: bool) -> std::io::Result<()> {
+fn write(wire: &Wire, bytes: &[u8], slow: bool) -> std::io::Result<()> {
     if slow {
-        return bytes.chunks(1).try_for_each(|byte| stream.write_all(byte));
+        return bytes.chunks(1).try_for_each(|byte| wire.write(byte));
     }
-    stream.write_all(bytes)
+    wire.write(bytes)
 }

@@ -33,6 +33,7 @@ mod builder;
 mod call;
 mod clock;
 mod cluster;
+mod configs;
 mod delay;
 mod faults;
 mod figures;
@@ -58,18 +59,24 @@ mod questions;
 mod recall;
 mod recorder;
 mod records;
+mod registered;
+mod registry;
 mod reply;
 mod reset;
 mod runtime;
 mod send;
 mod send_back;
 mod server;
-mod sql;
+pub(crate) mod sql;
 mod store;
+#[cfg(feature = "tls")]
+mod tls;
 mod topic_requests;
 mod topics;
 mod transaction;
+mod users;
 mod vip;
+mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -79,3 +86,7 @@ pub use cluster::Cluster;
 pub use faults::{Fault, Injected};
 pub use handles::{Broker, NameServer};
 pub use recorder::Recorded;
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use tls::ServerTls;
+pub use users::User;

@@ -7,10 +7,13 @@ use std::time::Instant;
 
 use super::broker::BrokerSet;
 use super::call::{Call, Handled};
+use super::configs::Configs;
 use super::link::Link;
+use super::registry::KeptValues;
 use super::server::Service;
 use crate::code::{RequestCode, ResponseCode};
 use crate::protocol::json;
+use crate::protocol::rpc::name_server::GetTopicsOfCluster;
 use crate::protocol::rpc::route::{BrokerBody, ClusterBody, GetRoute, QueueBody, RouteBody, TopicListBody};
 
 /// What Java appends to the remarks of common mistakes.
@@ -21,12 +24,14 @@ const STANDARD_JSON_FROM: i32 = 401;
 
 /// The service of a name server.
 pub(super) struct NameServer {
-    sets: Arc<[Arc<BrokerSet>]>,
+    pub(super) sets: Arc<[Arc<BrokerSet>]>,
+    pub(super) values: KeptValues,
+    pub(super) configs: Configs,
 }
 
 impl NameServer {
     pub(super) fn new(sets: Arc<[Arc<BrokerSet>]>) -> NameServer {
-        NameServer { sets }
+        NameServer { sets, values: KeptValues::default(), configs: Configs::default() }
     }
 
     fn route(&self, call: &mut Call<'_>) -> Handled {
@@ -36,7 +41,7 @@ impl NameServer {
         };
         let mut route = RouteBody::default();
         for set in self.sets.iter() {
-            let (Some(topic), Some(broker)) = (set.topics.get(&asked.topic), broker(set)) else { continue };
+            let (Some(topic), Some(broker)) = (set.topics.registered(&asked.topic), broker(set)) else { continue };
             route.broker_datas.push(broker);
             route.queue_datas.push(QueueBody {
                 broker_name: set.name.to_string(),
@@ -50,6 +55,7 @@ impl NameServer {
             let remark = format!("No topic route info in name server for the topic: {}{FAQ}", asked.topic);
             return call.error(ResponseCode::TOPIC_NOT_EXIST, &remark);
         }
+        route.order_topic_conf = self.order_of(&asked.topic);
         let body = json::encode(&route);
         let standard = asked.standard_json == Some(true) || call.frame.version >= STANDARD_JSON_FROM;
         call.body(&if standard { body } else { bare_numbers(&body) })
@@ -67,14 +73,32 @@ impl NameServer {
         call.body(&bare_numbers(&json::encode(&cluster)))
     }
 
-    fn topics(&self, call: &mut Call<'_>) -> Handled {
+    /// The topics of the brokers of one cluster, or of all.
+    fn topics(&self, call: &mut Call<'_>, cluster: Option<&str>) -> Handled {
         let mut names: Vec<String> = Vec::new();
-        for set in self.sets.iter().filter(|set| broker(set).is_some()) {
-            names.extend(set.topics.names().iter().map(|name| name.to_string()));
+        let wanted = |set: &&Arc<BrokerSet>| cluster.is_none_or(|cluster| *set.settings.cluster == *cluster);
+        for set in self.sets.iter().filter(wanted).filter(|set| broker(set).is_some()) {
+            names.extend(set.topics.registered_names().iter().map(|name| name.to_string()));
         }
         names.sort();
         names.dedup();
-        call.body(&json::encode(&TopicListBody { topic_list: names }))
+        call.body(&json::encode(&TopicListBody { broker_addr: None, topic_list: names }))
+    }
+
+    fn topics_of_cluster(&self, call: &mut Call<'_>) -> Handled {
+        match call.frame.header::<GetTopicsOfCluster>() {
+            Ok(asked) => self.topics(call, Some(&asked.cluster)),
+            Err(error) => call.unreadable(&error),
+        }
+    }
+
+    fn system_topics(&self, call: &mut Call<'_>) -> Handled {
+        let brokers: Vec<BrokerBody> = self.sets.iter().filter_map(|set| broker(set)).collect();
+        let mut topic_list: Vec<String> = brokers.iter().map(|broker| broker.cluster.clone()).collect();
+        topic_list.dedup();
+        topic_list.extend(brokers.iter().map(|broker| broker.broker_name.clone()));
+        let broker_addr = brokers.iter().flat_map(|broker| broker.broker_addrs.values()).next().cloned();
+        call.body(&json::encode(&TopicListBody { broker_addr, topic_list }))
     }
 }
 
@@ -83,7 +107,18 @@ impl Service for NameServer {
         match call.frame.request_code() {
             RequestCode::GET_ROUTEINFO_BY_TOPIC => self.route(call),
             RequestCode::GET_BROKER_CLUSTER_INFO => self.cluster(call),
-            RequestCode::GET_ALL_TOPIC_LIST_FROM_NAMESERVER => self.topics(call),
+            RequestCode::GET_ALL_TOPIC_LIST_FROM_NAMESERVER => self.topics(call, None),
+            RequestCode::GET_TOPICS_BY_CLUSTER => self.topics_of_cluster(call),
+            RequestCode::GET_SYSTEM_TOPIC_LIST_FROM_NS => self.system_topics(call),
+            RequestCode::PUT_KV_CONFIG => self.put_kv(call),
+            RequestCode::GET_KV_CONFIG => self.kv(call),
+            RequestCode::DELETE_KV_CONFIG => self.delete_kv(call),
+            RequestCode::GET_KVLIST_BY_NAMESPACE => self.kvs(call),
+            RequestCode::GET_NAMESRV_CONFIG => self.config(call),
+            RequestCode::UPDATE_NAMESRV_CONFIG => self.update_config(call),
+            RequestCode::DELETE_TOPIC_IN_NAMESRV => self.forget_topic(call),
+            RequestCode::WIPE_WRITE_PERM_OF_BROKER => self.wipe_write_permission(call),
+            RequestCode::ADD_WRITE_PERM_OF_BROKER => self.add_write_permission(call),
             _ => call.unsupported(),
         }
     }

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::broker::{Broker, BrokerSet};
 use super::call::{Call, Handled};
-use super::figures::{Counted, figure};
+use super::figures::{Amount, Counted, figure};
 use super::records::now_millis;
-use crate::code::RequestCode;
+use crate::code::{RequestCode, ResponseCode};
 use crate::protocol::json;
-use crate::protocol::rpc::brokers::TableBody;
+use crate::protocol::rpc::brokers::{StatsBody, StatsItemBody, TableBody, ViewStats};
 
 /// Apache's broker whose behaviour this has.
 pub(super) const VERSION_NAME: &str = "V5_5_0";
@@ -22,6 +22,17 @@ impl Broker {
     pub(super) fn administer(&self, call: &mut Call<'_>, code: RequestCode) -> Handled {
         match code {
             RequestCode::GET_BROKER_RUNTIME_INFO => self.runtime(call),
+            RequestCode::GET_BROKER_CONFIG => self.config(call),
+            RequestCode::UPDATE_BROKER_CONFIG => self.update_config(call),
+            RequestCode::VIEW_BROKER_STATS_DATA => self.counter(call),
+            RequestCode::GET_ALL_TOPIC_CONFIG => self.topic_configs(call),
+            RequestCode::UPDATE_AND_CREATE_STATIC_TOPIC => self.create_static_topic(call),
+            RequestCode::GET_TOPIC_STATS_INFO => self.topic_stats(call),
+            RequestCode::GET_SYSTEM_TOPIC_LIST_FROM_BROKER => self.own_topics(call),
+            // There are no files.
+            RequestCode::CLEAN_EXPIRED_CONSUMEQUEUE
+            | RequestCode::CLEAN_UNUSED_TOPIC
+            | RequestCode::DELETE_EXPIRED_COMMITLOG => call.done(),
             _ => call.unsupported(),
         }
     }
@@ -66,6 +77,33 @@ impl Broker {
         call.body(&json::encode(&TableBody { table }))
     }
 
+    /// What was counted under a name and a key. Apache's brokers take samples, so that the last seconds are missing.
+    fn counter(&self, call: &mut Call<'_>) -> Handled {
+        let asked: ViewStats = match call.frame.header() {
+            Ok(asked) => asked,
+            Err(error) => return call.unreadable(&error),
+        };
+        let now = Instant::now();
+        let within = |counted: &Counted, seconds: u32| {
+            let Amount { sum, parts } = counted.within(Duration::from_secs(u64::from(seconds)), now);
+            let average = if parts == 0 { 0.0 } else { sum as f64 / parts as f64 };
+            let sum = i64::try_from(sum).unwrap_or(i64::MAX);
+            StatsItemBody { avgpt: average, sum, tps: sum as f64 / f64::from(seconds) }
+        };
+        let look = |counted: &Counted| StatsBody {
+            stats_minute: within(counted, 60),
+            stats_hour: within(counted, 3600),
+            stats_day: within(counted, 86_400),
+        };
+        match self.set.figures.look(&asked.name, &asked.key, look) {
+            Some(body) => call.body(&json::encode(&body)),
+            None => {
+                let remark = format!("The stats <{}> <{}> not exist", asked.name, asked.key);
+                call.error(ResponseCode::SYSTEM_ERROR, &remark)
+            }
+        }
+    }
+
     fn total(&self, name: &str) -> u64 {
         self.set.figures.look(name, &self.set.settings.cluster, |counted| counted.total).unwrap_or(0)
     }
@@ -84,6 +122,13 @@ impl Broker {
 }
 
 impl BrokerSet {
+    /// Messages a second within the last ten.
+    pub(super) fn rate_of_topic(&self, topic: &str) -> f64 {
+        let (period, now) = (Duration::from_secs(10), Instant::now());
+        let look = |counted: &Counted| counted.within(period, now).sum as f64 / period.as_secs_f64();
+        self.figures.look(figure::TOPIC_PUT_NUMS, topic, look).unwrap_or(0.0)
+    }
+
     /// Counts messages that were stored.
     pub(super) fn took_in(&self, topic: &Arc<str>, messages: usize, bytes: usize) {
         let (messages, bytes) = (messages as u64, bytes as u64);

@@ -1,7 +1,7 @@
 //! One listening server: its socket, its connections and their threads. What it answers is its [`Service`]'s matter.
 
 use std::collections::HashMap;
-use std::io::{self, Read};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -59,6 +59,8 @@ pub(super) struct Server {
     recorder: Arc<Recorder>,
     pub(super) clock: Arc<Clock>,
     limits: Limits,
+    #[cfg(feature = "tls")]
+    tls: OnceLock<super::tls::Ready>,
     state: Mutex<State>,
     paused: Mutex<bool>,
     resumed: Condvar,
@@ -96,12 +98,20 @@ impl Server {
             recorder,
             clock,
             limits,
+            #[cfg(feature = "tls")]
+            tls: OnceLock::new(),
             state: Mutex::default(),
             paused: Mutex::default(),
             resumed: Condvar::new(),
             late: LateAnswers::default(),
             companion: OnceLock::new(),
         })
+    }
+
+    /// Encrypts the connections that come.
+    #[cfg(feature = "tls")]
+    pub(super) fn encrypt(&self, tls: &super::tls::Ready) {
+        let _ = self.tls.set(tls.clone());
     }
 
     /// Makes `second` go up and down with this server.
@@ -325,8 +335,19 @@ impl Server {
     fn read(&self, link: &Arc<Link>) -> Result<()> {
         let mut reader = FrameReader::new(self.limits.frame);
         let mut out = Vec::new();
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.get() {
+            match link.wire().begin(tls) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) => {
+                    log::debug!("{}: no TLS with {}: {error}", self.label, link.peer);
+                    return Ok(());
+                }
+            }
+        }
         while link.is_open() {
-            match link.stream().read(reader.space()) {
+            match link.wire().read(reader.space()) {
                 Ok(0) => break,
                 Ok(count) => reader.filled(count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

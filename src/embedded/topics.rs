@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::attributes::{Attributes, QUEUE_TYPE};
-use crate::protocol::rpc::topic::perm;
+use super::registered::Registered;
+use crate::protocol::rpc::topic::{MappingBody, perm};
 
 pub(super) const TEMPLATE: &str = "TBW102";
 pub(super) const SCHEDULE: &str = "SCHEDULE_TOPIC_XXXX";
@@ -36,6 +37,8 @@ pub(super) struct Topic {
     pub(super) sys_flag: i32,
     pub(super) order: bool,
     pub(super) attributes: Attributes,
+    /// Only of a static topic.
+    pub(super) mapping: Option<MappingBody>,
 }
 
 impl Topic {
@@ -48,6 +51,7 @@ impl Topic {
             sys_flag: 0,
             order: false,
             attributes: Attributes::new(),
+            mapping: None,
         }
     }
 
@@ -87,6 +91,7 @@ pub(super) struct Topics {
     /// The names of those that nobody may create or delete.
     system: Vec<Arc<str>>,
     all: RwLock<HashMap<Arc<str>, Arc<Topic>>>,
+    pub(super) registered: Registered,
 }
 
 impl Topics {
@@ -98,7 +103,7 @@ impl Topics {
             initial.push(Topic { perm: READ_WRITE | perm::INHERIT, ..Topic::new(TEMPLATE, TEMPLATE_QUEUES) });
         }
         initial.extend_from_slice(own);
-        let topics = Topics { initial, system, all: RwLock::default() };
+        let topics = Topics { initial, system, all: RwLock::default(), registered: Registered::default() };
         topics.reset();
         topics
     }
@@ -107,6 +112,7 @@ impl Topics {
     pub(super) fn reset(&self) {
         let all = self.initial.iter().map(|topic| (topic.name.clone(), Arc::new(topic.clone()))).collect();
         *self.all.write().unwrap_or_else(PoisonError::into_inner) = all;
+        self.registered.renew();
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Topic>> {
@@ -116,11 +122,22 @@ impl Topics {
     pub(super) fn put(&self, topic: Topic) -> Arc<Topic> {
         let topic = Arc::new(topic);
         self.all.write().unwrap_or_else(PoisonError::into_inner).insert(topic.name.clone(), topic.clone());
+        self.registered.tell(&topic.name);
         topic
     }
 
+    /// Removes a topic; nobody knows it any more.
     pub(super) fn remove(&self, name: &str) -> bool {
+        self.registered.tell(name);
         self.all.write().unwrap_or_else(PoisonError::into_inner).remove(name).is_some()
+    }
+
+    /// Deletes a topic; name servers do not know that yet.
+    pub(super) fn delete(&self, name: &str) {
+        let deleted = self.all.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        if let Some(deleted) = deleted {
+            self.registered.keep(deleted);
+        }
     }
 
     pub(super) fn names(&self) -> Vec<Arc<str>> {
@@ -136,8 +153,18 @@ impl Topics {
 
     /// Creates a topic unless there is one of that name.
     pub(super) fn create(&self, topic: Topic) -> Arc<Topic> {
+        self.registered.forget(&topic.name);
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
         all.entry(topic.name.clone()).or_insert_with(|| Arc::new(topic)).clone()
+    }
+
+    /// The names of those that nobody may create or delete.
+    pub(super) fn system_names(&self) -> Vec<String> {
+        let known = SYSTEM.iter().chain(FORBIDDEN).map(|name| (*name).to_owned());
+        let mut names: Vec<String> = self.system.iter().map(|name| name.to_string()).chain(known).collect();
+        names.sort();
+        names.dedup();
+        names
     }
 
     pub(super) fn is_system(&self, name: &str) -> bool {

@@ -13,7 +13,7 @@ pub use id::OffsetMessageId;
 pub(crate) use id::UniqueIds;
 pub use outgoing::{Message, MessageBuilder};
 pub use properties::Properties;
-pub(crate) use properties::{append_property, find_in_wire, key, wire_pairs, write_property};
+pub(crate) use properties::{append_property, find_in_wire, first_in_wire, key, wire_pairs, write_property};
 pub use queue::MessageQueue;
 pub(crate) use receipt::Receipt;
 pub(crate) use reply::{REPLY_TOPIC_SUFFIX, is_reply_type};

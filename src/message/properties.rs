@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 /// The property names the protocol itself uses.
@@ -186,9 +187,20 @@ impl Properties {
 
     /// Reads the wire text with all the leniency of Java's reader, see [`wire_pairs`].
     pub(crate) fn from_wire(text: &str) -> Properties {
+        // Comparing each name with all before it takes long where a peer wrote many.
+        const FEW_BYTES: usize = 1024;
         let mut properties = Properties::default();
+        if text.len() <= FEW_BYTES {
+            wire_pairs(text).for_each(|(key, value)| properties.set(key.to_owned(), value));
+            return properties;
+        }
+        let mut places = HashMap::new();
         for (key, value) in wire_pairs(text) {
-            properties.set(key.to_owned(), value);
+            let place = *places.entry(key).or_insert(properties.entries.len());
+            match properties.entries.get_mut(place) {
+                Some((_, old)) => value.clone_into(old),
+                None => properties.entries.push((key.to_owned().into(), value.to_owned())),
+            }
         }
         properties
     }
@@ -224,6 +236,13 @@ pub(crate) fn wire_pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
         .filter(|(key, value)| !key.is_empty() && !value.is_empty())
 }
 
+/// Returns how many bytes of a wire text the first `count` properties take; all of it when it has no more.
+pub(crate) fn first_in_wire(text: &[u8], count: usize) -> usize {
+    let ends = text.iter().enumerate().filter(|(_, byte)| **byte == AFTER_VALUE as u8);
+    let mut ends = ends.map(|(at, _)| at + 1).skip(count.saturating_sub(1));
+    ends.next().unwrap_or(text.len())
+}
+
 /// Looks one property up without decoding the others; the last duplicate wins.
 pub(crate) fn find_in_wire<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     wire_pairs(text).filter(|(key, _)| *key == name).last().map(|(_, value)| value)
@@ -241,6 +260,30 @@ mod tests {
         assert_eq!(read, [("b", "x"), ("c", "1\u{1}2"), ("d", "9")]);
         assert_eq!(find_in_wire(text, "d"), Some("9"));
         assert_eq!(find_in_wire(text, "a"), None);
+    }
+
+    #[test]
+    fn the_first_properties_of_a_text_end_with_their_last_byte() {
+        let text = "a\u{1}1\u{2}b\u{1}2\u{2}c\u{1}3";
+        for (count, first) in [(1, 4), (2, 8), (3, text.len()), (9, text.len())] {
+            assert_eq!(first_in_wire(text.as_bytes(), count), first, "{count}");
+        }
+    }
+
+    #[test]
+    fn as_many_as_a_message_can_have_are_read_in_no_time() {
+        let mut text = String::new();
+        (0..8_000).for_each(|number| write_property(&mut text, &format!("{number:x}"), "1"));
+        write_property(&mut text, "0", "last");
+        let began = std::time::Instant::now();
+        for _ in 0..20 {
+            let properties = Properties::from_wire(&text);
+            assert_eq!(
+                (properties.len(), properties.get("0"), properties.get("1f3f")),
+                (8_000, Some("last"), Some("1"))
+            );
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
     }
 
     #[test]

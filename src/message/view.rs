@@ -110,6 +110,10 @@ impl MessageView {
         }
     }
 
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.0.body.is_err()
+    }
+
     /// Returns the tag, `None` without one.
     pub fn tag(&self) -> Option<&str> {
         self.property(key::TAGS)

@@ -9,6 +9,7 @@
 //! | 1 with `AclException` or another known refusal, 16 `NO_PERMISSION` | rejected | never |
 //! | 2 `SYSTEM_BUSY`, 14 `SERVICE_NOT_AVAILABLE`, 215 `FLOW_CONTROL` | rejected | another broker after a little jitter; the same one after a pause |
 //! | 17 `TOPIC_NOT_EXIST`, 204, 205, 501 `NOT_LEADER_FOR_QUEUE` | rejected | another broker only |
+//! | an address that `allowed_addresses` refuses | not sent | another broker only |
 //! | 1500 `GO_AWAY` | rejected | the same broker at once over a new connection, once; then another |
 //! | stored, but not as durably as asked for, when `retry_when_not_ok` is on | unknown | another broker only |
 //! | every other code, and whatever was wrong before sending | rejected, not sent | never |
@@ -55,7 +56,10 @@ fn place(error: &Error) -> Where {
         Error::Connect { .. } | Error::Disconnected { .. } | Error::Timeout { .. } | Error::Malformed { .. } => {
             Where::Anywhere
         }
-        Error::NoBroker { .. } | Error::NotDurable { .. } => Where::OtherBroker,
+        // Another broker may have another certificate; this one has the same the next time.
+        Error::NoBroker { .. } | Error::NotDurable { .. } | Error::AddressRefused { .. } | Error::Tls { .. } => {
+            Where::OtherBroker
+        }
         Error::Rejected { code, remark, .. } if is_access_refusal(*code, remark) => Where::Nowhere,
         Error::Rejected { code, remark, .. } if is_unknown_requester(*code, remark) => Where::OtherBroker,
         Error::Rejected { code, .. } => match *code {
@@ -76,7 +80,7 @@ fn place(error: &Error) -> Where {
 
 /// Whether a failure says something about its broker, so that others are preferred for a while.
 pub(super) fn blames_broker(error: &Error) -> bool {
-    matches!(place(error), Where::Anywhere)
+    matches!(error, Error::Tls { .. }) || matches!(place(error), Where::Anywhere)
 }
 
 /// What to do after an attempt.

@@ -3,6 +3,8 @@
 //! `i32 size | i32 0 | i32 0 | i32 flag | i32 + body | i16 + properties`, as sent under code 320 and as found inside an
 //! inner batch.
 
+use std::ops::Range;
+
 use byteorder::{BigEndian, ByteOrder};
 use bytes::Bytes;
 
@@ -41,21 +43,24 @@ pub(crate) struct Item {
 
 /// Cuts a batch body into its messages, which stay encoded.
 pub(crate) fn encoded(data: &Bytes) -> Result<Vec<Bytes>> {
-    let mut at = 0;
-    let cut = |item: Item| {
-        let start = at;
-        at += FIXED + item.body.len() + item.properties.len();
-        data.slice(start..at)
-    };
-    Ok(decode(data)?.into_iter().map(cut).collect())
+    let mut messages = Vec::new();
+    each(data, |range, _| messages.push(data.slice(range)))?;
+    Ok(messages)
 }
 
 /// Reads all messages of a batch body.
 pub(crate) fn decode(data: &Bytes) -> Result<Vec<Item>> {
     let mut items = Vec::new();
-    let mut at = 0;
+    each(data, |_, item| items.push(item))?;
+    Ok(items)
+}
+
+/// Goes over the messages. One may be longer than what is in it: its size says where the next begins.
+fn each(data: &Bytes, mut found: impl FnMut(Range<usize>, Item)) -> Result<()> {
+    let (mut at, mut count) = (0, 0);
     while at < data.len() {
-        let wrong = || Error::malformed(format!("batch: message {} does not fit its body", items.len() + 1));
+        count += 1;
+        let wrong = || Error::malformed(format!("batch: message {count} does not fit its body"));
         let rest = &data[at..];
         let size = rest.get(..4).map(BigEndian::read_u32).ok_or_else(wrong)? as usize;
         let record = rest.get(..size).filter(|record| record.len() >= FIXED).ok_or_else(wrong)?;
@@ -66,14 +71,15 @@ pub(crate) fn decode(data: &Bytes) -> Result<Vec<Item>> {
         if end > size {
             return Err(wrong());
         }
-        items.push(Item {
+        let item = Item {
             flag: BigEndian::read_i32(&record[12..]),
             body: data.slice(at + 20..at + after_body),
             properties: data.slice(at + after_body + 2..at + end),
-        });
+        };
+        found(at..at + size, item);
         at += size;
     }
-    Ok(items)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -94,6 +100,23 @@ mod tests {
             let mut damaged = body.clone();
             damaged[at] = 0xFF;
             let _ = decode(&Bytes::from(damaged));
+        }
+    }
+
+    #[test]
+    fn a_message_longer_than_what_is_in_it_is_cut_where_the_next_begins() {
+        let mut body = Vec::new();
+        encode(&mut body, 1, b"m1", "");
+        body.extend_from_slice(b"slack");
+        let size = body.len() as u32;
+        BigEndian::write_u32(&mut body, size);
+        encode(&mut body, 2, b"m2", "a\u{1}b\u{2}");
+        let body = Bytes::from(body);
+        let items = decode(&body).unwrap();
+        let cut = encoded(&body).unwrap();
+        assert_eq!((items.len(), cut.len(), cut.concat().len()), (2, 2, body.len()));
+        for (item, cut) in items.iter().zip(&cut) {
+            assert_eq!(decode(cut).unwrap(), std::slice::from_ref(item));
         }
     }
 }

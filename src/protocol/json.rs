@@ -9,12 +9,16 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{self, DeserializeOwned, Visitor};
-use serde::{Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Error;
 
-/// Objects as keys nest; no real body has more than a few levels.
+/// No real body has more than a few levels.
 const MAX_DEPTH: usize = 64;
+/// Objects as keys within such keys: each level doubles what has to be escaped, and no real body has a second one.
+const MAX_KEY_DEPTH: usize = 2;
+/// The most entries of one list: an entry of a few bytes becomes one of a hundred, and limits are looked at afterwards.
+pub(crate) const MOST_IN_BODY: usize = 262_144;
 
 /// Reads a body, named `what` in errors.
 pub(crate) fn decode<T: DeserializeOwned>(what: &str, body: &[u8]) -> Result<T, Error> {
@@ -66,10 +70,40 @@ pub(crate) fn integer<'de, D: Deserializer<'de>, T: TryFrom<i64>>(from: D) -> Re
     from.deserialize_any(Integer(PhantomData))
 }
 
+/// Reads a list of at most [`MOST_IN_BODY`] entries. For `#[serde(deserialize_with)]`.
+pub(crate) fn bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    struct Bounded<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {MOST_IN_BODY}")
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Vec<T>, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut from: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(entry) = from.next_element()? {
+                if list.len() == MOST_IN_BODY {
+                    return Err(de::Error::custom(format_args!("a list of more than {MOST_IN_BODY}")));
+                }
+                list.push(entry);
+            }
+            Ok(list)
+        }
+    }
+
+    from.deserialize_any(Bounded(PhantomData))
+}
+
 /// Turns keys that are not strings into strings; `None` when the text is not even roughly JSON.
 fn standardize(body: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(body.len() + body.len() / 8);
-    let mut rewriter = Rewriter { bytes: body, at: 0 };
+    let mut rewriter = Rewriter { bytes: body, at: 0, keys: 0 };
     rewriter.value(&mut out, 0)?;
     Some(out)
 }
@@ -77,6 +111,8 @@ fn standardize(body: &[u8]) -> Option<Vec<u8>> {
 struct Rewriter<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// How many keys the place lies in.
+    keys: usize,
 }
 
 impl Rewriter<'_> {
@@ -150,7 +186,10 @@ impl Rewriter<'_> {
             b'"' => out.extend_from_slice(self.string()?),
             b'{' | b'[' => {
                 let mut text = Vec::new();
+                self.keys += 1;
+                (self.keys <= MAX_KEY_DEPTH).then_some(())?;
                 self.value(&mut text, depth)?;
+                self.keys -= 1;
                 quote(out, &text);
             }
             _ => {

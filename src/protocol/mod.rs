@@ -6,6 +6,7 @@
 pub(crate) mod base64;
 pub(crate) mod batch;
 pub(crate) mod binary_header;
+pub(crate) mod bounds;
 pub(crate) mod compress;
 pub(crate) mod fields;
 pub(crate) mod filter;
@@ -14,12 +15,17 @@ pub(crate) mod json;
 pub(crate) mod json_header;
 mod members;
 pub(crate) mod namespace;
+#[cfg(feature = "tls")]
+pub(crate) mod pem;
 pub(crate) mod pop;
+pub(crate) mod properties_text;
 pub(crate) mod recall;
 pub(crate) mod record;
 pub(crate) mod request;
 pub(crate) mod rpc;
 mod scan;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 
 #[cfg(test)]
 pub(crate) mod golden;

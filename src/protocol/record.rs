@@ -10,9 +10,10 @@ use std::sync::Arc;
 use byteorder::{BigEndian, ByteOrder};
 use bytes::Bytes;
 
+use super::bounds::Bounds;
 use super::{batch, compress};
-use crate::error::{Error, Result};
-use crate::message::{MessageView, Stored, sys_flag};
+use crate::error::{Error, Limit, Result};
+use crate::message::{MessageView, Stored, first_in_wire, sys_flag};
 
 const MAGIC_V1: u32 = 0xDAA3_20A7;
 /// Since 5.1, for topics longer than 127 bytes: two bytes of topic length.
@@ -226,43 +227,91 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Decodes an answer's messages for users: inflates bodies up to `limit` bytes and unpacks inner batches.
+/// Decodes an answer's messages for users: inflates bodies and unpacks inner batches, within bounds.
 ///
-/// A body that cannot be inflated damages its own message only. A record that cannot be read ends the answer: the
-/// messages before it are returned, and the error beside them.
-pub(crate) fn views(data: Bytes, broker_name: &Arc<str>, limit: usize) -> (Vec<MessageView>, Option<Error>) {
+/// A body that cannot be inflated damages its own message only. A record that cannot be read ends the answer, and so does
+/// one beyond the bounds: the messages before it are returned, and the error beside them.
+pub(crate) fn views(data: Bytes, broker_name: &Arc<str>, bounds: &Bounds) -> (Vec<MessageView>, Option<Error>) {
     // No answer that this crate asks for has more messages than this.
     const MOST: usize = 1024;
     // Messages of one answer often are alike, so the first says how many there are.
     let first = data.first_chunk().map_or(0, |size| u32::from_be_bytes(*size)) as usize;
     let mut views = Vec::with_capacity((data.len() / first.max(MIN_SIZE)).min(MOST));
+    let mut made = Made { broker_name, bounds, inflated: 0 };
     for stored in Records::new(data) {
+        if let Err(error) = made.room_for_one(views.len()) {
+            return (views, Some(error));
+        }
         match stored {
             Ok(stored)
                 if stored.sys_flag & sys_flag::INNER_BATCH != 0 && stored.sys_flag & sys_flag::NEED_UNWRAP != 0 =>
             {
                 match unpack(&stored) {
-                    Ok(inner) => views.extend(inner.into_iter().map(|stored| view(stored, broker_name, limit))),
+                    Ok(inner) if inner.len() > bounds.messages.saturating_sub(views.len()) => {
+                        return (views, Some(made.too_many(inner.len())));
+                    }
+                    Ok(inner) => views.extend(inner.into_iter().map(|stored| made.view(stored))),
                     Err(error) => {
                         let what: Arc<str> = error.to_string().into();
                         views.push(MessageView::new(stored, broker_name.clone(), Err(what)));
                     }
                 }
             }
-            Ok(stored) => views.push(view(stored, broker_name, limit)),
+            Ok(stored) => views.push(made.view(stored)),
             Err(error) => return (views, Some(error)),
         }
     }
     (views, None)
 }
 
-fn view(stored: Stored, broker_name: &Arc<str>, limit: usize) -> MessageView {
-    let body = if stored.sys_flag & sys_flag::COMPRESSED == 0 {
-        Ok(stored.body.clone())
-    } else {
-        compress::inflate(stored.sys_flag, &stored.body, limit)
-    };
-    MessageView::new(stored, broker_name.clone(), body)
+/// What was made of an answer so far.
+struct Made<'a> {
+    broker_name: &'a Arc<str>,
+    bounds: &'a Bounds,
+    /// Bytes of inflated bodies.
+    inflated: usize,
+}
+
+impl Made<'_> {
+    /// The first message always has room: the answer has to get somewhere.
+    fn room_for_one(&self, made: usize) -> Result<()> {
+        if made >= self.bounds.messages {
+            return Err(self.too_many(made + 1));
+        }
+        if self.inflated >= self.bounds.answer && made > 0 {
+            let (found, most) = (self.inflated, self.bounds.answer);
+            return Err(Error::beyond(Limit::Answer, found, "bytes or more of inflated messages in one answer", most));
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn too_many(&self, found: usize) -> Error {
+        Error::beyond(Limit::Messages, found, "messages or more in one answer", self.bounds.messages)
+    }
+
+    fn view(&mut self, mut stored: Stored) -> MessageView {
+        let mut body = if stored.sys_flag & sys_flag::COMPRESSED == 0 {
+            Ok(stored.body.clone())
+        } else if self.inflated >= self.bounds.answer && self.inflated > 0 {
+            // Only inside an inner batch, which is taken as a whole.
+            Err(format!("the messages of its batch inflate beyond {} bytes (answer_limit)", self.bounds.answer).into())
+        } else {
+            let body = compress::inflate(stored.sys_flag, &stored.body, self.bounds.body);
+            self.inflated = self.inflated.saturating_add(body.as_ref().map_or(0, Bytes::len));
+            body
+        };
+        // A property has two bytes at least, so that counting them is hardly ever necessary.
+        if stored.properties.len() / 2 > self.bounds.properties {
+            let first = first_in_wire(&stored.properties, self.bounds.properties);
+            if first < stored.properties.len() {
+                stored.properties.truncate(first);
+                let most = self.bounds.properties;
+                body = Err(format!("a message with more than {most} properties (property_limit)").into());
+            }
+        }
+        MessageView::new(stored, self.broker_name.clone(), body)
+    }
 }
 
 /// Unpacks an inner batch: each message gets the outer one's queue, hosts and times, and its own offset, flag, body and

@@ -6,7 +6,7 @@ use crate::code::{RequestCode, ResponseCode};
 use crate::error::Result;
 
 /// A request: what it asks, and how its answer is read.
-pub(crate) trait Request: Header {
+pub(crate) trait Request: Header + Clone + Send + 'static {
     /// The header of the answer.
     type Reply: Header;
 

@@ -1,16 +1,18 @@
 //! What the threads of one connection and its callers share.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::ending::Loss;
 use super::liveness::{Signs, is_doubtful};
 use super::outbox::Outbox;
 use super::pending::Pending;
+use super::quota::Quota;
 use super::reader::Reading;
 use super::stats::Counters;
+use super::sync::{AtomicBool, Condvar, Mutex, MutexGuard, OnceLock};
 use super::transport::Transport;
 use super::{Owner, RemotingOptions, Resolve};
 use crate::error::{Error, Outcome};
@@ -21,6 +23,9 @@ use crate::protocol::frame::HeaderKind;
 pub(super) enum Phase {
     Resolving,
     Connecting,
+    /// Connected, but not encrypted yet.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only TLS shakes hands"))]
+    Handshaking,
     Open,
     /// Takes no more frames; the writer ends it when everything is written and answered.
     Draining,
@@ -39,6 +44,15 @@ pub(super) struct Out {
     pub(super) room_wanted: bool,
     /// Since when the kernel has taken nothing although there is something.
     pub(super) stalled_since: Option<Instant>,
+    /// What the transport has taken and the kernel has not, as of the last write.
+    pub(super) backlog: usize,
+}
+
+impl Out {
+    /// Whether the kernel has everything.
+    pub(super) fn is_written(&self) -> bool {
+        self.outbox.is_empty() && self.backlog == 0
+    }
 }
 
 /// One connection to one address.
@@ -57,8 +71,12 @@ pub(crate) struct Connection {
     /// Callers wait on it for room in the outbox.
     pub(super) room: Condvar,
     pub(super) pending: Pending,
+    /// Of requests that the server makes.
+    pub(super) quota: Quota,
     pub(super) reading: Reading,
     pub(super) transport: OnceLock<Arc<dyn Transport>>,
+    /// Under TLS, the socket during the handshake, which shutting it down ends.
+    pub(super) handshake: Mutex<Option<Arc<dyn Transport>>>,
     pub(super) gone: OnceLock<Loss>,
     pub(super) lost_at: OnceLock<Instant>,
     opaque: AtomicI32,
@@ -98,6 +116,7 @@ impl Connection {
             writer_sleeps: false,
             room_wanted: false,
             stalled_since: None,
+            backlog: 0,
         };
         Connection {
             addr,
@@ -109,8 +128,10 @@ impl Connection {
             work: Condvar::new(),
             room: Condvar::new(),
             pending: Pending::default(),
+            quota: Quota::default(),
             reading: Reading::default(),
             transport: OnceLock::new(),
+            handshake: Mutex::new(None),
             gone: OnceLock::new(),
             lost_at: OnceLock::new(),
             opaque: AtomicI32::new(0),
@@ -179,6 +200,13 @@ impl Connection {
             suspect: self.suspect.load(Ordering::Relaxed),
         };
         self.is_open() && is_doubtful(signs, silence, now)
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.options.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
     pub(super) fn header_kind(&self) -> HeaderKind {

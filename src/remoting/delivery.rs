@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::ServerRequest;
 use super::connection::Connection;
 use super::pending::{Waiter, Waiting};
-use crate::code::ResponseCode;
+use crate::code::{RequestCode, ResponseCode};
+use crate::error::is_access_refusal;
+use crate::protocol::fields::NoFields;
 use crate::protocol::frame::Frame;
 
 /// Room for what is received together, used again and again.
@@ -28,9 +31,8 @@ impl Connection {
         self.wake_if_drained();
         let mut blocked = 0;
         for (waiting, frame) in received.matched.drain(..) {
-            if frame.code == ResponseCode::GO_AWAY.0 {
-                self.leaving.store(true, Ordering::Relaxed);
-                self.counters.received.go_aways.one();
+            if frame.code != ResponseCode::SUCCESS.0 {
+                self.note_code(&frame);
             }
             match waiting {
                 Some(waiting) => {
@@ -43,10 +45,44 @@ impl Connection {
         blocked
     }
 
+    /// What a server's refusal means beyond its call.
+    fn note_code(&self, frame: &Frame) {
+        if frame.code == ResponseCode::GO_AWAY.0 {
+            self.leaving.store(true, Ordering::Relaxed);
+            self.counters.received.go_aways.one();
+        } else if matches!(frame.response_code(), ResponseCode::NO_PERMISSION | ResponseCode::SYSTEM_ERROR)
+            && is_access_refusal(frame.response_code(), &frame.remark())
+        {
+            self.counters.received.refusals.one();
+            #[cfg(feature = "acl")]
+            if let (Some(_), Some(owner)) = (self.options.signing.keys(), self.owner.upgrade()) {
+                owner.keys_wanted();
+            }
+        }
+    }
+
+    /// Whether the server asks more than it may in a second. Replies are bounded by the requests that wait for them.
+    fn is_flood(&self, request: &ServerRequest) -> bool {
+        let (code, most) = (request.frame.request_code(), self.options.server_request_limit);
+        if code == RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT {
+            return false;
+        }
+        let Err(count) = self.quota.take(most, Instant::now()) else { return false };
+        self.counters.received.dropped_requests.one();
+        if count == most + 1 {
+            log::warn!("{} makes more than {most} requests a second, now {code}; the rest is dropped", self.addr);
+        }
+        true
+    }
+
     fn serve(self: &Arc<Self>, requests: Vec<Frame>) {
         for frame in requests {
             self.counters.received.server_requests.one();
             let request = ServerRequest { addr: self.addr.clone(), frame, connection: self.clone() };
+            if self.is_flood(&request) {
+                request.answer(ResponseCode::SYSTEM_BUSY, Some("the client is busy"), &NoFields, &[]);
+                continue;
+            }
             let refused = match self.owner.upgrade() {
                 Some(owner) => owner.request(request),
                 None => Err(request),

@@ -20,7 +20,7 @@ pub(super) fn encode<R: Request>(
     let head = Head { version: R::VERSION, ..if oneway { head.oneway() } else { head } };
     let dressed = Dressed { header: request, options };
     #[cfg(feature = "acl")]
-    if let Some(signer) = &options.signer {
+    if let Some(signer) = options.signing.signer()? {
         let extra = signer.sign(&dressed, body);
         let extra: Vec<(&str, &str)> = extra.iter().map(|(name, value)| (*name, value.as_str())).collect();
         return frame::encode(out, &head, &dressed, &extra, body.len());
@@ -103,9 +103,11 @@ mod tests {
     #[cfg(feature = "acl")]
     #[test]
     fn the_signature_covers_the_names_in_the_namespace_and_the_further_fields() {
-        let signer = || super::super::Signer::new("access".into(), "secret".into(), None, None);
+        use crate::remoting::{Signer, Signing};
+
+        let signer = || Signer::new("access".into(), "secret".into(), None, None);
         let signature = |options: RemotingOptions| {
-            let options = RemotingOptions { signer: Some(signer()), ..options };
+            let options = RemotingOptions { signing: Signing::Fixed(Arc::new(signer())), ..options };
             sent(&options).pop().filter(|(name, _)| name == "Signature").expect("a signature").1
         };
         let route = |topic: &str| GetRoute { standard_json: None, topic: topic.into() };

@@ -1,7 +1,7 @@
 //! How calls and connections end before their time: deadlines, losses, closing.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Deadline;
@@ -72,10 +72,14 @@ impl Connection {
         if let Some(transport) = self.transport.get() {
             transport.shutdown();
         }
+        let handshaking = self.handshake.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(socket) = handshaking {
+            socket.shutdown();
+        }
         self.work.notify_all();
         self.room.notify_all();
         self.reading.wake();
-        let never_open = matches!(was, Phase::Resolving | Phase::Connecting);
+        let never_open = matches!(was, Phase::Resolving | Phase::Connecting | Phase::Handshaking);
         for (opaque, waiting) in self.pending.close() {
             let sent = !never_open && !unsent.contains(&opaque);
             let outcome = if sent { Outcome::Unknown } else { Outcome::NotSent };
@@ -92,7 +96,7 @@ impl Connection {
                 out.phase = Phase::Draining;
                 self.draining.store(true, Ordering::SeqCst);
             }
-            Phase::Resolving | Phase::Connecting => {
+            Phase::Resolving | Phase::Connecting | Phase::Handshaking => {
                 drop(out);
                 return self.lose(Loss::Closed);
             }

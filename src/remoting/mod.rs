@@ -3,6 +3,7 @@
 //! One connection per address: a reader thread, which also connects, a writer thread, and a map of the calls that wait.
 //! Callers write themselves when they are alone and leave it to the writer when they are many.
 
+mod allowed;
 mod connection;
 mod cork;
 mod counter;
@@ -10,21 +11,31 @@ mod deadline;
 mod delivery;
 mod dress;
 mod ending;
+#[cfg(feature = "acl")]
+mod keys;
 mod liveness;
 mod outbox;
 mod pending;
 mod pool;
+mod quota;
 mod reader;
 #[cfg(feature = "acl")]
 mod signer;
 mod slot;
 mod stats;
 mod submit;
+mod sync;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
+#[cfg(feature = "tls")]
+mod trust;
 mod writer;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod models;
 #[cfg(test)]
 mod tests;
 
@@ -35,14 +46,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+pub(crate) use allowed::Allowed;
 pub(crate) use cork::together;
 pub(crate) use counter::Counter;
 pub(crate) use deadline::Deadline;
+#[cfg(feature = "acl")]
+pub(crate) use keys::{Keys, Signing};
 #[cfg(feature = "acl")]
 pub(crate) use signer::Signer;
 pub(crate) use slot::Slot;
 pub(crate) use stats::Counters;
 pub use stats::{ConnectionState, ConnectionStats};
+#[cfg(feature = "tls")]
+pub(crate) use trust::{TlsOptions, Trust, server_name};
 
 use self::connection::Connection;
 use self::pending::Waiter;
@@ -72,6 +88,10 @@ pub(crate) trait Owner: Send + Sync {
 
     /// The earliest deadline of the calls that do not time themselves may have moved forward to `at`.
     fn wake_at(&self, at: Instant);
+
+    #[cfg_attr(not(feature = "acl"), allow(dead_code, reason = "there are no keys without the feature"))]
+    /// The keys that are renewed are needed for the first time, or a server refused them.
+    fn keys_wanted(&self) {}
 }
 
 /// A request a server sent, and the way to answer it.
@@ -112,6 +132,14 @@ pub(crate) struct RemotingOptions {
     pub(crate) frame_limit: usize,
     /// Bytes that may wait to be written to one server.
     pub(crate) outbox_limit: usize,
+    /// Calls that may wait for an answer of one server.
+    pub(crate) pending_limit: usize,
+    /// Connections of a client.
+    pub(crate) connection_limit: usize,
+    /// Requests of one server in a second.
+    pub(crate) server_request_limit: usize,
+    /// Where connections may go.
+    pub(crate) allowed: Allowed,
     /// A socket to which nothing could be written for so long is closed.
     pub(crate) stall_limit: Duration,
     /// A connection with waiting calls that received nothing for so long is probed.
@@ -123,7 +151,10 @@ pub(crate) struct RemotingOptions {
     /// Fields that every request gets.
     pub(crate) fields: Vec<(&'static str, Arc<str>)>,
     #[cfg(feature = "acl")]
-    pub(crate) signer: Option<Signer>,
+    pub(crate) signing: Signing,
+    /// All connections are encrypted, or none.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<TlsOptions>,
 }
 
 impl Default for RemotingOptions {
@@ -133,13 +164,19 @@ impl Default for RemotingOptions {
             header_kind: HeaderKind::Json,
             frame_limit: frame::MAX_FRAME,
             outbox_limit: 64 * 1024 * 1024,
+            pending_limit: 262_144,
+            connection_limit: 2048,
+            server_request_limit: 10_000,
+            allowed: Allowed::default(),
             stall_limit: Duration::from_secs(10),
             silence_limit: Duration::from_secs(5),
             probe_timeout: Duration::from_secs(3),
             namespace: None,
             fields: Vec::new(),
             #[cfg(feature = "acl")]
-            signer: None,
+            signing: Signing::Off,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -190,6 +227,23 @@ impl Ticket {
     pub(crate) fn abandon(&self) -> Option<(Stage, Outcome)> {
         self.connection.abandon(self.opaque)
     }
+
+    /// Waits for the answer of a call with one attempt, and gives it up at the deadline.
+    fn end(&self, slot: &Slot, deadline: Deadline) -> Result<Frame> {
+        self.wait(slot, deadline.at());
+        let ended = match slot.take() {
+            Some(ended) => Some(ended),
+            None => match self.abandon() {
+                Some((stage, outcome)) => return Err(deadline.missed(stage, Some(&self.connection.addr), outcome)),
+                // It ended between the two looks; whoever ended it is about to tell.
+                None => {
+                    slot.park(Slot::is_ready, Instant::now() + self.connection.options.probe_timeout);
+                    slot.take()
+                }
+            },
+        };
+        ended.ok_or(Error::Closed { outcome: Outcome::Unknown })?.1
+    }
 }
 
 impl Remoting {
@@ -218,20 +272,7 @@ impl Remoting {
             let slot = Slot::mine();
             let waiter = Waiter::Slot(slot.clone(), 0);
             let ticket = self.start(addr, request, body, deadline, waiter)?;
-            ticket.wait(&slot, deadline.at());
-            let ended = match slot.take() {
-                Some(ended) => Some(ended),
-                None => match ticket.abandon() {
-                    Some((stage, outcome)) => return Err(deadline.missed(stage, Some(addr), outcome)),
-                    // It ended between the two looks; whoever ended it is about to tell.
-                    None => {
-                        slot.park(Slot::is_ready, Instant::now() + self.pool.options().probe_timeout);
-                        slot.take()
-                    }
-                },
-            };
-            let (_, result) = ended.ok_or(Error::Closed { outcome: Outcome::Unknown })?;
-            let answer = answer_of(addr, result?);
+            let answer = answer_of(addr, ticket.end(&slot, deadline)?);
             // A server that leaves did nothing: ask once more on a new connection.
             match &answer {
                 Err(error) if !refused && error.code() == Some(ResponseCode::GO_AWAY) => refused = true,
@@ -274,6 +315,28 @@ impl Remoting {
         deadline: Deadline,
         done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
     ) {
+        #[cfg(feature = "acl")]
+        if let Some(keys) = self.missing_keys() {
+            let (me, addr, request, body) = (self.clone(), addr.clone(), request.clone(), body.to_vec());
+            keys.when_known(deadline, move |known| match known {
+                Ok(()) => me.submit_signed(&addr, &request, &body, hold, deadline, done),
+                Err(error) => done(Err(error)),
+            });
+            return self.wake_owner(deadline);
+        }
+        self.submit_signed(addr, request, body, hold, deadline, done);
+    }
+
+    /// As [`submit`](Remoting::submit), once there are keys to sign with.
+    fn submit_signed<R: Request>(
+        &self,
+        addr: &Arc<str>,
+        request: &R,
+        body: &[u8],
+        hold: Option<Duration>,
+        deadline: Deadline,
+        done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
+    ) {
         let connection = match self.pool.connection(addr, deadline) {
             Ok(connection) => connection,
             Err(error) => return done(Err(error)),
@@ -296,6 +359,7 @@ impl Remoting {
         deadline: Deadline,
         waiter: Waiter,
     ) -> Result<Ticket> {
+        self.await_keys(deadline)?;
         let connection = self.pool.connection(addr, deadline)?;
         match self.hand_over(&connection, request, body, None, deadline, waiter, true) {
             Ok(opaque) => Ok(Ticket { connection, opaque }),
@@ -314,6 +378,26 @@ impl Remoting {
         attempt: u32,
     ) -> Result<Ticket> {
         self.start(addr, request, body, deadline, Waiter::Slot(slot.clone(), attempt))
+    }
+
+    /// Keys that are renewed and not known yet; they are asked for now at the latest.
+    #[cfg(feature = "acl")]
+    fn missing_keys(&self) -> Option<&Arc<Keys>> {
+        let keys = self.pool.options().signing.keys().filter(|keys| !keys.are_known())?;
+        if let Some(owner) = self.pool.owner() {
+            owner.keys_wanted();
+        }
+        Some(keys)
+    }
+
+    /// Blocks while the first keys to sign with are asked for, at most until `deadline`.
+    fn await_keys(&self, deadline: Deadline) -> Result<()> {
+        let _ = deadline;
+        #[cfg(feature = "acl")]
+        if let Some(keys) = self.missing_keys() {
+            return keys.wait(deadline);
+        }
+        Ok(())
     }
 
     /// Encodes a request and gives it to the connection.
@@ -348,6 +432,7 @@ impl Remoting {
         deadline: Deadline,
         buffered: bool,
     ) -> Result<()> {
+        self.await_keys(deadline)?;
         let connection = self.pool.connection(addr, deadline)?;
         let opaque = connection.next_opaque();
         with_scratch(|head| {
@@ -369,6 +454,10 @@ impl Remoting {
             }
         }
         self.pool.tidy();
+        #[cfg(feature = "acl")]
+        if let Some(at) = options.signing.keys().and_then(|keys| keys.expire(now)) {
+            next = Some(next.map_or(at, |next| next.min(at)));
+        }
         next
     }
 
@@ -434,6 +523,10 @@ impl Remoting {
     /// Drains, closes and joins all connections, giving them until `deadline` to write what they have and blocked callers to
     /// get their answers; then fails what still waits with `Closed`. Later calls fail with `Closed`.
     pub(crate) fn close(&self, deadline: Instant) {
+        #[cfg(feature = "acl")]
+        if let Some(keys) = self.pool.options().signing.keys() {
+            keys.close();
+        }
         self.pool.close(deadline);
     }
 }

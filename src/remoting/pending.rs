@@ -3,11 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::slot::Slot;
+use super::sync::{AtomicUsize, Mutex, MutexGuard};
 use crate::error::Result;
 use crate::protocol::frame::Frame;
 
@@ -47,6 +48,13 @@ pub(crate) struct Waiting {
     pub(crate) expected: Instant,
     /// A request the server may hold does not count as in flight.
     pub(crate) held: bool,
+}
+
+/// A call that could not be registered.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    Gone(Waiting),
+    Full(Waiting),
 }
 
 /// Opaques are counted up, so their low bits spread by themselves.
@@ -106,33 +114,36 @@ impl Default for Pending {
 }
 
 impl Pending {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Table>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Table>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Registers a call; gives it back when the connection is gone.
-    pub(crate) fn insert(&self, opaque: i32, waiting: Waiting) -> Result<(), Waiting> {
-        let held = waiting.held;
-        match &mut *self.lock() {
-            Some(table) => table.calls.insert(opaque, waiting),
-            None => return Err(waiting),
-        };
-        if !held {
+    /// Registers a call; gives it back when the connection is gone, or `most` calls wait already.
+    pub(crate) fn insert(&self, opaque: i32, waiting: Waiting, most: usize) -> Result<(), Refused> {
+        let mut guard = self.lock();
+        let Some(table) = guard.as_mut() else { return Err(Refused::Gone(waiting)) };
+        if table.calls.len() >= most {
+            return Err(Refused::Full(waiting));
+        }
+        if !waiting.held {
             // Ordered with the flag that says whether somebody reads, see `reader`.
             self.in_flight.fetch_add(1, Ordering::SeqCst);
         }
+        table.calls.insert(opaque, waiting);
         Ok(())
     }
 
     pub(crate) fn remove(&self, opaque: i32) -> Option<Waiting> {
-        let found = self.lock().as_mut()?.calls.remove(&opaque);
+        let mut guard = self.lock();
+        let found = guard.as_mut()?.calls.remove(&opaque);
         self.forget(&found);
         found
     }
 
     /// Takes out a call whose answer may still come, but late.
     pub(crate) fn give_up(&self, opaque: i32) -> Option<Waiting> {
-        let found = self.lock().as_mut()?.give_up(opaque);
+        let mut guard = self.lock();
+        let found = guard.as_mut()?.give_up(opaque);
         self.forget(&found);
         found
     }
@@ -155,6 +166,7 @@ impl Pending {
         }
     }
 
+    /// Called under the lock, as all that changes the count: closing sets it for good.
     fn forget(&self, found: &Option<Waiting>) {
         if found.as_ref().is_some_and(|waiting| !waiting.held) {
             self.in_flight.fetch_sub(1, Ordering::SeqCst);
@@ -182,8 +194,10 @@ impl Pending {
 
     /// Empties the map for good.
     pub(crate) fn close(&self) -> Vec<(i32, Waiting)> {
-        let table = self.lock().take().unwrap_or_default();
+        let mut guard = self.lock();
+        let table = guard.take().unwrap_or_default();
         self.in_flight.store(0, Ordering::SeqCst);
+        drop(guard);
         table.calls.into_iter().collect()
     }
 
@@ -218,7 +232,7 @@ mod tests {
     fn register(pending: &Pending, opaque: i32) {
         let (waiter, now) = (Waiter::Callback(Box::new(|_| ())), Instant::now());
         pending
-            .insert(opaque, Waiting { waiter, started: now, until: now, expected: now, held: opaque % 2 == 1 })
+            .insert(opaque, Waiting { waiter, started: now, until: now, expected: now, held: opaque % 2 == 1 }, 2000)
             .unwrap();
     }
 
@@ -236,6 +250,22 @@ mod tests {
         let forgiven = (1..count).filter(|opaque| pending.forgive(*opaque)).count();
         assert_eq!(forgiven, REMEMBERED, "the oldest is forgotten");
         assert_eq!(pending.counts(), (0, 0));
+    }
+
+    #[test]
+    fn a_full_map_takes_no_more_until_a_call_has_ended() {
+        let (pending, now) = (Pending::default(), Instant::now());
+        let call = || {
+            let waiter = Waiter::Callback(Box::new(|_| ()));
+            Waiting { waiter, started: now, until: now, expected: now, held: false }
+        };
+        assert!(pending.insert(1, call(), 1).is_ok());
+        assert!(matches!(pending.insert(2, call(), 1), Err(Refused::Full(_))));
+        assert_eq!((pending.in_flight(), pending.len()), (1, 1));
+        pending.remove(1);
+        assert!(pending.insert(2, call(), 1).is_ok());
+        pending.close();
+        assert!(matches!(pending.insert(3, call(), 1), Err(Refused::Gone(_))));
     }
 
     #[test]

@@ -85,6 +85,10 @@ impl Pool {
                 _ => {}
             }
         }
+        let most = self.options.connection_limit;
+        if entries.current.len() >= most && !entries.current.contains_key(addr) {
+            return Err(Error::Busy { what: format!("{most} connections, and another one to {addr}").into() });
+        }
         let connection = Arc::new(Connection::new(
             addr.clone(),
             self.options.clone(),

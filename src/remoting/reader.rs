@@ -5,9 +5,8 @@
 //! moment after it has delivered: if the caller asks again at once, it takes the half and reads its own answer.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::{self, Thread};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Deadline;
@@ -15,6 +14,8 @@ use super::connection::{Connection, Phase};
 use super::delivery::Received;
 use super::ending::Loss;
 use super::slot::Slot;
+use super::sync::thread::{self, Thread};
+use super::sync::{AtomicBool, Mutex, OnceLock};
 use super::transport::{Plain, Transport, is_timeout};
 use crate::error::Error;
 use crate::protocol::frame::FrameReader;
@@ -26,6 +27,12 @@ const READ_SLICE: Duration = Duration::from_millis(250);
 /// The first try to connect ends early, so that closing need not wait long: the kernel repeats a lost SYN after a second
 /// as well.
 const FIRST_CONNECT: Duration = Duration::from_secs(1);
+
+/// The first bytes of a TLS record: an alert or a handshake message, of any version. As the length of a frame they are
+/// more than any limit.
+fn is_tls(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x15 | 0x16, 0x03, ..])
+}
 
 /// The state of reading; whoever holds it reads.
 #[derive(Debug)]
@@ -101,7 +108,7 @@ impl Connection {
             return;
         }
         match self.connect() {
-            Ok(transport) => self.open(Arc::new(transport)),
+            Ok(transport) => self.open(transport),
             Err(error) => return self.lose(Loss::NotConnected(error)),
         }
         self.read_until_gone();
@@ -202,9 +209,15 @@ impl Connection {
             }
             half.timeout = timeout;
         }
-        match transport.read(half.frames.space()) {
+        let space = half.frames.space();
+        match transport.read(space) {
             Ok(0) => {
-                self.lose(Loss::Lost("closed by the server".into()));
+                self.lose(self.cut_off("closed by the server".to_owned()));
+                None
+            }
+            Ok(count) if !self.has_received() && !self.is_encrypted() && is_tls(&space[..count]) => {
+                let reason = "the server speaks TLS, and this client does not (see ClientBuilder::tls)";
+                self.lose(Loss::NotConnected(Error::Tls { addr: self.addr.clone(), reason: reason.into() }));
                 None
             }
             Ok(count) => {
@@ -215,10 +228,28 @@ impl Connection {
             }
             Err(error) if is_timeout(&error) => Some(false),
             Err(error) => {
-                self.lose(Loss::Lost(format!("reading failed: {error}").into()));
+                #[cfg(feature = "tls")]
+                if let Some(refusal) = self.refused(&error) {
+                    self.lose(Loss::NotConnected(refusal));
+                    return None;
+                }
+                self.lose(self.cut_off(format!("reading failed: {error}")));
                 None
             }
         }
+    }
+
+    /// How it ended, with the likely cause when the server never said anything: one that wants TLS, or a certificate, and
+    /// does not get it, just hangs up.
+    fn cut_off(&self, how: String) -> Loss {
+        let likely = if self.has_received() {
+            ""
+        } else if self.is_encrypted() {
+            " before it answered anything; does it demand a client certificate?"
+        } else {
+            " before it answered anything; does it take only TLS?"
+        };
+        Loss::Lost((how + likely).into())
     }
 
     fn deliver(self: &Arc<Self>, half: &mut ReadHalf) -> Option<bool> {
@@ -235,6 +266,7 @@ impl Connection {
         match failure {
             None => Some(true),
             Some(error) => {
+                self.counters.received.malformed_frames.one();
                 self.lose(Loss::Lost(error.to_string().into()));
                 None
             }
@@ -261,24 +293,32 @@ impl Connection {
         }
     }
 
-    fn connect(&self) -> Result<Plain, Error> {
+    fn connect(&self) -> Result<Arc<dyn Transport>, Error> {
         let deadline = Deadline::after(self.options.connect_timeout);
         let failed = |source: std::io::Error| Error::Connect { addr: self.addr.clone(), source: Arc::new(source) };
         let addrs = self.resolve(deadline).map_err(failed)?;
-        self.out().phase_to(Phase::Connecting);
-        let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
+        let addrs = self.options.allowed.filter(&self.addr, addrs).inspect_err(|_| {
+            self.counters.received.addresses_refused.one();
+        })?;
+        let mut last = failed(std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address"));
         let share = self.options.connect_timeout / u32::try_from(addrs.len().max(1)).unwrap_or(1);
         for addr in addrs {
             let until = Deadline::from(Instant::now(), share).sooner(deadline.at());
-            match self.connect_to(addr, until) {
-                Ok(plain) => return Ok(plain),
+            self.out().phase_to(Phase::Connecting);
+            match self.connect_to(addr, until).map_err(failed).and_then(|socket| self.secure(socket, until)) {
+                Ok(transport) => return Ok(transport),
                 Err(error) => last = error,
             }
             if self.is_gone() {
                 break;
             }
         }
-        Err(failed(last))
+        Err(last)
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn secure(&self, socket: Plain, _deadline: Deadline) -> Result<Arc<dyn Transport>, Error> {
+        Ok(Arc::new(socket))
     }
 
     fn connect_to(&self, addr: SocketAddr, deadline: Deadline) -> std::io::Result<Plain> {

@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, Thread};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
+use super::sync::thread::{self, Thread};
+use super::sync::{AtomicUsize, Mutex, fence, thread_local};
 use crate::error::Result;
 use crate::protocol::frame::Frame;
 
@@ -40,15 +41,17 @@ impl Slot {
 
     /// Returns a slot of the calling thread, without allocating in the usual case.
     pub(crate) fn mine() -> Arc<Slot> {
-        MINE.with_borrow_mut(|mine| match mine {
+        MINE.with(|mine| match &mut *mine.borrow_mut() {
             // An earlier call's slot may still be held by an attempt that was given up.
             Some(slot) if Arc::strong_count(slot) == 1 => {
+                // The count alone does not order what its last holder did before what follows.
+                fence(Ordering::Acquire);
                 slot.results.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 slot.ready.store(0, Ordering::Relaxed);
                 slot.written.store(0, Ordering::Relaxed);
                 slot.clone()
             }
-            _ => mine.insert(Slot::new()).clone(),
+            mine => mine.insert(Slot::new()).clone(),
         })
     }
 

@@ -36,10 +36,20 @@ pub(crate) struct Received {
     /// Connections made in place of one that was lost or left.
     pub(crate) replaced: Counter,
     pub(crate) go_aways: Counter,
+    /// Requests refused for lack of a right.
+    pub(crate) refusals: Counter,
     pub(crate) server_requests: Counter,
     /// Server requests that nobody here serves.
     pub(crate) refused_requests: Counter,
-    /// Server requests for which their group had no room.
+    /// Answers that were more than is taken.
+    pub(crate) limits_exceeded: Counter,
+    pub(crate) damaged_messages: Counter,
+    /// Connections ended because what came was no frame.
+    pub(crate) malformed_frames: Counter,
+    pub(crate) addresses_refused: Counter,
+    /// Calls for which too many waited already.
+    pub(crate) calls_refused: Counter,
+    /// Server requests for which their group had no room, or which were too many.
     pub(crate) dropped_requests: Counter,
 }
 
@@ -79,7 +89,7 @@ impl Connection {
     pub(super) fn stats(&self) -> ConnectionStats {
         let phase = self.out().phase;
         let state = match phase {
-            Phase::Resolving | Phase::Connecting => ConnectionState::Connecting,
+            Phase::Resolving | Phase::Connecting | Phase::Handshaking => ConnectionState::Connecting,
             Phase::Open if self.leaving.load(Ordering::Relaxed) => ConnectionState::Leaving,
             Phase::Open => ConnectionState::Open,
             Phase::Draining => ConnectionState::Leaving,

@@ -1,7 +1,7 @@
 //! How callers hand frames to a connection, wait for their ends, and give up.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Deadline;
@@ -9,14 +9,15 @@ use super::connection::{Connection, Out, Phase};
 use super::cork;
 use super::ending::Loss;
 use super::outbox::{Batch, NOBODY};
-use super::pending::{Waiter, Waiting};
+use super::pending::{Refused, Waiter, Waiting};
 use super::slot::Slot;
+use super::sync::{self, MutexGuard, thread};
 use super::transport::is_timeout;
 use crate::error::{Error, Outcome, Result, Stage};
 
 /// How often one of several callers gives the processor to others before it parks. Measured at 8 and 64 threads on two
 /// cores: yielding alone beats spinning first by half at 64, and not yielding by as much at 8.
-const YIELDS: u32 = 10;
+const YIELDS: u32 = sync::yields(10);
 
 /// A request in its wire form, but for the opaque's registration.
 #[derive(Debug)]
@@ -51,13 +52,20 @@ impl Connection {
         // Only a blocked caller reads for itself, and needs the frame to leave at once.
         let blocks = matches!(waiting.waiter, Waiter::Slot(..));
         let needs_reader = waiting.held || !blocks;
-        if let Err(waiting) = self.pending.insert(outgoing.opaque, waiting) {
-            let error = self.refusal().unwrap_or(Error::Closed { outcome: Outcome::NotSent });
-            return Err((waiting.waiter, error));
+        match self.pending.insert(outgoing.opaque, waiting, self.options.pending_limit) {
+            Ok(()) => {}
+            Err(Refused::Gone(waiting)) => {
+                let error = self.refusal().unwrap_or(Error::Closed { outcome: Outcome::NotSent });
+                return Err((waiting.waiter, error));
+            }
+            Err(Refused::Full(waiting)) => return Err((waiting.waiter, self.too_many_calls())),
         }
         let haste = if blocks { Haste::Waits } else { Haste::Asks };
         if let Err(error) = self.hand_over(outgoing, deadline, None, patient, haste) {
-            return match self.pending.remove(outgoing.opaque) {
+            let removed = self.pending.remove(outgoing.opaque);
+            // The writer may have taken it for the last call it has to wait for.
+            self.wake_if_drained();
+            return match removed {
                 Some(waiting) => Err((waiting.waiter, error)),
                 // Whoever emptied the map has told the waiter already.
                 None => Ok(()),
@@ -67,6 +75,13 @@ impl Connection {
             self.reading.resume_if_idle();
         }
         Ok(())
+    }
+
+    #[cold]
+    fn too_many_calls(&self) -> Error {
+        self.counters.received.calls_refused.one();
+        let limit = self.options.pending_limit;
+        Error::Busy { what: format!("{limit} calls already wait for answers of {}", self.addr).into() }
     }
 
     /// Appends a frame to the outbox, and writes it here and now when nobody else would sooner.
@@ -157,6 +172,7 @@ impl Connection {
             Err(error) if is_timeout(&error) => (0, None),
             Err(error) => (0, Some(error)),
         };
+        let backlog = self.transport.get().map_or(0, |transport| transport.backlog());
         self.counters.writes.one();
         self.counters.bytes_written.add(count as u64);
         let mut out = self.out();
@@ -166,12 +182,14 @@ impl Connection {
             out.outbox.abandon();
         }
         out.busy = false;
-        if count > 0 || out.outbox.is_empty() {
+        let went_on = count > 0 || backlog < out.backlog;
+        out.backlog = backlog;
+        if went_on || out.is_written() {
             out.stalled_since = None;
         } else if out.stalled_since.is_none() {
             out.stalled_since = Some(Instant::now());
         }
-        let wake = out.writer_sleeps && (!out.outbox.is_empty() || out.phase == Phase::Draining);
+        let wake = out.writer_sleeps && (!out.is_written() || out.phase == Phase::Draining);
         if wake {
             out.writer_sleeps = false;
         }
@@ -209,8 +227,7 @@ impl Connection {
             // Which of its frames were whole is known only for calls; a oneway one counts as unknown.
             return Err(loss.error(&self.addr, Outcome::Unknown));
         }
-        let phase = self.out().phase;
-        let outcome = if self.out().outbox.remove(outgoing.opaque) { Outcome::NotSent } else { Outcome::Unknown };
+        let (phase, outcome) = self.take_back(outgoing.opaque);
         if slot.is_written() {
             return Ok(());
         }
@@ -232,14 +249,27 @@ impl Connection {
 
     /// Takes a frame out of the outbox if that is still possible.
     pub(super) fn withdraw(&self, opaque: i32) -> (Stage, Outcome) {
-        let mut out = self.out();
-        let outcome = if out.outbox.remove(opaque) { Outcome::NotSent } else { Outcome::Unknown };
-        let phase = out.phase;
-        drop(out);
+        let (phase, outcome) = self.take_back(opaque);
         if outcome == Outcome::Unknown {
             self.suspect.store(true, Ordering::Relaxed);
         }
         (stage_of(phase, outcome), outcome)
+    }
+
+    fn take_back(&self, opaque: i32) -> (Phase, Outcome) {
+        let mut out = self.out();
+        if !out.outbox.remove(opaque) {
+            return (out.phase, Outcome::Unknown);
+        }
+        self.tell_of_room(&mut out);
+        (out.phase, Outcome::NotSent)
+    }
+
+    /// Wakes callers that wait for room, after frames have left the outbox without being written.
+    pub(super) fn tell_of_room(&self, out: &mut Out) {
+        if std::mem::take(&mut out.room_wanted) {
+            self.room.notify_all();
+        }
     }
 
     /// Puts a response to a server's request into the outbox; dropped when the connection is gone or its outbox full.
@@ -268,7 +298,7 @@ impl Connection {
                 let mut yields = 0;
                 while !slot.is_ready() && yields < YIELDS {
                     yields += 1;
-                    std::thread::yield_now();
+                    thread::yield_now();
                 }
             }
         }
@@ -289,6 +319,7 @@ fn stage_of(phase: Phase, outcome: Outcome) -> Stage {
     match (phase, outcome) {
         (Phase::Resolving, _) => Stage::Resolve,
         (Phase::Connecting, _) => Stage::Connect,
+        (Phase::Handshaking, _) => Stage::Handshake,
         (_, Outcome::NotSent) => Stage::Write,
         _ => Stage::Reply,
     }

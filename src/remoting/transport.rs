@@ -4,7 +4,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// How long one write may block. Short, because a caller may be the one who writes; what remains is the writer thread's.
-const WRITE_TIMEOUT: Duration = Duration::from_millis(50);
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// An established stream of bytes to a server.
 ///
@@ -17,6 +17,11 @@ pub(crate) trait Transport: Send + Sync + fmt::Debug {
 
     /// Writes some bytes; `WouldBlock` or `TimedOut` when not one could be written for a while.
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// How many bytes it has taken that the kernel has not; another write, of nothing if need be, goes on with them.
+    fn backlog(&self) -> usize {
+        0
+    }
 
     /// Bounds the reads that follow; `None` blocks until there is something.
     fn read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;

@@ -7,9 +7,10 @@ use std::time::Instant;
 use super::connection::{Connection, Out, Phase};
 use super::ending::Loss;
 use super::outbox::Batch;
+use super::sync::{self, thread};
 
 /// How often the writer gives others the processor before it sleeps: callers that were just answered ask again at once.
-const YIELDS: u32 = 4;
+const YIELDS: u32 = sync::yields(4);
 /// With fewer frames than this the writer waits a moment for more.
 const FEW: usize = 4;
 
@@ -41,8 +42,9 @@ impl Connection {
                     if let Some(since) = out.stalled_since {
                         let now = Instant::now();
                         out.outbox.expire(now);
+                        self.tell_of_room(&mut out);
                         let stalled = now.saturating_duration_since(since) >= self.options.stall_limit;
-                        if stalled && !out.outbox.is_empty() {
+                        if stalled && !out.is_written() {
                             drop(out);
                             let limit = self.options.stall_limit;
                             self.lose(Loss::Lost(format!("the server has read nothing for {limit:?}").into()));
@@ -53,18 +55,19 @@ impl Connection {
                         // Callers that were answered together ask again together: let them all get their frames in.
                         gathered = true;
                         drop(out);
-                        std::thread::yield_now();
+                        thread::yield_now();
                         out = self.out();
                         continue;
                     }
-                    if !out.outbox.is_empty() {
+                    if !out.is_written() {
                         let batch = out.outbox.take();
                         // All of it may have been given up meanwhile.
-                        if !batch.bytes().is_empty() {
+                        if !batch.bytes().is_empty() || out.backlog > 0 {
                             out.busy = true;
                             return Some(batch);
                         }
                         out.outbox.put_back(batch, 0);
+                        self.tell_of_room(&mut out);
                     }
                     if out.phase == Phase::Draining && self.pending.in_flight() == 0 {
                         drop(out);
@@ -77,7 +80,7 @@ impl Connection {
             if yields < YIELDS {
                 yields += 1;
                 drop(out);
-                std::thread::yield_now();
+                thread::yield_now();
                 out = self.out();
                 continue;
             }

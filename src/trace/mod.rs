@@ -8,8 +8,8 @@ mod dispatcher;
 mod parcel;
 mod queue;
 #[allow(dead_code, reason = "for tests, and for what shows traces to users")]
-mod read;
-mod record;
+pub(crate) mod read;
+pub(crate) mod record;
 mod settings;
 mod tracer;
 

@@ -231,6 +231,7 @@ fn addr_of(error: &Error) -> Option<Arc<str>> {
     match error {
         Error::Connect { addr, .. }
         | Error::Disconnected { addr, .. }
+        | Error::Tls { addr, .. }
         | Error::Rejected { addr, .. }
         | Error::NotDurable { addr, .. } => Some(addr.clone()),
         Error::Timeout { addr, .. } | Error::Malformed { addr, .. } | Error::Unsupported { addr, .. } => addr.clone(),

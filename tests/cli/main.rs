@@ -1,6 +1,7 @@
 //! The command line as a user runs it: the built program against `rmq broker`, or against the cluster named in
 //! `ROCKETMQ_LIVE_NAME_SERVER`.
 
+mod administering;
 mod connecting;
 mod consuming;
 mod doctor;

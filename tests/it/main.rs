@@ -5,6 +5,7 @@ mod support;
 
 #[cfg(feature = "acl")]
 mod acl;
+mod admin_tool;
 mod async_send;
 mod auto_batch;
 mod basic;
@@ -21,6 +22,7 @@ mod group_admin;
 mod groups;
 mod headers;
 mod hooks;
+mod hostile;
 mod inner_batch;
 mod layers;
 mod lite_pull;
@@ -45,6 +47,9 @@ mod slaves;
 mod sql;
 mod stats;
 mod tags;
+#[cfg(feature = "tls")]
+mod tls;
+mod topic_admin;
 mod topics;
 mod trace;
 mod transactions;

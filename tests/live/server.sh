@@ -6,12 +6,14 @@
 #   acl    one master that checks signatures and rights
 #   slave  one master and its slave, where the master advises to read older messages from the slave
 #   tx     one master, broker-tx, for transactions and for being restarted
+#   tls    three masters that encrypt: broker-tls takes nothing else, broker-tls-open takes plain connections too, and
+#          broker-tls-identity wants a certificate of its clients; a name server that takes nothing else, and one that does
 #   soak   two masters, broker-1 and broker-2, and a third, broker-3, with its slave, for being ended in all ways
 #
 # The jars lie in $live/<version>/lib and are kept. The sites that are started together have a folder beside it,
 # such as main-acl-slave: data (stores and settings, removed at the end), logs (kept until the next start).
 
-all_sites=(main acl slave tx soak)
+all_sites=(main acl slave tls tx soak)
 matrix_versions=(5.5.0 5.3.3 5.1.4 4.9.7) # that docs/broker-versions.md tells of
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -26,6 +28,10 @@ acl_access_key='live-tests'
 acl_secret_key='live-tests-secret'
 denied_access_key='live-denied'
 denied_secret_key='live-denied-secret'
+sender_access_key='live-sender' # may send to topics and do nothing else
+sender_secret_key='live-sender-secret'
+groupless_access_key='live-groupless' # may use topics, but no group
+groupless_secret_key='live-groupless-secret'
 slave_topic=SlaveRead
 soak_topic=Soak
 
@@ -174,16 +180,18 @@ restart_asked() {
   done
 }
 
-# launch_name_server SITE
+# launch_name_server SITE[-WHICH] [JAVA_OPTION…]
 launch_name_server() {
+  local name=$1
+  shift
   free_port
-  local conf=$data/name-server-$1.conf
+  local conf=$data/name-server-$name.conf
   printf 'listenPort=%s\nbindAddress=127.0.0.1\n' "$port" >"$conf"
-  launch "name-server-$1" "$1" org.apache.rocketmq.namesrv.NamesrvStartup "$conf" -Xms64m -Xmx128m "${light[@]}"
-  at[$1]=127.0.0.1:$port
+  launch "name-server-$name" "${name%%-*}" org.apache.rocketmq.namesrv.NamesrvStartup "$conf" -Xms64m -Xmx128m "${light[@]}" "$@"
+  at[$name]=127.0.0.1:$port
 }
 
-# launch_broker SITE CLUSTER NAME ID [MORE_SETTINGS]: a broker whose id is not 0 is called NAME-slave here.
+# launch_broker SITE CLUSTER NAME ID [MORE_SETTINGS [JAVA_OPTION…]]: a broker whose id is not 0 is called NAME-slave here.
 launch_broker() {
   free_port
   local name=$3 options=()
@@ -191,7 +199,7 @@ launch_broker() {
   [[ $1 == main ]] || options=("${light[@]}")
   { broker_conf "$2" "$3" "$4" "$port" "${at[$1]}" "$data/$name" && printf '%s\n' "${5-}"; } >"$data/$name.conf"
   launch "$name" "$1" org.apache.rocketmq.broker.BrokerStartup "$data/$name.conf" \
-    -Xms128m -Xmx512m -XX:MaxDirectMemorySize=512m "${options[@]}"
+    -Xms128m -Xmx512m -XX:MaxDirectMemorySize=512m "${options[@]}" "${@:6}"
   at[$name]=127.0.0.1:$port
   printf '%s %s\n' "${at[$1]}" "${at[$name]}" >"$data/$name.at"
 }
@@ -199,6 +207,10 @@ launch_broker() {
 # launch_site SITE
 launch_site() {
   # A broker takes longer than its name server, so it finds that one; else it registers 30 s later.
+  if [[ $1 == tls ]]; then
+    launch_tls
+    return
+  fi
   launch_name_server "$1"
   case $1 in
     main)
@@ -222,6 +234,22 @@ launch_site() {
   esac
 }
 
+# launch_tls: all brokers know both name servers.
+launch_tls() {
+  local closed open strict name_server
+  mapfile -t closed < <(tls_options enforcing)
+  mapfile -t open < <(tls_options permissive)
+  mapfile -t strict < <(tls_options enforcing require)
+  launch_name_server tls-open "${open[@]}"
+  launch_name_server tls "${closed[@]}"
+  name_server=${at[tls]}
+  at[tls]="$name_server;${at[tls-open]}"
+  launch_broker tls TlsCluster broker-tls 0 '' "${closed[@]}"
+  launch_broker tls TlsCluster broker-tls-open 0 '' "${open[@]}"
+  launch_broker tls TlsCluster broker-tls-identity 0 '' "${strict[@]}"
+  at[tls]=$name_server
+}
+
 # export_site SITE: waits until its brokers can be used, and exports what tests need to know of them.
 export_site() {
   local name_server=${at[$1]}
@@ -236,10 +264,19 @@ export_site() {
       export ROCKETMQ_LIVE_ACL_NAME_SERVER=$name_server
       export ROCKETMQ_LIVE_ACL_ACCESS_KEY=$acl_access_key ROCKETMQ_LIVE_ACL_SECRET_KEY=$acl_secret_key
       export ROCKETMQ_LIVE_ACL_DENIED_ACCESS_KEY=$denied_access_key ROCKETMQ_LIVE_ACL_DENIED_SECRET_KEY=$denied_secret_key
+      # Alone it is also where a test goes that wants any cluster.
+      [[ -n ${at[main]-} ]] || export ROCKETMQ_LIVE_NAME_SERVER=$name_server
+      export ROCKETMQ_LIVE_ACL_SENDER_ACCESS_KEY=$sender_access_key ROCKETMQ_LIVE_ACL_SENDER_SECRET_KEY=$sender_secret_key
+      export ROCKETMQ_LIVE_ACL_GROUPLESS_ACCESS_KEY=$groupless_access_key ROCKETMQ_LIVE_ACL_GROUPLESS_SECRET_KEY=$groupless_secret_key
       ;;
     slave)
       wait_for_brokers "$name_server" "${at[broker-pair]}" "${at[broker-pair-slave]}"
       export ROCKETMQ_LIVE_SLAVE_NAME_SERVER=$name_server ROCKETMQ_LIVE_SLAVE_TOPIC=$slave_topic
+      ;;
+    tls)
+      # The other name server is asked what it knows: this one takes nothing that is plain.
+      wait_for_brokers "${at[tls-open]}" "${at[broker-tls]}" "${at[broker-tls-open]}" "${at[broker-tls-identity]}"
+      export ROCKETMQ_LIVE_TLS_NAME_SERVER=$name_server ROCKETMQ_LIVE_TLS_OPEN_NAME_SERVER=${at[tls-open]}
       ;;
     tx)
       wait_for_brokers "$name_server" "${at[broker-tx]}"
@@ -341,7 +378,7 @@ start_servers() {
   export ROCKETMQ_LIVE_VERSION=$version ROCKETMQ_LIVE_LIB=$folder/lib
   if command -v javac >/dev/null; then export ROCKETMQ_LIVE_JAVAC=1; fi
   export ROCKETMQ_LIVE_RESTART=$here/restart ROCKETMQ_LIVE_RUN=$$ ROCKETMQ_LIVE_DATA=$data ROCKETMQ_LIVE_LOGS=$logs
-  say "ready after $((SECONDS - began)) s: name server $ROCKETMQ_LIVE_NAME_SERVER, logs in $logs"
+  say "ready after $((SECONDS - began)) s: name server ${at[${sites[0]}]}, logs in $logs"
 }
 
 # stop_servers: ends all of them, by force after a while; their data is of no use to anybody.

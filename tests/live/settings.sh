@@ -33,6 +33,16 @@ accounts:
     admin: false
     defaultTopicPerm: DENY
     defaultGroupPerm: DENY
+  - accessKey: $sender_access_key
+    secretKey: $sender_secret_key
+    admin: false
+    defaultTopicPerm: PUB
+    defaultGroupPerm: DENY
+  - accessKey: $groupless_access_key
+    secretKey: $groupless_secret_key
+    admin: false
+    defaultTopicPerm: PUB|SUB
+    defaultGroupPerm: DENY
 END
   cat >"$data/home-acl/conf/tools.yml" <<END
 accessKey: $acl_access_key
@@ -87,6 +97,18 @@ authorizationMetadataProvider=$auth.authorization.provider.LocalAuthorizationMet
 migrateAuthFromV1Enabled=true
 aclEnable=true
 END
+}
+
+# tls_options MODE [CLIENTS]: what servers are told about TLS, a Java option a line. The certificates are those of all tests. By
+# default a server makes one of its own, and would take no other.
+tls_options() {
+  local mode=$1 clients=${2:-none} pems=$root/tests/tls
+  printf '%s\n' -Dtls.config.file=/dev/null -Dtls.test.mode.enable=false -Dtls.enable=true "-Dtls.server.mode=$mode" \
+    "-Dtls.server.certPath=$pems/server.pem" "-Dtls.server.keyPath=$pems/server.key" \
+    "-Dtls.server.need.client.auth=$clients" -Dtls.client.authServer=true "-Dtls.client.trustCertPath=$pems/authority.pem"
+  if [[ $clients != none ]]; then
+    printf '%s\n' -Dtls.server.authClient=true "-Dtls.server.trustCertPath=$pems/authority.pem"
+  fi
 }
 
 # The master advises the slave for every message it hands out, and tells the members of a group that it was reset, as

@@ -4,6 +4,8 @@ mod consumers;
 mod lite_pull;
 mod pull_schedule;
 mod simple;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

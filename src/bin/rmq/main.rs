@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod address_map;
+mod administer;
 mod begin;
 mod bench;
 mod broker;
@@ -42,7 +43,7 @@ use clap::{Parser, Subcommand};
 
 use self::output::Output;
 
-/// Sends, reads, looks up and measures messages of an Apache RocketMQ cluster.
+/// Sends, reads, looks up and measures messages of an Apache RocketMQ cluster, and administers it.
 ///
 /// Durations are written with a unit: 500ms, 3s, 2m, 1h. Sizes are in bytes.
 ///
@@ -82,6 +83,8 @@ enum Command {
     Message(message::Message),
     #[command(subcommand)]
     Group(group::Group),
+    #[command(subcommand, name = "cluster")]
+    Administer(administer::Administer),
     #[command(subcommand)]
     Bench(bench::Bench),
     Doctor(doctor::Doctor),
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         Command::Topic(topic) => topic.run(&mut output),
         Command::Message(message) => message.run(&mut output),
         Command::Group(group) => group.run(&mut output),
+        Command::Administer(administer) => administer.run(&mut output),
         Command::Bench(bench) => bench.run(&mut output),
         Command::Doctor(doctor) => doctor.run(&mut output),
     };

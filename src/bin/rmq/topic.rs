@@ -1,3 +1,10 @@
+mod change;
+mod delete;
+mod list;
+mod order;
+mod show;
+mod stats;
+
 use clap::{Args, Subcommand, ValueEnum};
 use rocketmq_blocking::{Error, TopicRoute, TopicType};
 use serde::Serialize;
@@ -7,11 +14,18 @@ use crate::cluster::Cluster;
 use crate::failure::{Failure, complain};
 use crate::output::Output;
 
-/// Create topics, and show where they lie.
+/// List topics, show where they lie and what they hold, create, change and delete them.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Topic {
-    Create(Create),
+    List(list::List),
+    Show(show::Show),
     Route(Route),
+    Stats(stats::Stats),
+    Create(Create),
+    Change(change::Change),
+    Allow(change::Allow),
+    Order(order::Order),
+    Delete(delete::Delete),
 }
 
 /// Create a topic, or change how many queues and which attributes it has.
@@ -94,6 +108,13 @@ impl Topic {
         match self {
             Topic::Create(create) => create.run(output),
             Topic::Route(route) => route.run(output),
+            Topic::List(list) => list.run(output),
+            Topic::Show(show) => show.run(output),
+            Topic::Stats(stats) => stats.run(output),
+            Topic::Change(change) => change.run(output),
+            Topic::Allow(allow) => allow.run(output),
+            Topic::Order(order) => order.run(output),
+            Topic::Delete(delete) => delete.run(output),
         }
     }
 }

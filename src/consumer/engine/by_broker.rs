@@ -58,8 +58,12 @@ impl Engine {
             }
             Ok(Assignment::Unknown) => self.rebalance.unfinished(now),
             Err(error) => {
-                log::debug!("{group}: the queues of {topic} are not assigned: {error}");
-                self.rebalance.unfinished(now);
+                if error.is_refused() {
+                    log::warn!("{group}: the queues of {topic} are not assigned: {error}");
+                } else {
+                    log::debug!("{group}: the queues of {topic} are not assigned: {error}");
+                    self.rebalance.unfinished(now);
+                }
             }
         }
     }

@@ -145,8 +145,13 @@ impl Engine {
             Event::Members { topic, members } => match members {
                 Ok(members) => self.divide(&topic, members, now, actions),
                 Err(error) => {
-                    log::debug!("{}: the members of the group are not known: {error}", self.options.group);
-                    self.rebalance.unfinished(now);
+                    // A refusal lasts; the next periodic rebalance is soon enough.
+                    if error.is_refused() {
+                        log::warn!("{}: the members of the group are not told: {error}", self.options.group);
+                    } else {
+                        log::debug!("{}: the members of the group are not known: {error}", self.options.group);
+                        self.rebalance.unfinished(now);
+                    }
                 }
             },
             Event::Assigned { topic, assignment } => self.assigned(&topic, assignment, now, actions),
@@ -157,7 +162,11 @@ impl Engine {
                     if let Err(error) = &start {
                         queue.refused(error, &self.options);
                     }
+                    let is_refused = start.as_ref().is_err_and(|error| error.is_refused());
                     queue.started(start.ok(), &self.options, now);
+                    if is_refused {
+                        queue.start_refused(now);
+                    }
                 }
             }
             Event::Locked { spell, given } => {

@@ -20,6 +20,8 @@ use crate::message::MessageQueue;
 
 /// After an error, as Java waits; and between two looks at a queue that its broker does not have in order.
 const ERROR_DELAY: Duration = Duration::from_secs(1);
+/// After a refusal for lack of a right, which lasts until somebody changes something.
+pub(super) const REFUSED_DELAY: Duration = Duration::from_secs(5);
 /// How soon a queue that is full is looked at again, unless a message is finished before.
 const THROTTLED_DELAY: Duration = Duration::from_millis(20);
 /// A broker that does not hold pulls must not be asked in a tight loop.
@@ -71,6 +73,8 @@ pub(crate) enum Standing {
     /// The broker does not have the offset and cannot prove that it is right.
     Doubtful,
     Failing,
+    /// The broker refuses for lack of a right.
+    Refused,
     /// Listeners have had messages for long and have not returned.
     Stalled,
     Leaving,
@@ -98,6 +102,7 @@ pub(crate) struct Queue {
     ticket: u64,
     pull_at: Instant,
     failing: bool,
+    is_refused: bool,
     illegal: Option<(Illegal, Instant)>,
     commit_at: Instant,
     /// Before this, no listener has had a message for too long.
@@ -129,6 +134,7 @@ impl Queue {
             ticket: 0,
             pull_at: now,
             failing: false,
+            is_refused: false,
             illegal: None,
             commit_at: now + options.persist_interval,
             overdue_at: None,
@@ -198,10 +204,18 @@ impl Queue {
                 self.progress = Progress::new(start.stored);
                 self.commit_at = now + options.persist_interval;
                 self.pull_at = now;
+                self.is_refused = false;
                 self.stage = Stage::Open;
             }
             // Never pulled from a guess: a broker takes a wrong offset for a wish.
             None => self.stage = Stage::Starting { asked: false, retry_at: now + ERROR_DELAY },
+        }
+    }
+
+    /// Waits longer before it asks again where to begin.
+    pub(super) fn start_refused(&mut self, now: Instant) {
+        if let Stage::Starting { asked: false, retry_at } = &mut self.stage {
+            (*retry_at, self.is_refused) = (now + REFUSED_DELAY, true);
         }
     }
 
@@ -221,6 +235,7 @@ impl Queue {
         }
         let Some(since) = self.pulling.take() else { return };
         let failed_before = std::mem::replace(&mut self.failing, false);
+        self.is_refused = false;
         match pulled {
             Pulled::Found { messages, next } => {
                 let advanced = next > self.cache.next_offset();
@@ -243,12 +258,14 @@ impl Queue {
             }
             Pulled::Throttled => self.pull_at = now + THROTTLED_DELAY,
             Pulled::Failed(error) => {
+                self.is_refused = error.is_refused();
+                let delay = if self.is_refused { REFUSED_DELAY } else { ERROR_DELAY };
                 if !failed_before {
                     self.refused(&error, options);
-                    log::warn!("{}: pulling fails, and is tried again every second: {error}", self.spell.queue);
+                    log::warn!("{}: pulling fails, and is tried again every {delay:?}: {error}", self.spell.queue);
                 }
                 self.failing = true;
-                self.pull_at = now + ERROR_DELAY;
+                self.pull_at = now + delay;
             }
         }
     }

@@ -10,10 +10,10 @@ use crate::protocol::rpc::lock::QueueBody;
 use crate::protocol::rpc::reset;
 
 /// Offsets by queue; their topics in the form that is on the wire.
-pub(super) type Table = BTreeMap<MessageQueue, i64>;
+pub(crate) type Table = BTreeMap<MessageQueue, i64>;
 
 /// Reads a file: Java's, whose keys are objects, or one whose table is a list.
-pub(super) fn read(text: &[u8]) -> Result<Table> {
+pub(crate) fn read(text: &[u8]) -> Result<Table> {
     let name = b"\"offsetTable\"";
     // What has none would pass for one without entries, and the group would begin anew.
     if !text.windows(name.len()).any(|part| part == name) {
@@ -28,7 +28,7 @@ pub(super) fn read(text: &[u8]) -> Result<Table> {
 }
 
 /// Writes it as Java does: the keys are objects, which is no standard JSON. A line for each queue.
-pub(super) fn write(table: &Table) -> String {
+pub(crate) fn write(table: &Table) -> String {
     let mut text = String::from("{\"offsetTable\":{");
     for (at, (queue, offset)) in table.iter().enumerate() {
         let key = QueueBody {
@@ -50,7 +50,7 @@ const LONGEST: usize = 200;
 
 /// Makes the name of a folder of a group or a client id: itself, as in Java, as long as every file system takes it; else it is
 /// escaped and ends in `~`, which plain names do not contain, so that no two are the same.
-pub(super) fn folder_name(name: &str) -> String {
+pub(crate) fn folder_name(name: &str) -> String {
     // `%` is in groups of namespaces, `@` in every client id.
     let plain = |c: char| c.is_ascii_alphanumeric() || "%-_.@#".contains(c);
     let dots = name.starts_with('.') || name.ends_with('.');

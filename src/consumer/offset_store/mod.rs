@@ -1,6 +1,6 @@
 //! Where offsets are kept when brokers do not keep them.
 
-mod format;
+pub(crate) mod format;
 mod keeper;
 mod local_file;
 mod place;

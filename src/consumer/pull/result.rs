@@ -9,6 +9,7 @@ use crate::code::ResponseCode;
 use crate::consumer::Filter;
 use crate::error::{Error, Result};
 use crate::message::{MessageQueue, MessageView};
+use crate::protocol::bounds::Bounds;
 use crate::protocol::namespace::Namespace;
 use crate::protocol::record;
 use crate::protocol::rpc::pull::PullReply;
@@ -51,6 +52,8 @@ pub struct PullResult {
     max_offset: i64,
     suggested_broker_id: i64,
     from_slave: bool,
+    /// The answer was more than is taken, and ended early.
+    cut: Option<Error>,
 }
 
 impl PullResult {
@@ -95,6 +98,11 @@ impl PullResult {
         self.suggested_broker_id
     }
 
+    /// Why the answer ended early, if it did.
+    pub(super) fn cut(&self) -> Option<&Error> {
+        self.cut.as_ref()
+    }
+
     pub(super) fn read_from(&mut self, slave: bool) {
         self.from_slave = slave;
     }
@@ -103,7 +111,7 @@ impl PullResult {
         !self.from_slave
     }
 
-    /// Reads an answer to a pull of `queue` from `offset`. Bodies are inflated up to `body_limit` bytes.
+    /// Reads an answer to a pull of `queue` from `offset`. No more is taken than `bounds` allow.
     ///
     /// An answer whose first message cannot be read is an error, because there is nothing to go on from; one whose
     /// later message cannot be read ends before that message.
@@ -112,7 +120,7 @@ impl PullResult {
         reply: &PullReply,
         body: Bytes,
         asked: Asked<'_>,
-        body_limit: usize,
+        bounds: &Bounds,
     ) -> Result<PullResult> {
         if reply.next_begin_offset < 0 {
             let next = reply.next_begin_offset;
@@ -126,9 +134,10 @@ impl PullResult {
             max_offset: reply.max_offset,
             suggested_broker_id: reply.suggested_broker_id.unwrap_or(0),
             from_slave: false,
+            cut: None,
         };
         if result.status == PullStatus::Found {
-            result.take_messages(body, reply.offset_delta.unwrap_or(0), asked, body_limit)?;
+            result.take_messages(body, reply.offset_delta.unwrap_or(0), asked, bounds)?;
         }
         Ok(result)
     }
@@ -139,8 +148,8 @@ impl PullResult {
         self
     }
 
-    fn take_messages(&mut self, body: Bytes, delta: i64, asked: Asked<'_>, body_limit: usize) -> Result<()> {
-        let (mut messages, broken) = record::views(body, asked.queue.shared_broker_name(), body_limit);
+    fn take_messages(&mut self, body: Bytes, delta: i64, asked: Asked<'_>, bounds: &Bounds) -> Result<()> {
+        let (mut messages, broken) = record::views(body, asked.queue.shared_broker_name(), bounds);
         for message in &mut messages {
             message.read_from(asked.queue, delta);
         }
@@ -148,6 +157,7 @@ impl PullResult {
             let Some(last) = messages.last() else { return Err(error) };
             log::warn!("{error} in {}, behind offset {}: the next pull begins there", asked.queue, last.queue_offset());
             self.next_offset = self.next_offset.min(last.queue_offset().saturating_add(1)).max(asked.offset);
+            self.cut = Some(error);
         }
         // A pull that begins inside an inner batch gets all of it.
         messages.retain(|message| message.queue_offset() >= asked.offset && asked.filter.accepts(message));
@@ -222,7 +232,7 @@ mod tests {
     fn read(code: ResponseCode, reply: &PullReply, body: Vec<u8>, offset: i64, filter: &str) -> Result<PullResult> {
         let (queue, filter) = (MessageQueue::new("T", "b", 7), Filter::from(filter));
         let asked = Asked { queue: &queue, offset, filter: &filter };
-        PullResult::from_reply(code, reply, body.into(), asked, 1024)
+        PullResult::from_reply(code, reply, body.into(), asked, &Bounds::of_bodies(1024))
     }
 
     fn offsets(result: &PullResult) -> Vec<i64> {

@@ -169,8 +169,9 @@ impl Shared {
     fn take_in(&self, pull: &Pull, source: &Source, answer: Result<Answer<PullMessage>>) -> Result<PullResult> {
         let result = answer.and_then(|answer| {
             let asked = Asked { queue: &pull.queue, offset: pull.offset, filter: &pull.filter };
-            let (code, body, limit) = (answer.code(), answer.frame.body_bytes(), self.core.options().body_limit);
-            let read = answer.header().and_then(|reply| PullResult::from_reply(code, &reply, body, asked, limit));
+            let (code, body) = (answer.code(), answer.frame.body_bytes());
+            let bounds = &self.core.options().limits.messages;
+            let read = answer.header().and_then(|reply| PullResult::from_reply(code, &reply, body, asked, bounds));
             let read = read.map(|result| result.in_namespace(self.core.namespace()));
             read.map_err(|error| error.with_addr(&source.addr))
         });
@@ -180,11 +181,15 @@ impl Shared {
                 if result.status() == PullStatus::OffsetIllegal {
                     log::warn!("offset {} of {} is illegal: {result}", pull.offset, pull.queue);
                 }
+                self.core.note_messages(result.messages(), result.cut());
                 result.read_from(source.is_slave());
                 self.suggestions.learn(&pull.queue, result.suggested_broker_id());
             }
             // The master is the one to ask next.
-            Err(_) => self.suggestions.forget(&pull.queue),
+            Err(error) => {
+                self.core.note_limit(error);
+                self.suggestions.forget(&pull.queue);
+            }
         }
         result
     }

@@ -126,9 +126,14 @@ fn fetch_members(shared: &Arc<Shared>, topic: Arc<str>) {
         let _ = events.send(Event::Members { topic, members });
         return;
     };
+    let (asked, from) = (core.clone(), addr.clone());
     core.remoting().submit(&addr, &request, &[], deadline, move |answer| {
         let members = answer.and_then(|answer| {
             let body: ConsumerListBody = json::decode("list of consumers", answer.frame.body())?;
+            asked.options().limits.check_members(&body.consumer_id_list).map_err(|error| {
+                asked.note_limit(&error);
+                error.with_addr(&from)
+            })?;
             Ok(body.consumer_id_list.into_iter().map(Arc::from).collect())
         });
         let _ = events.send(Event::Members { topic, members });

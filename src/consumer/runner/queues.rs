@@ -59,6 +59,9 @@ pub enum Standing {
     Doubtful,
     /// The last pull failed, or was not answered for two minutes.
     Failing,
+    /// The broker refuses the last pull, or to say where to begin, for lack of a right. It is asked again every five seconds:
+    /// new credentials, or a right that is granted, take effect by themselves.
+    Refused,
     /// Its listeners have had messages for a minute, and none of them has returned.
     Stalled,
     /// It goes to another member.
@@ -77,6 +80,7 @@ impl From<engine::Standing> for Standing {
             engine::Standing::Paused => Standing::Paused,
             engine::Standing::Doubtful => Standing::Doubtful,
             engine::Standing::Failing => Standing::Failing,
+            engine::Standing::Refused => Standing::Refused,
             engine::Standing::Stalled => Standing::Stalled,
             engine::Standing::Leaving => Standing::Leaving,
         }
@@ -95,6 +99,7 @@ impl fmt::Display for Standing {
             Standing::Paused => "a listener asked for a pause",
             Standing::Doubtful => "the broker says it does not have the offset",
             Standing::Failing => "the last pull failed",
+            Standing::Refused => "the broker refuses it for lack of a right",
             Standing::Stalled => "its listeners have not returned for a minute",
             Standing::Leaving => "goes to another member",
         })

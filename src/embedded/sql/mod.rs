@@ -13,7 +13,7 @@ use crate::message::find_in_wire;
 
 /// A parsed expression.
 #[derive(Debug)]
-pub(super) struct Expression {
+pub(crate) struct Expression {
     root: Node,
 }
 
@@ -25,6 +25,8 @@ enum Node {
     And(Box<Node>, Box<Node>),
     Or(Box<Node>, Box<Node>),
     Compare(Compare, Box<Node>, Box<Node>),
+    /// Something, the least and the most that it may be.
+    Between(Box<Node>, Box<Node>, Box<Node>),
     In(Box<Node>, Vec<String>),
     IsNull(Box<Node>),
     Text(Text, Box<Node>, String),
@@ -59,7 +61,7 @@ enum Text {
 struct Unreadable;
 
 impl Expression {
-    pub(super) fn parse(text: &str) -> Result<Expression, String> {
+    pub(crate) fn parse(text: &str) -> Result<Expression, String> {
         if text.trim().is_empty() {
             return Err("an empty expression".to_owned());
         }
@@ -67,7 +69,7 @@ impl Expression {
     }
 
     /// Evaluates against the wire text of a message's properties.
-    pub(super) fn matches(&self, properties: &str) -> bool {
+    pub(crate) fn matches(&self, properties: &str) -> bool {
         matches!(truth(&self.root, properties), Ok(Some(true)))
     }
 }
@@ -76,14 +78,7 @@ impl Expression {
 fn truth(node: &Node, properties: &str) -> Result<Option<bool>, Unreadable> {
     Ok(match node {
         Node::Not(inner) => truth(inner, properties)?.map(|truth| !truth),
-        Node::And(left, right) => match truth(left, properties)? {
-            Some(false) => Some(false),
-            left => match (left, truth(right, properties)?) {
-                (_, Some(false)) => Some(false),
-                (Some(true), Some(true)) => Some(true),
-                _ => None,
-            },
-        },
+        Node::And(left, right) => both(truth(left, properties)?, || truth(right, properties))?,
         Node::Or(left, right) => match truth(left, properties)? {
             Some(true) => Some(true),
             left => match (left, truth(right, properties)?) {
@@ -92,10 +87,13 @@ fn truth(node: &Node, properties: &str) -> Result<Option<bool>, Unreadable> {
                 _ => None,
             },
         },
-        Node::Compare(how, left, right) => match (value(left, properties), value(right, properties)) {
-            (Some(left), Some(right)) => Some(compare(*how, &left, &right)?),
-            _ => None,
-        },
+        Node::Compare(how, left, right) => compared(*how, &value(left, properties), right, properties)?,
+        // Looked at once: it may be a condition, with others in it.
+        Node::Between(inner, least, most) => {
+            let inner = value(inner, properties);
+            let above = compared(Compare::GreaterOrEqual, &inner, least, properties)?;
+            both(above, || compared(Compare::LessOrEqual, &inner, most, properties))?
+        }
         Node::In(inner, items) => text(inner, properties).map(|text| items.contains(&text)),
         Node::IsNull(inner) => Some(value(inner, properties).is_none()),
         Node::Text(how, inner, part) => text(inner, properties).map(|text| match how {
@@ -108,6 +106,28 @@ fn truth(node: &Node, properties: &str) -> Result<Option<bool>, Unreadable> {
         Node::Property(name) => find_in_wire(properties, name).map(|_| false),
         Node::Literal(_) => None,
     })
+}
+
+/// `AND`: what is false on the left decides.
+fn both(
+    left: Option<bool>,
+    right: impl FnOnce() -> Result<Option<bool>, Unreadable>,
+) -> Result<Option<bool>, Unreadable> {
+    if left == Some(false) {
+        return Ok(left);
+    }
+    Ok(match (left, right()?) {
+        (_, Some(false)) => Some(false),
+        (Some(true), Some(true)) => Some(true),
+        _ => None,
+    })
+}
+
+fn compared(how: Compare, left: &Option<Value>, right: &Node, properties: &str) -> Result<Option<bool>, Unreadable> {
+    match (left, value(right, properties)) {
+        (Some(left), Some(right)) => compare(how, left, &right).map(Some),
+        _ => Ok(None),
+    }
 }
 
 fn value(node: &Node, properties: &str) -> Option<Value> {
@@ -220,6 +240,16 @@ mod tests {
         ] {
             assert!(!Expression::parse(text).unwrap().matches(PROPERTIES), "{text}");
         }
+    }
+
+    #[test]
+    fn ranges_within_ranges_take_no_more_than_their_text() {
+        let mut text = "a".to_owned();
+        for _ in 0..90 {
+            text = format!("({text} BETWEEN 1 AND 9)");
+        }
+        let expression = Expression::parse(&text).unwrap();
+        assert!(!expression.matches(PROPERTIES), "a condition is no number");
     }
 
     #[test]

@@ -121,9 +121,7 @@ impl Parser {
             if matches!((number(&low), number(&high)), (Some(low), Some(high)) if low > high) {
                 return Err(format!("BETWEEN {low:?} AND {high:?} holds for nothing"));
             }
-            let above = Node::Compare(Compare::GreaterOrEqual, left(), Box::new(low));
-            let below = Node::Compare(Compare::LessOrEqual, left(), Box::new(high));
-            return Ok(Some(Node::And(Box::new(above), Box::new(below))));
+            return Ok(Some(Node::Between(left(), Box::new(low), Box::new(high))));
         }
         if self.keyword("IN") {
             return self.items().map(|items| Some(Node::In(left(), items)));

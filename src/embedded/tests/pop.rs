@@ -2,6 +2,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::embedded::Cluster;
+use crate::protocol::bounds::Bounds;
 use crate::protocol::json;
 use crate::protocol::pop::{self, Handle};
 use crate::protocol::rpc::assignment::{
@@ -44,7 +45,7 @@ fn popped(frame: &Frame, topic: &str) -> Vec<(String, i32, Handle)> {
     let (topic, broker_name) = (arc(topic), arc("broker-a"));
     let asked = pop::Asked { topic: &topic, broker_name: &broker_name, order: true, now: Instant::now() };
     let reply: PopReply = frame.header().unwrap();
-    let (views, broken) = pop::messages(&reply, frame.body_bytes(), asked, 1 << 20).unwrap();
+    let (views, broken) = pop::messages(&reply, frame.body_bytes(), asked, &Bounds::of_bodies(1 << 20)).unwrap();
     assert!(broken.is_none(), "{broken:?}");
     let of = |view: &crate::MessageView| {
         let handle = Handle::decode(view.receipt_handle().unwrap()).unwrap();

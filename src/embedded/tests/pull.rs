@@ -1,10 +1,11 @@
 use super::*;
 use crate::embedded::Cluster;
+use crate::protocol::bounds::Bounds;
 use crate::protocol::record;
 use crate::protocol::rpc::pull::PullReply;
 
 fn bodies(frame: &Frame) -> Vec<String> {
-    let (views, error) = record::views(frame.body_bytes(), &arc("broker-a"), 1 << 20);
+    let (views, error) = record::views(frame.body_bytes(), &arc("broker-a"), &Bounds::of_bodies(1 << 20));
     assert!(error.is_none());
     views.iter().map(|view| view.body_text().unwrap_or_default().to_owned()).collect()
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::embedded::Cluster;
 use crate::protocol::json;
+use crate::protocol::rpc::name_server::ForgetTopic;
 use crate::protocol::rpc::route::{ClusterBody, GetClusterInfo, GetRoute, GetTopicList, RouteBody, TopicListBody};
 use crate::protocol::rpc::topic::{CreateTopic, DeleteTopic};
 
@@ -71,6 +72,9 @@ fn a_topic_is_created_and_deleted_broker_by_broker() {
     assert!(list.topic_list.contains(&"T".to_owned()) && list.topic_list.contains(&"TBW102".to_owned()));
     let gone = wire.call(RequestCode::DELETE_TOPIC_IN_BROKER, &DeleteTopic { topic: arc("T") }, &[]);
     assert_eq!(gone.response_code(), ResponseCode::SUCCESS);
+    assert!(route(&mut names, "T").is_ok(), "name servers are not told by the broker");
+    let forgotten = names.call(RequestCode::DELETE_TOPIC_IN_NAMESRV, &ForgetTopic { topic: arc("T") }, &[]);
+    assert_eq!(forgotten.response_code(), ResponseCode::SUCCESS);
     assert!(route(&mut names, "T").is_err());
     for wrong in ["", "a b", "SCHEDULE_TOPIC_XXXX", "TBW102", "broker-a"] {
         let refused = wire.call(RequestCode::UPDATE_AND_CREATE_TOPIC, &create(wrong, 5), &[]);

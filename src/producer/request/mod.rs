@@ -94,7 +94,7 @@ impl PreparedSend<'_, Message> {
             })
             .unwrap_or(Err(Error::Closed { outcome: Outcome::Unknown }))
         });
-        let body_limit = shared.core.options().body_limit;
+        let body_limit = shared.core.options().limits.messages.body;
         end.map(|pushed| pushed.into_view(body_limit)).map_err(|error| SendError { error, message })
     }
 
@@ -109,7 +109,7 @@ impl PreparedSend<'_, Message> {
         let shared = self.shared.clone();
         let Admitted { id, ready, permit, message } = self.admit_request()?;
         let (at, given_back) = (ready.deadline.at(), message.clone());
-        let body_limit = shared.core.options().body_limit;
+        let body_limit = shared.core.options().limits.messages.body;
         let finish = Finish::Callback(Box::new(move |end: Result<Pushed>| {
             let reply = end.map(|pushed| pushed.into_view(body_limit));
             callback(reply.map_err(|error| SendError { error, message: given_back }));

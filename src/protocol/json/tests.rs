@@ -107,6 +107,27 @@ fn deep_nesting_is_an_error_and_no_stack_overflow() {
     }
 }
 
+#[test]
+fn keys_within_keys_are_an_error_before_their_quotes_double_at_each_level() {
+    let nested = |levels: usize| format!("{}\"a\":1{}", "{".repeat(levels), "}:1".repeat(levels - 1) + "}");
+    assert!(standardize(nested(2).as_bytes()).is_some());
+    assert!(standardize(nested(3).as_bytes()).is_some());
+    assert!(standardize(nested(4).as_bytes()).is_none());
+    assert!(standardize(nested(60).as_bytes()).is_none());
+    let list = format!("[{}]", [r#"{{"queueId":0}:1}"#; 5].join(","));
+    assert!(standardize(list.as_bytes()).is_some(), "one beside the other is no nesting");
+}
+
+#[test]
+fn a_list_with_more_entries_than_any_cluster_has_is_refused_while_it_is_read() {
+    let body = |entries: usize| format!("{{\"queueDatas\":[{}]}}", vec!["{}"; entries].join(","));
+    let read = |entries| decode::<RouteBody>("route", body(entries).as_bytes());
+    assert_eq!(read(MOST_IN_BODY).unwrap().queue_datas.len(), MOST_IN_BODY);
+    let error = read(MOST_IN_BODY + 1).unwrap_err();
+    assert!(matches!(&error, Error::Malformed { .. }) && error.to_string().contains("more than"), "{error}");
+    assert!(decode::<RouteBody>("route", b"{\"queueDatas\":null}").unwrap().queue_datas.is_empty());
+}
+
 /// Every cut and every flipped byte of real bodies, read as each of the types: an answer or an error, never a panic.
 #[test]
 fn a_damaged_body_never_panics() {

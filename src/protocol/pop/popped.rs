@@ -8,6 +8,7 @@ use super::offsets::{Infos, Key};
 use super::{Handle, Retry};
 use crate::error::{Error, Result};
 use crate::message::{MessageView, Receipt, key};
+use crate::protocol::bounds::Bounds;
 use crate::protocol::record;
 use crate::protocol::rpc::pop::PopReply;
 
@@ -25,7 +26,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) now: Instant,
 }
 
-/// Reads the messages of an answer and gives each its handle; bodies are inflated up to `limit` bytes.
+/// Reads the messages of an answer and gives each its handle; within bounds.
 ///
 /// Messages that cannot be read, or whose handle cannot be made, are left out, and why stands beside the others: their
 /// broker hands them out again when their time is up.
@@ -33,11 +34,11 @@ pub(crate) fn messages(
     reply: &PopReply,
     body: Bytes,
     asked: Asked<'_>,
-    limit: usize,
+    bounds: &Bounds,
 ) -> Result<(Vec<MessageView>, Option<Error>)> {
     let infos =
         Infos::read(reply.start_offsets.as_deref(), reply.message_offsets.as_deref(), reply.order_counts.as_deref())?;
-    let (mut views, mut broken) = record::views(body, asked.broker_name, limit);
+    let (mut views, mut broken) = record::views(body, asked.broker_name, bounds);
     let mut maker = Maker { reply, asked, infos, firsts: HashMap::new() };
     views.retain_mut(|view| match maker.handle(view) {
         Some(handle) => {

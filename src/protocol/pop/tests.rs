@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::error::{Error, Result};
 use crate::message::{MessageView, Stored, key, write_property};
+use crate::protocol::bounds::Bounds;
 use crate::protocol::record;
 use crate::protocol::rpc::pop::{ChangeInvisibleReply, PopReply};
 
@@ -46,7 +47,12 @@ fn reply(starts: Option<&str>, messages: &str, orders: &str) -> PopReply {
 
 fn read(reply: &PopReply, body: Vec<u8>, order: bool) -> Result<(Vec<MessageView>, Option<Error>)> {
     let (topic, broker_name) = (Arc::from("T"), Arc::from("b"));
-    messages(reply, body.into(), Asked { topic: &topic, broker_name: &broker_name, order, now: Instant::now() }, 1024)
+    messages(
+        reply,
+        body.into(),
+        Asked { topic: &topic, broker_name: &broker_name, order, now: Instant::now() },
+        &Bounds::of_bodies(1024),
+    )
 }
 
 fn handles(views: &[MessageView]) -> Vec<&str> {

@@ -100,5 +100,6 @@ pub(crate) struct SubscriptionBody {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ConsumerListBody {
+    #[serde(deserialize_with = "crate::protocol::json::bounded")]
     pub(crate) consumer_id_list: Vec<String>,
 }

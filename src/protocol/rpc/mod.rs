@@ -10,6 +10,7 @@ pub(crate) mod diagnosis;
 pub(crate) mod heartbeat;
 pub(crate) mod inspect;
 pub(crate) mod lock;
+pub(crate) mod name_server;
 pub(crate) mod offset;
 pub(crate) mod pop;
 pub(crate) mod pull;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::fields::NoFields;
+use crate::protocol::json;
 use crate::protocol::request::{headers, requests, without_fields};
 
 headers! {
@@ -34,11 +35,13 @@ requests! {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct RouteBody {
+    #[serde(deserialize_with = "json::bounded")]
     pub(crate) broker_datas: Vec<BrokerBody>,
     pub(crate) filter_server_table: BTreeMap<String, Vec<String>>,
     /// `broker:count;broker:count`; replaces the counts of the queues for publishing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) order_topic_conf: Option<String>,
+    #[serde(deserialize_with = "json::bounded")]
     pub(crate) queue_datas: Vec<QueueBody>,
 }
 
@@ -77,5 +80,8 @@ pub(crate) struct ClusterBody {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct TopicListBody {
+    /// With the system's topics: a broker that knows more of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) broker_addr: Option<String>,
     pub(crate) topic_list: Vec<String>,
 }

@@ -2,6 +2,8 @@ use std::sync::OnceLock;
 
 use rocketmq_blocking::{Client, ClientBuilder, embedded};
 
+use super::trace_log;
+
 /// A cluster of two brokers that create topics on first use and take SQL filters.
 pub(crate) struct Cluster {
     pub(crate) name_server: String,
@@ -15,7 +17,7 @@ impl Cluster {
     }
 
     pub(crate) fn builder(&self) -> ClientBuilder {
-        Client::builder().name_servers(&self.name_server)
+        trace_log::with_secrets(Client::builder().name_servers(&self.name_server))
     }
 }
 

@@ -9,6 +9,7 @@ mod operator;
 mod pair;
 mod scene;
 mod silent;
+pub(crate) mod trace_log;
 mod version;
 mod wait;
 
@@ -17,6 +18,8 @@ pub(crate) use cluster::{Cluster, cluster, embedded_cluster, hasty_cluster, live
 pub(crate) use inbox::{Inbox, LONG, collect, numbered};
 pub(crate) use java::Java;
 pub(crate) use mqadmin::mqadmin;
+#[cfg(feature = "acl")]
+pub(crate) use mqadmin::mqadmin_as;
 pub(crate) use operator::{Answer, Operator};
 pub(crate) use pair::{pair, pair_alone};
 pub(crate) use scene::{Scene, scene, unique};

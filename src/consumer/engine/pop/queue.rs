@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::super::event::{Spell, Verdict};
 use super::super::options::{EngineOptions, Order};
 use super::super::process_queue::Full;
-use super::super::queue::Standing;
+use super::super::queue::{REFUSED_DELAY, Standing};
 use super::event::{PopOptions, Popped};
 use super::fate::{Fate, fate, pause};
 use crate::message::{MessageQueue, MessageView};
@@ -69,6 +69,7 @@ pub(crate) struct PopQueue {
     attempt: u64,
     pop_at: Instant,
     failing: bool,
+    is_refused: bool,
     /// Something happened since it took its last steps; else it takes none before `next_at`.
     touched: bool,
     next_at: Option<Instant>,
@@ -90,6 +91,7 @@ impl PopQueue {
             attempt: 1,
             pop_at: now,
             failing: false,
+            is_refused: false,
             touched: true,
             next_at: None,
             last_pop: None,
@@ -149,6 +151,7 @@ impl PopQueue {
         let Some(since) = self.popping.take_if(|_| is_wanted) else { return self.release(popped, next_number, now) };
         self.attempt += u64::from(!matches!(popped, Popped::Failed(_)));
         let failed_before = std::mem::replace(&mut self.failing, false);
+        self.is_refused = false;
         self.pop_at = match popped {
             Popped::Found { messages, refused, .. } if messages.is_empty() && refused.is_empty() => now + EMPTY_DELAY,
             Popped::Found { messages, refused, arrived } => {
@@ -165,11 +168,13 @@ impl PopQueue {
             Popped::Throttled => now + THROTTLED_DELAY,
             Popped::Crowded => now + ERROR_DELAY,
             Popped::Failed(error) => {
+                self.is_refused = error.is_refused();
+                let delay = if self.is_refused { REFUSED_DELAY } else { ERROR_DELAY };
                 if !failed_before {
-                    log::warn!("{}: popping fails, and is tried again every second: {error}", self.spell.queue);
+                    log::warn!("{}: popping fails, and is tried again every {delay:?}: {error}", self.spell.queue);
                 }
                 self.failing = true;
-                now + ERROR_DELAY
+                now + delay
             }
         };
     }
@@ -335,6 +340,7 @@ impl PopQueue {
         match self.stage {
             Stage::Revoked(_) | Stage::Gone => Some(Standing::Leaving),
             Stage::Open if suspended => Some(Standing::Suspended),
+            Stage::Open if self.is_refused => Some(Standing::Refused),
             Stage::Open if self.failing => Some(Standing::Failing),
             Stage::Open => (self.held.len() > THRESHOLD).then_some(Standing::Full(Full::Messages)),
         }

@@ -224,12 +224,14 @@ impl Queue {
     ) -> Option<Standing> {
         match self.stage {
             Stage::Locking | Stage::Unlocked => Some(Standing::WaitsForLock),
+            Stage::Starting { .. } if self.is_refused => Some(Standing::Refused),
             Stage::Starting { .. } => Some(Standing::WaitsForStart),
             Stage::Moving { .. } => Some(Standing::Doubtful),
             Stage::Revoked { .. } | Stage::Gone => Some(Standing::Leaving),
             Stage::Open if suspended || self.callers.is_paused() => Some(Standing::Suspended),
             Stage::Open if self.illegal.is_some() => Some(Standing::Doubtful),
             Stage::Open if self.paused_until.is_some_and(|until| now < until) => Some(Standing::Paused),
+            Stage::Open if self.is_refused => Some(Standing::Refused),
             Stage::Open if self.failing => Some(Standing::Failing),
             Stage::Open if self.stall.is_there(now) => Some(Standing::Stalled),
             Stage::Open => self.cache.full(limits).map(Standing::Full),

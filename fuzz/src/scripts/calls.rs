@@ -1,0 +1,212 @@
+use std::collections::HashSet;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant, SystemTime};
+
+use rocketmq_blocking::{
+    Client, Error, Message, MessageQueue, MessageView, Outcome, PendingSend, Producer, PullConsumer, SendResult,
+};
+
+use super::script::{Call, Way};
+use super::{QUEUES, SLACK, TOPIC, millis};
+
+/// How long questions may take: the client's request timeout, once for the route and once for the broker.
+const QUESTION: Duration = Duration::from_millis(600);
+
+
+/// Makes the calls and judges how they end.
+pub(super) struct Calls {
+    client: Client,
+    producer: Producer,
+    consumer: PullConsumer,
+    brokers: Vec<String>,
+    messages: usize,
+    under_way: Vec<UnderWay>,
+    account: Account,
+}
+
+/// A call that ends by itself.
+struct UnderWay {
+    what: &'static str,
+    until: Instant,
+    end: End,
+}
+
+enum End {
+    Sent(String, Receiver<Result<SendResult, Error>>),
+    Pending(String, PendingSend),
+    Pulled(Receiver<()>),
+}
+
+/// What became of the messages, by their keys.
+#[derive(Default, Clone)]
+pub(super) struct Account {
+    acknowledged: HashSet<String>,
+    not_sent: HashSet<String>,
+}
+
+impl Account {
+    fn take(&mut self, key: String, result: &Result<SendResult, Error>) {
+        let kept = match result {
+            Ok(_) => &mut self.acknowledged,
+            Err(error) if error.outcome() == Outcome::NotSent => &mut self.not_sent,
+            Err(_) => return,
+        };
+        kept.insert(key);
+    }
+
+    pub(super) fn check(&self, stored: &[MessageView]) {
+        let stored: HashSet<&str> = stored.iter().flat_map(MessageView::keys).collect();
+        for key in &self.acknowledged {
+            assert!(stored.contains(&**key), "{key} was acknowledged and is not stored");
+        }
+        for key in &self.not_sent {
+            assert!(!stored.contains(&**key), "{key} was not sent and is stored");
+        }
+    }
+}
+
+fn late(what: &str) -> ! {
+    panic!("a {what} did not end by its deadline")
+}
+
+/// A call that blocks ends by its deadline.
+fn timed<T>(what: &str, limit: Duration, call: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let result = call();
+    let took = began.elapsed();
+    assert!(took <= limit + SLACK, "{what} with a limit of {limit:?} took {took:?}");
+    result
+}
+
+impl Calls {
+    pub(super) fn new(client: Client, brokers: Vec<String>) -> Calls {
+        let producer = client.producer("p").start().expect("a producer");
+        let consumer = client.pull_consumer("c").start().expect("a consumer");
+        Calls {
+            client,
+            producer,
+            consumer,
+            brokers,
+            messages: 0,
+            under_way: Vec::new(),
+            account: Account::default(),
+        }
+    }
+
+    fn queue(&self, number: u8) -> MessageQueue {
+        let broker = &self.brokers[usize::from(number / 2) % self.brokers.len()];
+        MessageQueue::new(TOPIC, broker.as_str(), i32::from(u16::from(number) % QUEUES))
+    }
+
+    fn message(&mut self, size: usize) -> (String, Message) {
+        self.messages += 1;
+        let key = format!("k{}", self.messages);
+        (key.clone(), Message::builder(TOPIC, vec![b'x'; 1 + size]).key(key).build())
+    }
+
+    pub(super) fn play(&mut self, call: &Call) {
+        match call {
+            Call::Send { way, limit, queue, size } => self.send(*way, limit.time(), *queue, usize::from(*size)),
+            Call::Batch { limit, count } => self.batch(limit.time(), usize::from(*count % 4) + 1),
+            Call::Pull { in_background, limit, queue, offset, hold } => {
+                self.pull(*in_background, limit.time(), &self.queue(*queue), i64::from(*offset), *hold);
+            }
+            Call::Commit { queue, offset, oneway } => {
+                let (queue, offset) = (self.queue(*queue), i64::from(*offset));
+                let _ = timed("commit", QUESTION, || match oneway {
+                    true => self.consumer.commit_offset_oneway(&queue, offset),
+                    false => self.consumer.commit_offset(&queue, offset),
+                });
+            }
+            Call::Committed { queue } => {
+                let queue = self.queue(*queue);
+                let _ = timed("committed offset", QUESTION, || self.consumer.committed_offset(&queue));
+            }
+            Call::Offsets { queue, of_time } => {
+                let queue = self.queue(*queue);
+                let _ = timed("offsets", QUESTION, || match of_time {
+                    true => self.consumer.search_offset(&queue, SystemTime::now()),
+                    false => self.consumer.max_offset(&queue),
+                });
+            }
+            Call::Queues => drop(timed("queues", QUESTION, || self.producer.fetch_queues(TOPIC))),
+            Call::Close => super::close(&self.client),
+        }
+    }
+
+    fn send(&mut self, way: Way, limit: Duration, queue: Option<u8>, size: usize) {
+        let (key, message) = self.message(size);
+        let queue = queue.map(|number| self.queue(number));
+        let until = Instant::now() + limit;
+        let mut prepared = self.producer.prepare(message).timeout(limit);
+        if let Some(queue) = &queue {
+            prepared = prepared.queue(queue);
+        }
+        let (what, end) = match way {
+            Way::Waiting => {
+                let result = timed("send", limit, || prepared.send().map_err(Error::from));
+                return self.account.take(key, &result);
+            }
+            Way::Oneway => {
+                let result = timed("oneway send", limit, || prepared.send_oneway().map_err(Error::from));
+                // Whether it arrived nobody knows; that it was not sent is known.
+                return if let Err(error) = result { self.account.take(key, &Err(error)) };
+            }
+            Way::Callback => {
+                let (sender, receiver) = channel();
+                let callback = move |result: Result<SendResult, _>| drop(sender.send(result.map_err(Error::from)));
+                match timed("start of a send", limit, || prepared.send_async(callback)) {
+                    Ok(()) => ("send with a callback", End::Sent(key, receiver)),
+                    Err(error) => return self.account.take(key, &Err(error.into())),
+                }
+            }
+            Way::Pending => match timed("start of a send", limit, || prepared.submit()) {
+                Ok(pending) => ("pending send", End::Pending(key, pending)),
+                Err(error) => return self.account.take(key, &Err(error.into())),
+            },
+        };
+        self.under_way.push(UnderWay { what, until, end });
+    }
+
+    fn batch(&mut self, limit: Duration, count: usize) {
+        let (keys, messages): (Vec<String>, Vec<Message>) = (0..count).map(|size| self.message(size)).unzip();
+        let prepared = self.producer.prepare_batch(messages).timeout(limit);
+        let result = timed("batch", limit, || prepared.send().map_err(Error::from));
+        keys.into_iter().for_each(|key| self.account.take(key, &result));
+    }
+
+    fn pull(&mut self, in_background: bool, limit: Duration, queue: &MessageQueue, offset: i64, hold: bool) {
+        let mut prepared = self.consumer.prepare_pull(queue, offset);
+        if hold {
+            prepared = prepared.wait(limit / 2);
+        }
+        let prepared = prepared.timeout(limit);
+        if !in_background {
+            return drop(timed("pull", limit, || prepared.fetch()));
+        }
+        let (sender, receiver) = channel();
+        let until = Instant::now() + limit;
+        if prepared.fetch_async(move |_| _ = sender.send(())).is_ok() {
+            self.under_way.push(UnderWay { what: "pull with a callback", until, end: End::Pulled(receiver) });
+        }
+    }
+
+    /// Waits for the calls that end by themselves and returns what became of all messages.
+    pub(super) fn end(&mut self) -> Account {
+        for UnderWay { what, until, end } in self.under_way.drain(..) {
+            let left = (until + SLACK).saturating_duration_since(Instant::now()).max(millis(1));
+            match end {
+                End::Sent(key, receiver) => {
+                    let result = receiver.recv_timeout(left).unwrap_or_else(|_| late(what));
+                    self.account.take(key, &result);
+                }
+                End::Pending(key, pending) => {
+                    let result = pending.wait_timeout(left).unwrap_or_else(|_| late(what));
+                    self.account.take(key, &result.map_err(Error::from));
+                }
+                End::Pulled(receiver) => receiver.recv_timeout(left).unwrap_or_else(|_| late(what)),
+            }
+        }
+        self.account.clone()
+    }
+}

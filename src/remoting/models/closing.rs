@@ -1,0 +1,139 @@
+//! Closing: whoever waits is woken, the threads end, the socket is shut.
+
+use super::*;
+use crate::remoting::ending::Loss;
+
+#[test]
+fn a_drained_connection_ends_with_the_answer_to_its_last_call() {
+    check("draining", || {
+        let line = Line::open(None, 2);
+        let threads = [line.reader(), line.writer()];
+        let ends = line.submit(1, far());
+        let drainer = line.beside(|line| line.connection.drain());
+        line.pipe.answer(&reply(1));
+        drainer.join().unwrap();
+        line.assert_ended(threads);
+        assert!(ends.only().is_ok() && line.pipe.is_shut());
+    });
+}
+
+#[test]
+fn a_call_begun_while_the_connection_drains_is_refused_or_carried_out_and_the_threads_end() {
+    check("beginning while draining", || {
+        let line = Line::open(None, 2).crowded();
+        let writer = line.writer();
+        let caller = line.beside(|line| line.call(1, over()));
+        line.connection.drain();
+        let end = caller.join().unwrap();
+        line.assert_ended([writer]);
+        assert!(end.is_err() && line.pipe.is_shut());
+        if outcome(&end) == Some(Outcome::NotSent) {
+            assert!(line.pipe.arrived().is_empty());
+        }
+    });
+}
+
+#[test]
+fn a_blocked_caller_is_woken_when_the_connection_ends() {
+    check("blocked", || {
+        let line = Line::open(None, 2);
+        let threads = [line.reader(), line.writer()];
+        let caller = line.beside(|line| line.call(1, far()));
+        line.connection.lose(Loss::Closed);
+        assert!(caller.join().unwrap().is_err());
+        line.assert_ended(threads);
+        assert!(line.pipe.is_shut());
+    });
+}
+
+#[test]
+fn a_caller_whose_frame_waits_to_be_written_is_woken_when_it_is_or_when_the_connection_ends() {
+    for bite in [None, Some(0), Some(1)] {
+        check(&format!("oneway, {bite:?}"), move || {
+            let line = Line::open(bite, 2);
+            let writer = line.writer();
+            let sender = line.beside(|line| {
+                let outgoing = Outgoing { opaque: 1, head: &[1; LEN], body: &[] };
+                line.connection.send_oneway(&outgoing, far(), false)
+            });
+            line.connection.lose(Loss::Closed);
+            let sent = sender.join().unwrap();
+            line.assert_ended([writer]);
+            let arrived = line.pipe.arrived();
+            match outcome(&sent) {
+                None => assert_eq!(arrived, [1; LEN]),
+                Some(Outcome::NotSent) => assert!(arrived.is_empty()),
+                _ => {}
+            }
+        });
+    }
+}
+
+#[test]
+fn a_oneway_sender_returns_when_the_writer_has_written_its_frame() {
+    check("oneway, opening", || {
+        let line = Line::closed(Some(1), 2);
+        let writer = line.writer();
+        let opener = line.beside(Line::establish);
+        let outgoing = Outgoing { opaque: 1, head: &[1; LEN], body: &[] };
+        line.connection.send_oneway(&outgoing, far(), false).unwrap();
+        assert_eq!(line.pipe.arrived(), [1; LEN]);
+        opener.join().unwrap();
+        line.connection.drain();
+        line.assert_ended([writer]);
+    });
+}
+
+#[test]
+fn a_sender_waiting_for_room_goes_on_when_there_is_some() {
+    for bite in [None, Some(0), Some(1)] {
+        check(&format!("room, {bite:?}"), move || {
+            let line = Line::open(bite, 1).crowded();
+            let writer = line.writer();
+            // Room for one frame only.
+            let other = line.beside(|line| line.submit(1, far()));
+            let own = line.submit(2, far());
+            let other = other.join().unwrap();
+            [1, 2].map(|number| line.pipe.await_frame(number));
+            line.connection.lose(Loss::Closed);
+            line.assert_ended([writer]);
+            assert!(own.only().is_err() && other.only().is_err());
+        });
+    }
+}
+
+#[test]
+fn a_sender_waiting_for_room_is_woken_when_the_connection_ends() {
+    check("room, losing", || {
+        // Never opened: nothing makes room.
+        let line = Line::closed(None, 1);
+        let writer = line.writer();
+        let first = line.submit(1, far());
+        let waiting = line.beside(|line| line.submit(2, far()));
+        line.connection.lose(Loss::Closed);
+        for end in [first, waiting.join().unwrap()] {
+            assert_eq!(outcome(&end.only()), Some(Outcome::NotSent));
+        }
+        line.assert_ended([writer]);
+        assert!(line.pipe.arrived().is_empty());
+    });
+}
+
+#[test]
+fn a_connection_closed_while_it_opens_is_shut() {
+    for drain in [true, false] {
+        check(if drain { "opening, draining" } else { "opening, losing" }, move || {
+            let line = Line::closed(None, 2);
+            let writer = line.writer();
+            let opener = line.beside(Line::establish);
+            if drain {
+                line.connection.drain()
+            } else {
+                line.connection.lose(Loss::Closed)
+            }
+            opener.join().unwrap();
+            line.assert_ended([writer]);
+            assert!(line.pipe.is_shut());
+        });
+    }
+}

@@ -1,0 +1,167 @@
+//! Encrypted connections that break, stall and come back.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use rocketmq_blocking::embedded::{Cluster, ClusterBuilder, Fault};
+use rocketmq_blocking::{Client, ClientBuilder, Credentials, Message, Outcome, RequestCode};
+
+use super::site::{server_tls, tls};
+use crate::support::{PATIENCE, eventually, noise, unique};
+
+const SEND: RequestCode = RequestCode::SEND_MESSAGE_V2;
+
+fn builder() -> ClusterBuilder {
+    Cluster::builder().tls(server_tls()).topic("T", 1)
+}
+
+fn towards(cluster: &Cluster) -> ClientBuilder {
+    Client::builder().name_servers(cluster.name_server()).tls(tls())
+}
+
+fn message(body: impl Into<Vec<u8>>) -> Message {
+    Message::new("T", body.into())
+}
+
+#[test]
+fn a_client_connects_again_after_a_restart() {
+    let cluster = builder().start().unwrap();
+    let client = towards(&cluster).build().unwrap();
+    let producer = client.producer(unique("tls")).start().unwrap();
+    producer.send(message("before")).unwrap();
+    for _ in 0..3 {
+        cluster.broker("broker-a").kill();
+        assert_eq!(producer.prepare(message("lost")).retries(0).send().unwrap_err().error.outcome(), Outcome::NotSent);
+        cluster.broker("broker-a").restart().unwrap();
+        eventually(PATIENCE, || producer.send(message("after")));
+    }
+    assert_eq!(cluster.stored_count("T"), 4);
+}
+
+#[test]
+fn faults_of_the_embedded_cluster_work_over_tls() {
+    let cluster = builder().start().unwrap();
+    let client = towards(&cluster).build().unwrap();
+    let producer = client.producer(unique("tls")).timeout(PATIENCE).start().unwrap();
+    let broker = cluster.broker("broker-a");
+    for (fault, ok) in [
+        (Fault::byte_by_byte(), true),
+        (Fault::delay(Duration::from_millis(50)), true),
+        (Fault::duplicate_reply(), true),
+        (Fault::cut(5), false),
+        (Fault::disconnect(), false),
+        (Fault::garbage(vec![0x7f; 300]), false),
+        (Fault::oversized(), false),
+    ] {
+        let what = format!("{fault:?}");
+        let fault = broker.fault(fault.on(SEND).times(1));
+        let sent = producer.prepare(message("x")).retries(0).send();
+        assert_eq!((sent.is_ok(), fault.fired()), (ok, 1), "{what}: {sent:?}");
+        if let Err(failed) = sent {
+            assert_eq!(failed.error.outcome(), Outcome::Unknown, "{what}: {}", failed.error);
+        }
+        eventually(PATIENCE, || producer.send(message("and again")));
+    }
+}
+
+#[test]
+fn what_waited_while_the_server_did_not_read_arrives_whole() {
+    let cluster = builder().start().unwrap();
+    let client = towards(&cluster).build().unwrap();
+    let producer = client.producer(unique("tls")).timeout(PATIENCE).compress_above(usize::MAX).start().unwrap();
+    producer.send(message("first")).unwrap();
+    let bodies: Vec<Vec<u8>> = (0..24).map(|seed| noise(1 << 20, seed)).collect();
+    let broker = cluster.broker("broker-a");
+    broker.stop_reading();
+    // More than the kernel takes.
+    let send = |body: &Vec<u8>| producer.prepare(message(body.clone())).submit().unwrap();
+    let pending: Vec<_> = bodies.iter().map(send).collect();
+    broker.resume_reading();
+    for pending in pending {
+        pending.wait().unwrap();
+    }
+    let stored = cluster.stored("T");
+    let expected: HashSet<Vec<u8>> = bodies.into_iter().collect();
+    let found: HashSet<Vec<u8>> = stored[1..].iter().map(|view| view.body().to_vec()).collect();
+    assert!(found == expected, "{} stored", stored.len());
+}
+
+#[test]
+fn nothing_that_was_reported_as_not_sent_arrives() {
+    let cluster = builder().start().unwrap();
+    let client = towards(&cluster).build().unwrap();
+    let producer = client
+        .producer(unique("tls"))
+        .retries(0)
+        .compress_above(usize::MAX)
+        .timeout(Duration::from_millis(400))
+        .start()
+        .unwrap();
+    producer.send(message("first")).unwrap();
+    let broker = cluster.broker("broker-a");
+    broker.stop_reading();
+    let outcomes: Vec<(u8, Option<Outcome>)> = std::thread::scope(|scope| {
+        let send = |number: u8| {
+            let producer = &producer;
+            let body = [vec![number], noise(400_000, 1)].concat();
+            scope.spawn(move || (number, producer.send(message(body)).err().map(|failed| failed.error.outcome())))
+        };
+        let threads: Vec<_> = (0..40).map(send).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    broker.resume_reading();
+    eventually(PATIENCE, || producer.prepare(message("last")).timeout(Duration::from_secs(5)).send());
+    let stored: HashSet<u8> =
+        cluster.stored("T").iter().filter(|view| view.body().len() > 9).map(|view| view.body()[0]).collect();
+    let not_sent: Vec<u8> =
+        outcomes.iter().filter(|(_, outcome)| *outcome == Some(Outcome::NotSent)).map(|(number, _)| *number).collect();
+    assert!(!not_sent.is_empty(), "the test wants some that were never written: {outcomes:?}");
+    assert!(not_sent.iter().all(|number| !stored.contains(number)), "{not_sent:?} {stored:?}");
+}
+
+#[test]
+fn a_server_that_never_reads_again_is_given_up() {
+    let cluster = builder().start().unwrap();
+    let client = towards(&cluster).stall_limit(Duration::from_millis(600)).build().unwrap();
+    let producer = client
+        .producer(unique("tls"))
+        .retries(0)
+        .async_retries(0)
+        .timeout(PATIENCE)
+        .compress_above(usize::MAX)
+        .start()
+        .unwrap();
+    producer.send(message("first")).unwrap();
+    cluster.broker("broker-a").stop_reading();
+    let body = noise(1 << 20, 1);
+    let began = Instant::now();
+    // More than the kernel takes.
+    let pending: Vec<_> = (0..24).map(|_| producer.prepare(message(body.clone())).submit().unwrap()).collect();
+    for pending in pending {
+        pending.wait().unwrap_err();
+    }
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    cluster.broker("broker-a").resume_reading();
+    eventually(PATIENCE, || producer.send(message("again")));
+}
+
+#[test]
+fn names_ipv6_second_ports_and_signatures_go_together_with_tls() {
+    let cluster = builder().vip_channel(true).credentials("access", "secret").start().unwrap();
+    let port = cluster.name_server().rsplit(':').next().unwrap();
+    let client = Client::builder()
+        .name_servers(format!("localhost:{port}"))
+        .tls(tls())
+        .vip_channel(true)
+        .credentials(Credentials::new("access", "secret"))
+        .connect()
+        .unwrap();
+    client.producer(unique("tls")).start().unwrap().send(message("x")).unwrap();
+    assert!(cluster.requests_of(SEND).iter().all(|request| request.server.ends_with("/vip")));
+
+    let ip: std::net::IpAddr = "::1".parse().unwrap();
+    if std::net::TcpListener::bind((ip, 0)).is_ok() {
+        let cluster = builder().name_server("[::1]:0").broker_ip(ip).start().unwrap();
+        towards(&cluster).build().unwrap().producer(unique("tls")).start().unwrap().send(message("x")).unwrap();
+    }
+}
