@@ -52,10 +52,7 @@ fn a_caller_whose_frame_waits_to_be_written_is_woken_when_it_is_or_when_the_conn
         check(&format!("oneway, {bite:?}"), move || {
             let line = Line::open(bite, 2);
             let writer = line.writer();
-            let sender = line.beside(|line| {
-                let outgoing = Outgoing { opaque: 1, head: &[1; LEN], body: &[] };
-                line.connection.send_oneway(&outgoing, far(), false)
-            });
+            let sender = line.beside(|line| line.send(1));
             line.connection.lose(Loss::Closed);
             let sent = sender.join().unwrap();
             line.assert_ended([writer]);
@@ -75,8 +72,7 @@ fn a_oneway_sender_returns_when_the_writer_has_written_its_frame() {
         let line = Line::closed(Some(1), 2);
         let writer = line.writer();
         let opener = line.beside(Line::establish);
-        let outgoing = Outgoing { opaque: 1, head: &[1; LEN], body: &[] };
-        line.connection.send_oneway(&outgoing, far(), false).unwrap();
+        line.send(1).unwrap();
         assert_eq!(line.pipe.arrived(), [1; LEN]);
         opener.join().unwrap();
         line.connection.drain();

@@ -114,6 +114,12 @@ impl Line {
         ends
     }
 
+    /// Sends a frame that is not answered, and waits until the system has it.
+    fn send(&self, opaque: u8) -> Result<()> {
+        let outgoing = Outgoing { opaque: opaque.into(), head: &[opaque; LEN], body: &[] };
+        self.connection.send_oneway(&outgoing, far(), false)
+    }
+
     /// Delivers the answer to a call, as the reader does.
     fn deliver(&self, opaque: u8) {
         let mut received = Received::default();
