@@ -33,6 +33,7 @@ mod send;
 mod table;
 mod tail;
 mod text;
+mod tls;
 mod topic;
 mod usage;
 mod wanted;
