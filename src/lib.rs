@@ -273,6 +273,8 @@
 //! [`Client::admin`] gives an [`Admin`], who looks at consumer groups and moves them: how far each queue is and who has it
 //! ([`GroupProgress`] of [`QueueProgress`]), who is connected and what the group wants ([`GroupMembers`] of [`GroupMember`]s and
 //! [`GroupSubscription`]s), and other offsets ([`Admin::reset_group`] with [`ResetTo`], which gives a [`GroupReset`]).
+//! Settings of groups are [`GroupConfig`]s; what became of a message in each group is a [`MessageTrack`]; users and what they may do
+//! are [`User`]s and [`Acl`]s. What each broker keeps by itself comes [`OnBrokers`].
 //!
 //! # Administering
 //!
@@ -366,10 +368,13 @@ mod thread;
 mod trace;
 
 pub use admin::{
-    Admin, AdminResponse, BrokerCounter, BrokerRole, BrokerRuntime, ClusterBroker, ClusterView, CountedPeriod,
-    GroupMember, GroupMembers, GroupProgress, GroupReset, GroupSubscription, MappedPart, NameServerConfigs,
-    QueueProgress, QueueStats, ResetTo, ServerConfig, StaticMapping, TopicChange, TopicConfig, TopicConfigs,
-    TopicStats, WorkQueue,
+    Acl, AclAction, AclDecision, AclPolicy, AclRule, Admin, AdminResponse, BrokerCounter, BrokerRole, BrokerRuntime,
+    ClusterBroker, ClusterView, CountedPeriod, DirectConsumption, DirectOutcome, GroupConfig, GroupMember,
+    GroupMembers, GroupOffsets, GroupProgress, GroupReset, GroupSubscription, KnownNames, MappedPart, MessageTrack,
+    NameServerConfigs, OnBroker, OnBrokers, PlainAccount, PlainAccounts, ProducerGroups, QueueProgress, QueueStats,
+    QueueTimeSpan, ResetTo, RetryPolicy, RunningMember, RunningPop, RunningQueue, RunningTopic, ServerConfig,
+    StaticMapping, TimeSpanReport, TopicChange, TopicConfig, TopicConfigs, TopicStats, TrackStatus, User, UserStatus,
+    UserType, WorkQueue,
 };
 #[cfg(feature = "tls")]
 pub use client::Tls;

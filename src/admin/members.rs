@@ -108,7 +108,7 @@ impl Admin {
     }
 }
 
-fn member(connection: ConnectionBody) -> GroupMember {
+pub(super) fn member(connection: ConnectionBody) -> GroupMember {
     let ConnectionBody { client_addr: address, client_id, language, version } = connection;
     GroupMember { client_id, address, language, version, brokers: Vec::new() }
 }

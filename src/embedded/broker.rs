@@ -262,11 +262,31 @@ impl Broker {
             _ => return None,
         })
     }
+
+    /// Users and rules, which came with 5.3.
+    #[cfg(feature = "acl")]
+    fn guard(&self, call: &mut Call<'_>, code: RequestCode) -> Handled {
+        match code {
+            RequestCode::AUTH_CREATE_USER => self.create_user(call),
+            RequestCode::AUTH_UPDATE_USER => self.change_user(call),
+            RequestCode::AUTH_DELETE_USER => self.delete_user(call),
+            RequestCode::AUTH_GET_USER => self.show_user(call),
+            RequestCode::AUTH_LIST_USER => self.list_users(call),
+            RequestCode::AUTH_CREATE_ACL => self.create_rules(call),
+            RequestCode::AUTH_UPDATE_ACL => self.change_rules(call),
+            RequestCode::AUTH_DELETE_ACL => self.delete_rules(call),
+            RequestCode::AUTH_GET_ACL => self.show_rules(call),
+            RequestCode::AUTH_LIST_ACL => self.list_rules(call),
+            _ => call.unsupported(),
+        }
+    }
 }
 
 impl Service for Broker {
     fn serve(&self, call: &mut Call<'_>) -> Handled {
-        if let Some((code, remark)) = self.set.settings.users.refusal(call.frame) {
+        if let Some((code, remark)) =
+            self.set.settings.users.refusal(call.frame, &self.set.settings.cluster, call.link.peer.ip())
+        {
             return call.error(code, &remark);
         }
         match call.frame.request_code() {
@@ -301,6 +321,8 @@ impl Service for Broker {
             RequestCode::GET_CONSUMER_RUNNING_INFO => self.running_info(call),
             RequestCode::CONSUME_MESSAGE_DIRECTLY => self.consume_directly(call),
             RequestCode::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => self.consumer_status(call),
+            #[cfg(feature = "acl")]
+            code @ RequestCode(3001..=3010) => self.guard(call, code),
             code => self.hand_out(call, code).unwrap_or_else(|| self.administer(call, code)),
         }
     }

@@ -1,5 +1,7 @@
 //! Who is connected: producer and consumer groups, their members and subscriptions.
 
+mod shown;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,7 +21,6 @@ use crate::protocol::request::headers;
 use crate::protocol::rpc::heartbeat::{
     ConsumerBody, ConsumerList, ConsumerListBody, HeartbeatBody, SubscriptionBody, UnregisterClient,
 };
-use crate::protocol::rpc::inspect::{ConnectionBody, ConnectionsBody};
 
 headers! {
     /// The answer to a heartbeat.
@@ -171,26 +172,6 @@ impl Groups {
                 table.clients.insert(id, link);
             }
         }
-    }
-
-    /// Who is connected for a consumer group, and what for; `None` for nobody.
-    pub(super) fn connections(&self, group: &str) -> Option<ConnectionsBody> {
-        let table = self.lock();
-        let group = table.consumers.get(group)?;
-        let connection = |client: &Client| ConnectionBody {
-            client_addr: client.link.peer.to_string(),
-            client_id: client.id.clone(),
-            language: Some(client.language.name().to_owned()),
-            version: client.version,
-        };
-        let subscriptions = group.subscriptions.iter().map(|(topic, one)| (topic.clone(), one.body.clone()));
-        Some(ConnectionsBody {
-            connection_set: group.clients.iter().map(connection).collect(),
-            consume_from_where: group.from_where.clone(),
-            consume_type: group.consume_type.clone(),
-            message_model: group.model.clone(),
-            subscription_table: subscriptions.collect(),
-        })
     }
 
     /// Whether the members of a group have subscribed to other topics but not to this one.

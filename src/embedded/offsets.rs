@@ -1,6 +1,6 @@
 //! How far each group has consumed each queue, and the questions about a queue's offsets.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::broker::Broker;
@@ -8,6 +8,7 @@ use super::call::{Call, Handled};
 use super::topics::is_group_name;
 use crate::code::ResponseCode;
 use crate::protocol::fields::NoFields;
+use crate::protocol::rpc::group::GroupBody;
 use crate::protocol::rpc::offset::{
     ConsumerOffset, ConsumerOffsetReply, EarliestStoreTime, MaxOffset, MinOffset, OffsetReply, SearchOffset,
     TimestampReply, UpdateConsumerOffset,
@@ -25,6 +26,11 @@ const SYSTEM_GROUPS: [&str; 8] = [
     "CID_RMQ_SYS_TRANS",
 ];
 
+/// What a group begins with.
+fn settings(group: &Arc<str>) -> GroupBody {
+    GroupBody { group_name: group.clone(), ..GroupBody::default() }
+}
+
 /// The offsets of a topic's queues.
 type ByQueue = HashMap<i32, i64>;
 
@@ -36,9 +42,7 @@ pub(super) struct Offsets {
 
 #[derive(Debug, Default)]
 struct Table {
-    groups: HashSet<Arc<str>>,
-    /// Groups that may not consume.
-    disabled: HashSet<Arc<str>>,
+    groups: BTreeMap<Arc<str>, GroupBody>,
     offsets: HashMap<Arc<str>, HashMap<Arc<str>, ByQueue>>,
     /// How far clients have pulled.
     pulled: HashMap<Arc<str>, HashMap<Arc<str>, ByQueue>>,
@@ -48,7 +52,7 @@ struct Table {
 
 impl Table {
     fn new() -> Table {
-        let groups = SYSTEM_GROUPS.into_iter().map(Arc::from).collect();
+        let groups = SYSTEM_GROUPS.into_iter().map(|name| (name.into(), settings(&name.into()))).collect();
         Table { groups, ..Table::default() }
     }
 }
@@ -65,30 +69,64 @@ impl Offsets {
     /// Knows the group or makes it, as brokers do by default; false when its name is illegal.
     pub(super) fn ensure_group(&self, group: &Arc<str>) -> bool {
         let mut table = self.lock();
-        if table.groups.contains(group) {
+        if table.groups.contains_key(group) {
             return true;
         }
         let legal = is_group_name(group);
         if legal {
-            table.groups.insert(group.clone());
+            table.groups.insert(group.clone(), settings(group));
         }
         legal
     }
 
     pub(super) fn has_group(&self, group: &str) -> bool {
-        self.lock().groups.contains(group)
+        self.lock().groups.contains_key(group)
     }
 
     pub(super) fn is_disabled(&self, group: &str) -> bool {
-        self.lock().disabled.contains(group)
+        self.lock().groups.get(group).is_some_and(|group| !group.consume_enable)
     }
 
     pub(super) fn disable(&self, group: &str, disabled: bool) {
+        let group: Arc<str> = group.into();
+        self.lock().groups.entry(group.clone()).or_insert_with(|| settings(&group)).consume_enable = !disabled;
+    }
+
+    /// The settings of a group.
+    pub(super) fn group(&self, group: &str) -> Option<GroupBody> {
+        self.lock().groups.get(group).cloned()
+    }
+
+    pub(super) fn groups(&self) -> BTreeMap<Arc<str>, GroupBody> {
+        self.lock().groups.clone()
+    }
+
+    pub(super) fn put_group(&self, group: GroupBody) {
+        self.lock().groups.insert(group.group_name.clone(), group);
+    }
+
+    pub(super) fn delete_group(&self, group: &str, with_offsets: bool) {
         let mut table = self.lock();
-        if disabled {
-            table.disabled.insert(group.into());
-        } else {
-            table.disabled.remove(group);
+        table.groups.remove(group);
+        if with_offsets {
+            table.offsets.remove(group);
+            table.pulled.remove(group);
+            table.resets.retain(|(of, _, _), _| **of != *group);
+        }
+    }
+
+    /// The groups that have offsets of a topic.
+    pub(super) fn groups_of(&self, topic: &str) -> Vec<Arc<str>> {
+        let table = self.lock();
+        let of_topic = table.offsets.iter().filter(|(_, topics)| topics.contains_key(topic));
+        of_topic.map(|(group, _)| group.clone()).collect()
+    }
+
+    /// Gives a group the offsets of another one.
+    pub(super) fn clone_offsets(&self, from: &str, to: &Arc<str>, topic: &Arc<str>) {
+        let mut table = self.lock();
+        if let Some(offsets) = table.offsets.get(from).and_then(|topics| topics.get(topic)).cloned() {
+            table.offsets.entry(to.clone()).or_default().insert(topic.clone(), offsets);
         }
     }
 

@@ -33,7 +33,10 @@ impl Broker {
             RequestCode::CLEAN_EXPIRED_CONSUMEQUEUE
             | RequestCode::CLEAN_UNUSED_TOPIC
             | RequestCode::DELETE_EXPIRED_COMMITLOG => call.done(),
-            _ => call.unsupported(),
+            _ => {
+                let of_groups = self.group_request(call).or_else(|| self.producer_request(call));
+                of_groups.unwrap_or_else(|| call.unsupported())
+            }
         }
     }
 

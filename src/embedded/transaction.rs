@@ -89,6 +89,18 @@ impl BrokerSet {
         self.clock.look_at(next);
     }
 
+    /// Parks a half message anew, to be asked about as if it never had been; false when there is no message.
+    pub(super) fn resume_half_message(&self, commit_log_offset: i64) -> bool {
+        let record = self.store().at(commit_log_offset).map(|entry| entry.record.clone());
+        let Some(half) = record.as_deref().and_then(decode) else { return false };
+        let mut properties = without(text(&half.properties), &[key::TRANSACTION_CHECKS]);
+        write_property(&mut properties, key::TRANSACTION_CHECKS, "0");
+        let new = NewRecord { topic: HALF.into(), queue_id: 0, properties: properties.into(), ..renewed(&half) };
+        let place = self.put(&new);
+        self.half_stored(&place);
+        true
+    }
+
     fn stored(&self, sequence: u64) -> Option<Stored> {
         let record = self.store().entry(sequence)?.record.clone();
         decode(&record)

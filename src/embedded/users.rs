@@ -1,13 +1,14 @@
 //! Users of brokers that check requests: their secrets and rights, which can change while the cluster runs.
 
-use std::sync::{PoisonError, RwLock};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[cfg(feature = "acl")]
-use super::auth;
-#[cfg(feature = "acl")]
-use crate::code::RequestCode;
+use super::auth::{self, Refused};
 use crate::code::ResponseCode;
 use crate::protocol::frame::Frame;
+#[cfg(feature = "acl")]
+use crate::protocol::rpc::auth::{EntryBody, PolicyBody, UserBody};
 
 /// A user that a [`Cluster`](super::Cluster)'s brokers know, and what it may do. Without more it may do nothing.
 ///
@@ -67,10 +68,12 @@ impl std::fmt::Debug for User {
     }
 }
 
-/// All users; while there is none, nothing is checked.
+/// All users; while there never was one, nothing is checked.
 #[derive(Debug, Default)]
 pub(super) struct Users {
-    known: RwLock<Vec<User>>,
+    are_checked: AtomicBool,
+    #[cfg(feature = "acl")]
+    pub(super) kept: auth::Users,
     /// Refuses as brokers before 5.3 do: with code 1 and an `AclException`.
     pub(super) old: bool,
 }
@@ -78,120 +81,99 @@ pub(super) struct Users {
 /// Clusters of the same settings have users of their own.
 impl Clone for Users {
     fn clone(&self) -> Users {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
-        Users { known: RwLock::new(known), old: self.old }
+        Users {
+            are_checked: AtomicBool::new(!self.is_empty()),
+            #[cfg(feature = "acl")]
+            kept: self.kept.clone(),
+            old: self.old,
+        }
     }
 }
 
 impl Users {
     pub(super) fn is_empty(&self) -> bool {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !self.are_checked.load(Ordering::SeqCst)
     }
 
     /// Adds a user, or replaces the one of the same access key.
     pub(super) fn put(&self, user: User) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|other| other.access_key != user.access_key);
-        known.push(user);
+        #[cfg(feature = "acl")]
+        self.kept.put(user.body(), user.policies());
+        #[cfg(not(feature = "acl"))]
+        drop(user);
+        self.are_checked.store(true, Ordering::SeqCst);
     }
 
     /// Says how a request is refused, if it is.
     #[cfg(feature = "acl")]
-    pub(super) fn refusal(&self, frame: &Frame) -> Option<(ResponseCode, String)> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        if known.is_empty() {
+    pub(super) fn refusal(&self, frame: &Frame, cluster: &str, from: IpAddr) -> Option<(ResponseCode, String)> {
+        if self.is_empty() {
             return None;
         }
-        let remark = check(frame, &known, self.old).err()?;
+        let refused = auth::check(frame, &self.kept, cluster, from).err()?;
         Some(match self.old {
-            true => (ResponseCode::SYSTEM_ERROR, format!("org.apache.rocketmq.acl.common.AclException: {remark}")),
-            false => (ResponseCode::NO_PERMISSION, remark),
+            true => {
+                let remark = format!("org.apache.rocketmq.acl.common.AclException: {}", old_remark(&refused));
+                (ResponseCode::SYSTEM_ERROR, remark)
+            }
+            false => (ResponseCode::NO_PERMISSION, refused.to_string()),
         })
     }
 
     /// Without the feature nobody can be asked to sign.
     #[cfg(not(feature = "acl"))]
-    pub(super) fn refusal(&self, _frame: &Frame) -> Option<(ResponseCode, String)> {
+    pub(super) fn refusal(&self, _frame: &Frame, _cluster: &str, _from: IpAddr) -> Option<(ResponseCode, String)> {
         None
     }
 }
 
-/// The error is the remark of Apache's brokers.
+/// What brokers before 5.3 say.
 #[cfg(feature = "acl")]
-fn check(frame: &Frame, known: &[User], old: bool) -> Result<(), String> {
-    let name = frame.field("AccessKey").unwrap_or_default();
-    if name.is_empty() {
-        return Err(if old { "No accessKey is configured" } else { "username cannot be null." }.into());
-    }
-    let user = known.iter().find(|user| *user.access_key == *name).ok_or_else(|| match old {
-        true => format!("No acl config for {name}"),
-        false => format!("User:{name} is not found."),
-    })?;
-    auth::check(frame, &user.secret_key).map_err(|()| match old {
-        true => format!("Check signature failed for accessKey={name}"),
-        false => "check signature failed.".into(),
-    })?;
-    match missing(user, frame) {
-        None => Ok(()),
-        Some(Missing::Topic) if old => Err("No default permission for topic".into()),
-        Some(Missing::Group) if old => Err("No default permission for subscription group".into()),
-        Some(missing) => {
-            let resource = if missing == Missing::Group { "Group" } else { "Topic" };
-            Err(format!("User:{name} has no permission to access {resource}:* from 127.0.0.1, the decision is deny."))
+fn old_remark(refused: &Refused) -> String {
+    match refused {
+        Refused::Nameless => "No accessKey is configured".to_owned(),
+        Refused::Unknown(name) | Refused::Disabled(name) => format!("No acl config for {name}"),
+        Refused::Signature(name) => format!("Check signature failed for accessKey={name}"),
+        Refused::Rule { resource, .. } if resource.starts_with("Group") => {
+            "No default permission for subscription group".to_owned()
         }
+        Refused::Rule { .. } => "No default permission for topic".to_owned(),
     }
 }
 
 #[cfg(feature = "acl")]
-#[derive(Debug, PartialEq)]
-enum Missing {
-    Topic,
-    Group,
-}
-
-#[cfg(feature = "acl")]
-fn missing(user: &User, frame: &Frame) -> Option<Missing> {
-    let lacks = |right: bool, what: Missing| (!right).then_some(what);
-    if user.administers {
-        return None;
+impl User {
+    fn body(&self) -> UserBody {
+        UserBody {
+            password: Some(self.secret_key.clone()),
+            user_status: Some("enable".into()),
+            user_type: Some(if self.administers { "Super" } else { "Normal" }.into()),
+            username: self.access_key.clone(),
+        }
     }
-    match frame.request_code() {
-        RequestCode::SEND_MESSAGE
-        | RequestCode::SEND_MESSAGE_V2
-        | RequestCode::SEND_BATCH_MESSAGE
-        | RequestCode::SEND_REPLY_MESSAGE
-        | RequestCode::SEND_REPLY_MESSAGE_V2
-        | RequestCode::RECALL_MESSAGE
-        | RequestCode::END_TRANSACTION => lacks(user.sends, Missing::Topic),
-        RequestCode::PULL_MESSAGE
-        | RequestCode::LITE_PULL_MESSAGE
-        | RequestCode::POP_MESSAGE
-        | RequestCode::QUERY_CONSUMER_OFFSET
-        | RequestCode::UPDATE_CONSUMER_OFFSET => {
-            lacks(user.receives, Missing::Topic).or(lacks(user.uses_groups, Missing::Group))
+
+    /// What is not allowed is denied, as after a move from the rules of older brokers.
+    fn policies(&self) -> Vec<PolicyBody> {
+        let entry = |resource: &str, actions: &[&str], decision: &str| EntryBody {
+            actions: actions.iter().map(|action| (*action).to_owned()).collect(),
+            decision: decision.to_owned(),
+            resource: resource.to_owned(),
+            source_ips: Vec::new(),
+        };
+        let policy = |kind: &str, entries| PolicyBody { entries, policy_type: Some(kind.to_owned()) };
+        let mut topics = Vec::new();
+        topics.extend(self.sends.then_some("Pub"));
+        topics.extend(self.receives.then_some("Sub"));
+        let mut allowed = Vec::new();
+        if !topics.is_empty() {
+            topics.push("Get");
+            allowed.push(entry("Topic:*", &topics, "Allow"));
         }
-        RequestCode::CONSUMER_SEND_MSG_BACK
-        | RequestCode::GET_CONSUMER_LIST_BY_GROUP
-        | RequestCode::LOCK_BATCH_MQ
-        | RequestCode::UNLOCK_BATCH_MQ
-        | RequestCode::ACK_MESSAGE
-        | RequestCode::BATCH_ACK_MESSAGE
-        | RequestCode::CHANGE_MESSAGE_INVISIBLETIME => lacks(user.uses_groups, Missing::Group),
-        RequestCode::HEART_BEAT => {
-            let consumes = !frame.body().windows(17).all(|bytes| bytes != b"\"consumeFromWhere");
-            lacks(!consumes || user.uses_groups, Missing::Group)
+        if self.uses_groups {
+            allowed.push(entry("Group:*", &["Sub", "Get"], "Allow"));
         }
-        RequestCode::UNREGISTER_CLIENT => None,
-        RequestCode::GET_MAX_OFFSET
-        | RequestCode::GET_MIN_OFFSET
-        | RequestCode::SEARCH_OFFSET_BY_TIMESTAMP
-        | RequestCode::GET_EARLIEST_MSG_STORETIME
-        | RequestCode::QUERY_MESSAGE
-        | RequestCode::VIEW_MESSAGE_BY_ID
-        | RequestCode::CHECK_CLIENT_CONFIG
-        | RequestCode::NOTIFICATION
-        | RequestCode::POLLING_INFO
-        | RequestCode::QUERY_ASSIGNMENT => lacks(user.sends || user.receives, Missing::Topic),
-        _ => Some(Missing::Topic),
+        let denied = ["Topic:*", "Group:*"].map(|resource| entry(resource, &["All"], "Deny"));
+        let all = [policy("Custom", allowed), policy("Default", denied.into())];
+        all.into_iter().filter(|policy| !policy.entries.is_empty()).collect()
     }
 }

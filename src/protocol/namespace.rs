@@ -36,8 +36,20 @@ const SYSTEM_PREFIXES: [&str; 2] = ["rmq_sys_", "CID_RMQ_SYS_"];
 const REPLY_TOPIC: &str = "_REPLY_TOPIC";
 
 /// The fields of requests that hold a topic or a group. The letters are those of a send.
-const NAME_FIELDS: [&str; 9] =
-    ["topic", "consumerGroup", "producerGroup", "group", "a", "b", "c", "defaultTopic", "originTopic"];
+const NAME_FIELDS: [&str; 12] = [
+    "topic",
+    "consumerGroup",
+    "producerGroup",
+    "group",
+    "groupName",
+    "srcGroup",
+    "destGroup",
+    "a",
+    "b",
+    "c",
+    "defaultTopic",
+    "originTopic",
+];
 
 /// Longer than every name that brokers take.
 const ROOM: usize = 640;

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::connection::Connection;
+use super::sync::thread_local;
 
-#[derive(Default)]
 struct Held {
     depth: usize,
     /// Connections with frames that nobody was told of.
@@ -13,7 +13,7 @@ struct Held {
 }
 
 thread_local! {
-    static HELD: RefCell<Held> = RefCell::default();
+    static HELD: RefCell<Held> = const { RefCell::new(Held { depth: 0, connections: Vec::new() }) };
 }
 
 /// Does `work`, and writes what it submitted when it is done. It must not wait for answers: the questions have not left yet.
@@ -24,7 +24,8 @@ pub(crate) fn together<T>(work: impl FnOnce() -> T) -> T {
 
 /// Leaves a connection's frames until the end of [`together`]; says whether that is going on.
 pub(super) fn hold(connection: &Arc<Connection>) -> bool {
-    HELD.with_borrow_mut(|held| {
+    HELD.with(|held| {
+        let mut held = held.borrow_mut();
         if held.depth > 0 && !held.connections.iter().any(|other| Arc::ptr_eq(other, connection)) {
             held.connections.push(connection.clone());
         }
@@ -37,14 +38,15 @@ struct Release;
 
 impl Release {
     fn begin() -> Release {
-        HELD.with_borrow_mut(|held| held.depth += 1);
+        HELD.with(|held| held.borrow_mut().depth += 1);
         Release
     }
 }
 
 impl Drop for Release {
     fn drop(&mut self) {
-        let mut connections = HELD.with_borrow_mut(|held| {
+        let mut connections = HELD.with(|held| {
+            let mut held = held.borrow_mut();
             held.depth -= 1;
             if held.depth == 0 { std::mem::take(&mut held.connections) } else { Vec::new() }
         });
@@ -55,6 +57,6 @@ impl Drop for Release {
             connection.flush();
         }
         // A write that failed may have had others submitted meanwhile, which were not held.
-        HELD.with_borrow_mut(|held| held.connections = connections);
+        HELD.with(|held| held.borrow_mut().connections = connections);
     }
 }

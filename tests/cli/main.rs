@@ -6,6 +6,7 @@ mod connecting;
 mod consuming;
 mod doctor;
 mod groups;
+mod operators;
 mod program;
 mod replies;
 mod sending;

@@ -5,6 +5,8 @@ mod support;
 
 #[cfg(feature = "acl")]
 mod acl;
+#[cfg(feature = "acl")]
+mod acl_admin;
 mod admin_tool;
 mod async_send;
 mod auto_batch;
@@ -19,6 +21,7 @@ mod documents;
 mod exceptions;
 mod go_away;
 mod group_admin;
+mod group_settings;
 mod groups;
 mod headers;
 mod hooks;
@@ -26,6 +29,7 @@ mod hostile;
 mod inner_batch;
 mod layers;
 mod lite_pull;
+mod message_track;
 mod namespace;
 mod offsets;
 mod oneway;

@@ -1,6 +1,7 @@
 //! `rmq`: sends, reads, looks up and measures messages of a RocketMQ cluster, and runs an embedded one.
 #![forbid(unsafe_code)]
 
+mod acl;
 mod address_map;
 mod administer;
 mod begin;
@@ -22,6 +23,7 @@ mod keys;
 mod message;
 mod moment;
 mod output;
+mod producer;
 mod producing;
 mod progress;
 mod pull;
@@ -87,6 +89,10 @@ enum Command {
     #[command(subcommand, name = "cluster")]
     Administer(administer::Administer),
     #[command(subcommand)]
+    Producer(producer::Producer),
+    #[command(subcommand)]
+    Acl(acl::Acl),
+    #[command(subcommand)]
     Bench(bench::Bench),
     Doctor(doctor::Doctor),
 }
@@ -107,6 +113,8 @@ fn main() -> ExitCode {
         Command::Topic(topic) => topic.run(&mut output),
         Command::Message(message) => message.run(&mut output),
         Command::Group(group) => group.run(&mut output),
+        Command::Producer(producer) => producer.run(&mut output),
+        Command::Acl(acl) => acl.run(&mut output),
         Command::Administer(administer) => administer.run(&mut output),
         Command::Bench(bench) => bench.run(&mut output),
         Command::Doctor(doctor) => doctor.run(&mut output),

@@ -1,3 +1,5 @@
+mod track;
+
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
@@ -11,11 +13,14 @@ use crate::text;
 /// Characters of a body that are shown for people.
 const SHOWN: usize = 2000;
 
-/// Look stored messages up.
+/// Look stored messages up, and what became of them.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Message {
+    #[command(visible_alias = "show")]
     View(View),
     Find(Find),
+    Track(track::Track),
+    Consume(track::Consume),
 }
 
 /// Show a message by its id.
@@ -60,6 +65,8 @@ impl Message {
         match self {
             Message::View(view) => view.run(output),
             Message::Find(find) => find.run(output),
+            Message::Track(track) => track.run(output),
+            Message::Consume(consume) => consume.run(output),
         }
     }
 }

@@ -75,8 +75,8 @@ pub(crate) mod property {
 }
 
 /// One queue that a member has. The spellings are the wire's.
-#[derive(Debug, Clone, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct QueueStatus {
     pub(crate) cached_msg_count: usize,
     pub(crate) cached_msg_max_offset: i64,
@@ -95,7 +95,8 @@ pub(crate) struct QueueStatus {
 }
 
 /// How a member consumes one topic.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct TopicStatus {
     #[serde(rename = "consumeFailedMsgs")]
     pub(crate) failed: u64,

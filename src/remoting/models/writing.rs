@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::remoting::ending::Loss;
+use crate::remoting::together;
 
 /// The ways in which the system takes the first bytes: all, none, within a frame, beyond the first.
 const BITES: [Option<usize>; 4] = [None, Some(0), Some(1), Some(LEN + 1)];
@@ -55,6 +56,21 @@ fn frames_of_callers_who_may_write_themselves_all_arrive_once() {
 #[test]
 fn frames_left_to_the_writer_all_arrive_once() {
     check_all("crowded", |line| two_callers_and_the_writer(line.crowded()));
+}
+
+#[test]
+fn frames_of_one_turn_leave_at_its_end_beside_those_of_others() {
+    check_all("together", |line| {
+        let writer = line.writer();
+        let other = line.beside(|line| together(|| line.submit(1, far())));
+        let own = line.submit(2, far());
+        [1, 2].map(|number| line.pipe.await_frame(number));
+        assert_eq!(frames(&line.pipe.arrived()), [1, 2]);
+        let ends = [own, other.join().unwrap()];
+        line.connection.lose(Loss::Closed);
+        line.assert_ended([writer]);
+        ends.map(|end| assert!(end.only().is_err()));
+    });
 }
 
 #[test]

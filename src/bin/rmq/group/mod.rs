@@ -1,6 +1,14 @@
+mod copy;
+mod create;
+mod delete;
+mod list;
 mod members;
+mod mode;
 mod progress;
 mod reset;
+mod show;
+mod skip;
+mod status;
 
 use clap::Subcommand;
 use rocketmq_blocking::{Attempt, Error};
@@ -8,20 +16,38 @@ use rocketmq_blocking::{Attempt, Error};
 use crate::failure::{Failure, complain, explain};
 use crate::output::Output;
 
-/// Show consumer groups, and move them.
+/// Show consumer groups, change them, and move them.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Group {
+    List(list::List),
+    Show(show::Show),
+    Create(create::Create),
+    Change(create::Change),
+    Delete(delete::Delete),
     Progress(progress::Progress),
     Members(members::Members),
+    Member(status::Status),
     Reset(reset::Reset),
+    Skip(skip::Skip),
+    Clone(copy::Clone),
+    Mode(mode::SetMode),
 }
 
 impl Group {
     pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
         match self {
+            Group::List(list) => list.run(output),
+            Group::Show(show) => show.run(output),
+            Group::Create(create) => create.run(output),
+            Group::Change(change) => change.run(output),
+            Group::Delete(delete) => delete.run(output),
             Group::Progress(progress) => progress.run(output),
             Group::Members(members) => members.run(output),
+            Group::Member(status) => status.run(output),
             Group::Reset(reset) => reset.run(output),
+            Group::Skip(skip) => skip.run(output),
+            Group::Clone(clone) => clone.run(output),
+            Group::Mode(mode) => mode.run(output),
         }
     }
 }
@@ -37,7 +63,7 @@ fn unless_unknown(group: &str, error: Error) -> Failure {
 }
 
 /// Says which brokers could not be asked; the exit status is then 1.
-fn told(failures: &[Attempt]) -> Result<(), Failure> {
+pub(crate) fn told(failures: &[Attempt]) -> Result<(), Failure> {
     for attempt in failures {
         complain(&format!("{} could not be asked: {}", attempt.broker_name, explain(&attempt.error)));
     }

@@ -1,5 +1,5 @@
 use clap::Args;
-use rocketmq_blocking::ResetTo;
+use rocketmq_blocking::{GroupReset, ResetTo};
 use serde::Serialize;
 
 use crate::begin::Begin;
@@ -60,20 +60,25 @@ impl Reset {
         let client = self.cluster.connect()?;
         let reset = client.admin().reset_group(&self.group, &self.topic, self.to.into())?;
         client.close()?;
-        if output.json() {
-            for (queue, offset) in &reset.offsets {
-                let (topic, broker_name) = (queue.topic(), queue.broker_name());
-                let shown = Shown { topic, broker_name, queue_id: queue.queue_id(), offset: *offset };
-                output.line(&shown, String::new)?;
-            }
-        } else {
-            let rows: Vec<_> = reset
-                .offsets
-                .iter()
-                .map(|(queue, offset)| [format!("{}/{}", queue.broker_name(), queue.queue_id()), offset.to_string()])
-                .collect();
-            output.line(&(), || table(["QUEUE", "OFFSET"], &rows))?;
-        }
-        output.flush()
+        show(&reset, output)
     }
+}
+
+/// The queues and their new offsets.
+pub(super) fn show(reset: &GroupReset, output: &mut Output) -> Result<(), Failure> {
+    if output.json() {
+        for (queue, offset) in &reset.offsets {
+            let (topic, broker_name) = (queue.topic(), queue.broker_name());
+            let shown = Shown { topic, broker_name, queue_id: queue.queue_id(), offset: *offset };
+            output.line(&shown, String::new)?;
+        }
+    } else {
+        let rows: Vec<_> = reset
+            .offsets
+            .iter()
+            .map(|(queue, offset)| [format!("{}/{}", queue.broker_name(), queue.queue_id()), offset.to_string()])
+            .collect();
+        output.line(&(), || table(["QUEUE", "OFFSET"], &rows))?;
+    }
+    output.flush()
 }
