@@ -70,7 +70,8 @@ impl Admin {
         Ok(KnownNames { names: union(names.into_iter()), failures })
     }
 
-    /// Returns the topics of which a group has offsets, those it has left among them (Java: `queryTopicsByConsumer`).
+    /// Returns the topics of which a group has offsets, those it has left among them (Java: `queryTopicsByConsumer`). Brokers before
+    /// 5.0 leave out those that its members have left.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a name no group can have. A broker that fails is named in [`KnownNames::failures`]; only when none
@@ -79,6 +80,9 @@ impl Admin {
         names::check_group(group)?;
         let core = self.core();
         let asked = self.ask_everywhere(&group::GroupTopics { group: group.into() }, &[])?;
+        if asked.answers.is_empty() && asked.failures.iter().all(is_unsupported) {
+            return self.topics_by_progress(group);
+        }
         let AskedMasters { answers, failures } = asked.some()?;
         let mut names = Vec::new();
         for from in answers {
@@ -86,6 +90,19 @@ impl Admin {
             names.extend(body.topic_list.iter().map(|name| Arc::from(core.own_name(name))));
         }
         Ok(KnownNames { names: union(names.into_iter()), failures })
+    }
+
+    /// The same by what brokers before 5.0 can be asked.
+    fn topics_by_progress(&self, group: &str) -> Result<KnownNames> {
+        match self.group_progress(group) {
+            Ok(progress) => {
+                let topics = progress.queues.iter().map(|queue| queue.queue.shared_topic().clone());
+                Ok(KnownNames { names: union(topics), failures: progress.failures })
+            }
+            // Nobody of it has ever come.
+            Err(Error::NoRoute { .. }) => Ok(KnownNames::default()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns what the members of a group want of a topic, the newest word of any broker; `None` when nobody
@@ -99,6 +116,15 @@ impl Admin {
         let (core, topic): (_, Arc<str>) = (self.core(), topic.into());
         let request = group::GroupSubscription { group: group.into(), topic: Some(topic.clone()) };
         let asked = core.ask_masters(&topic, "masters know subscriptions", &request, core.request_deadline())?;
+        if asked.answers.is_empty() && asked.failures.iter().all(is_unsupported) {
+            // Brokers before 5.0 tell it only with all others.
+            let subscriptions = match self.group_members(group) {
+                Ok(found) => found.subscriptions,
+                Err(Error::NoRoute { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            return Ok(subscriptions.into_iter().find(|one| one.topic == topic));
+        }
         let mut newest: BTreeMap<i64, GroupSubscription> = BTreeMap::new();
         for from in asked.some()?.answers {
             let body: group::GroupSubscriptionBody = json::decode("subscription", from.answer.frame.body())?;
@@ -193,6 +219,10 @@ impl Admin {
     pub fn skip_group(&self, group: &str, topic: &str) -> Result<GroupReset> {
         self.reset_group(group, topic, ResetTo::Last)
     }
+}
+
+fn is_unsupported(failure: &Attempt) -> bool {
+    matches!(failure.error, Error::Unsupported { .. })
 }
 
 fn time(millis: i64) -> Option<SystemTime> {

@@ -2,12 +2,12 @@ use serde_json::{Value, json};
 
 use crate::program::{Cluster, eventually, is_old_server, names, unique};
 
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+fn args<'a>(command: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    [command, more].concat()
 }
 
-fn joined<'a>(beginning: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
-    [beginning, more].concat()
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -62,18 +62,17 @@ fn settings_are_shown_and_changed_when_that_is_confirmed() {
 fn values_of_name_servers_are_kept() {
     let cluster = Cluster::start();
     let namespace = unique("Kv");
-    cluster.succeed(&joined(&["cluster", "kv"], &["put", &namespace, "key", "one"]));
-    assert!(
-        cluster.fail(&joined(&["cluster", "kv"], &["put", &namespace, "key", "two"]), 2).contains("It is \"one\" now")
-    );
-    cluster.succeed(&joined(&["cluster", "kv"], &["put", &namespace, "key", "two", "--yes"]));
-    assert_eq!(cluster.succeed(&joined(&["cluster", "kv"], &["show", &namespace, "key"])), "two\n");
+    let kv = ["cluster", "kv"];
+    cluster.succeed(&args(&kv, &["put", &namespace, "key", "one"]));
+    assert!(cluster.fail(&args(&kv, &["put", &namespace, "key", "two"]), 2).contains("It is \"one\" now"));
+    cluster.succeed(&args(&kv, &["put", &namespace, "key", "two", "--yes"]));
+    assert_eq!(cluster.succeed(&args(&kv, &["show", &namespace, "key"])), "two\n");
     let listed = json!({ "namespace": namespace, "key": "key", "value": "two" });
-    assert_eq!(cluster.objects(&joined(&["cluster", "kv"], &["list", &namespace])), [listed]);
-    assert!(cluster.fail(&joined(&["cluster", "kv"], &["delete", &namespace, "key"]), 2).contains("--yes"));
-    cluster.succeed(&joined(&["cluster", "kv"], &["delete", &namespace, "key", "--yes"]));
-    assert!(cluster.fail(&joined(&["cluster", "kv"], &["show", &namespace, "key"]), 1).contains("there is no value"));
-    assert_eq!(first_line(&cluster.succeed(&joined(&["cluster", "kv"], &["list", &namespace]))), "KEY VALUE");
+    assert_eq!(cluster.objects(&args(&kv, &["list", &namespace])), [listed]);
+    assert!(cluster.fail(&args(&kv, &["delete", &namespace, "key"]), 2).contains("--yes"));
+    cluster.succeed(&args(&kv, &["delete", &namespace, "key", "--yes"]));
+    assert!(cluster.fail(&args(&kv, &["show", &namespace, "key"]), 1).contains("there is no value"));
+    assert_eq!(first_line(&cluster.succeed(&args(&kv, &["list", &namespace]))), "KEY VALUE");
 }
 
 #[test]
@@ -120,17 +119,18 @@ fn topics_are_listed_shown_and_changed() {
     let shown = || cluster.objects(&["topic", "show", &topic]).remove(0);
     let fields = "topic brokerName readQueues writeQueues permissions readable writable order attributes";
     assert_eq!(names(&shown()), fields.split(' ').collect());
-    cluster.succeed(&joined(&["topic", "change", &topic], &["--queues", "6", "--order", "true"]));
+    let change = ["topic", "change", &topic];
+    cluster.succeed(&args(&change, &["--queues", "6", "--order", "true"]));
     assert_eq!(
         (&shown()["readQueues"], &shown()["writeQueues"], &shown()["order"]),
         (&json!(6), &json!(6), &json!(true))
     );
-    assert!(cluster.fail(&joined(&["topic", "change", &topic], &["--read-queues", "2"]), 2).contains("--yes"));
-    cluster.succeed(&joined(&["topic", "change", &topic], &["--write-queues", "2"]));
-    cluster.succeed(&joined(&["topic", "change", &topic], &["--read-queues", "2", "--yes"]));
+    assert!(cluster.fail(&args(&change, &["--read-queues", "2"]), 2).contains("--yes"));
+    cluster.succeed(&args(&change, &["--write-queues", "2"]));
+    cluster.succeed(&args(&change, &["--read-queues", "2", "--yes"]));
     assert_eq!((&shown()["readQueues"], &shown()["writeQueues"]), (&json!(2), &json!(2)));
     if !is_old_server() {
-        cluster.succeed(&joined(&["topic", "change", &topic], &["--attribute", "message.type=FIFO"]));
+        cluster.succeed(&args(&change, &["--attribute", "message.type=FIFO"]));
         assert_eq!(shown()["attributes"], json!({ "message.type": "FIFO" }));
     }
     assert!(cluster.fail(&["topic", "allow", &topic, "read"], 2).contains("--yes"));
@@ -159,13 +159,14 @@ fn what_a_topic_holds_is_shown_until_it_is_deleted() {
     assert_eq!(first_line(&people.stdout), "QUEUE MIN MAX MESSAGES LAST");
     assert!(people.stderr.starts_with("rmq: 3 messages, "), "{}", people.stderr);
 
-    assert_eq!(cluster.succeed(&joined(&["topic", "order", &topic], &[])), "nothing is fixed\n");
-    assert!(cluster.fail(&joined(&["topic", "order", &topic], &["--set", "broker-a=1"]), 2).contains("--yes"));
-    cluster.succeed(&joined(&["topic", "order", &topic], &["--set", "broker-a=1", "--yes"]));
+    let order = ["topic", "order", &topic];
+    assert_eq!(cluster.succeed(&args(&order, &[])), "nothing is fixed\n");
+    assert!(cluster.fail(&args(&order, &["--set", "broker-a=1"]), 2).contains("--yes"));
+    cluster.succeed(&args(&order, &["--set", "broker-a=1", "--yes"]));
     let fixed = json!({ "topic": topic, "brokerName": "broker-a", "queues": 1 });
-    assert_eq!(cluster.objects(&joined(&["topic", "order", &topic], &[])), [fixed]);
-    cluster.succeed(&joined(&["topic", "order", &topic], &["--forget", "--yes"]));
-    assert_eq!(cluster.objects(&joined(&["topic", "order", &topic], &[])), [] as [Value; 0]);
+    assert_eq!(cluster.objects(&args(&order, &[])), [fixed]);
+    cluster.succeed(&args(&order, &["--forget", "--yes"]));
+    assert_eq!(cluster.objects(&args(&order, &[])), [] as [Value; 0]);
 
     assert!(cluster.fail(&["topic", "delete", &topic], 2).contains("All its messages are lost"));
     cluster.succeed(&["topic", "delete", &topic, "--yes"]);

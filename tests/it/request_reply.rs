@@ -10,7 +10,7 @@ use rocketmq_blocking::{
     Error, Message, MessageQueue, MessageView, Outcome, Producer, PullConsumer, Result, SendError,
 };
 
-use crate::support::{Java, PATIENCE, Scene, body, eventually, unique};
+use crate::support::{Feature, Java, PATIENCE, Scene, body, eventually, supports, unique};
 
 /// Shorter than what a request takes that is answered at once, by far; longer than a machine is ever busy.
 const SHORT: Duration = Duration::from_millis(700);
@@ -357,6 +357,9 @@ fn closing_waits_for_a_reply_that_comes() {
 
 #[test]
 fn javas_client_asks_and_this_one_replies() {
+    if !supports(Feature::JavaAsks) {
+        return;
+    }
     let scene = Scene::with_queues(1);
     for length in ["10", "20000"] {
         let Some(java) = Java::start("RequestReply.java", "request", &[&scene.topic, "5", length]) else { return };

@@ -4,6 +4,7 @@ use rocketmq_blocking::{Client, ClientBuilder, Credentials};
 use crate::address_map::{self, Mapped};
 use crate::failure::Failure;
 use crate::keys::{Found, Keys};
+use crate::tls::TlsFlags;
 
 const DEFAULT_NAME_SERVER: &str = "127.0.0.1:9876";
 
@@ -26,6 +27,9 @@ pub(crate) struct Cluster {
     /// How the headers of requests are written; servers read both.
     #[arg(long, value_enum, default_value_t = Header::Json)]
     header: Header,
+
+    #[command(flatten)]
+    tls: TlsFlags,
 
     #[command(flatten)]
     keys: Keys,
@@ -54,6 +58,9 @@ impl Cluster {
             let map = self.address_map.clone();
             builder = builder.address_map(move |addr| address_map::translate(&map, addr));
         }
+        if let Some(tls) = self.tls.settings() {
+            builder = builder.tls(tls);
+        }
         if let Some(found) = self.keys.find()? {
             builder = builder.credentials(credentials(&found));
         }
@@ -67,7 +74,7 @@ impl Cluster {
 
     /// Whether connections are encrypted.
     pub(crate) fn is_encrypted(&self) -> bool {
-        false
+        self.tls.is_wanted()
     }
 
     /// The name servers to ask, as they were given.

@@ -35,6 +35,7 @@ mod send;
 mod table;
 mod tail;
 mod text;
+mod tls;
 mod topic;
 mod usage;
 mod wanted;

@@ -3,6 +3,7 @@
 mod brokers;
 mod groups;
 mod name_servers;
+mod tls;
 mod topics;
 
 use std::time::Duration;

@@ -27,6 +27,8 @@ pub(crate) enum Feature {
     PriorityQueues,
     /// Brokers keep where a group was reset to, whoever is connected.
     ServerSideReset,
+    /// The Java client of the same version gets replies to its requests.
+    JavaAsks,
 }
 
 impl Feature {
@@ -48,6 +50,9 @@ impl Feature {
             Feature::IdsInBatch => ([5, 4, 0], "an older server gives each message of a batch the id of the batch"),
             Feature::Pop => ([5, 0, 0], "pop came with 5.0"),
             Feature::PriorityQueues => ([5, 4, 0], "priorities came with 5.4: an older server carries them along"),
+            Feature::JavaAsks => {
+                ([0, 0, 0], "its Java client takes no reply to its requests for its own, also when Java replies")
+            }
             Feature::ServerSideReset => ([5, 2, 0], "before 5.2 brokers told the clients of a group that it was reset"),
         }
     }
@@ -58,7 +63,8 @@ impl Feature {
 pub(crate) fn supports(feature: Feature) -> bool {
     let version = &cluster().version;
     let (since, why) = feature.since();
-    if numbers(version) >= since {
+    let broken = feature == Feature::JavaAsks && version == "5.3.3";
+    if numbers(version) >= since && !broken {
         return true;
     }
     let thread = std::thread::current();

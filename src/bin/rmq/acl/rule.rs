@@ -135,8 +135,8 @@ impl Put {
         }
         let mut acl = Acl::user(&self.user);
         for resource in &self.resource {
-            let begin = if self.deny { AclRule::deny } else { AclRule::allow };
-            let rule = begin(resource.clone(), actions.clone());
+            let (resource, actions) = (resource.clone(), actions.clone());
+            let rule = if self.deny { AclRule::deny(resource, actions) } else { AclRule::allow(resource, actions) };
             acl = acl.rule(self.from.iter().fold(rule, |rule, network| rule.source_ip(network)));
         }
         let client = self.cluster.connect()?;

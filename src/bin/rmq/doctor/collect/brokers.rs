@@ -33,7 +33,7 @@ impl Probe<'_> {
         };
         let runtime = self.runtime(&server.addr);
         let talk = match &runtime {
-            Err(Trouble::Unanswered(_)) => Some(net::talk(at, self.limit)),
+            Err(Trouble::Unanswered(_)) => Some(net::talk(at, self.limit, self.cluster.is_encrypted())),
             _ => None,
         };
         let answers = talk.is_none();

@@ -21,7 +21,7 @@ impl Probe<'_> {
         let took = began.elapsed();
         // Nothing is under way that closing could wait for.
         client.close()?;
-        let talk = if known.is_err() { Some(net::talk(at, self.limit)) } else { None };
+        let talk = if known.is_err() { Some(net::talk(at, self.limit, self.cluster.is_encrypted())) } else { None };
         Ok(NameServer { addr: addr.to_owned(), reach, talk, known, took })
     }
 }

@@ -40,19 +40,22 @@ pub(in crate::doctor) fn port(addr: &str) -> Option<u16> {
 const QUESTION: &str =
     r#"{"code":106,"flag":0,"language":"OTHER","opaque":1,"serializeTypeCurrentRPC":"JSON","version":401}"#;
 
-/// Asks in plain words, then with the beginning of TLS, and says what answers.
-pub(in crate::doctor) fn talk(at: SocketAddr, limit: Duration) -> Talk {
+/// Asks in plain words and with the beginning of TLS, and says what answers. A server that speaks both is what the client wants
+/// of it: `encrypted` or not.
+pub(in crate::doctor) fn talk(at: SocketAddr, limit: Duration, encrypted: bool) -> Talk {
     let header = u32::try_from(QUESTION.len()).unwrap_or_default();
     let mut frame = (header + 4).to_be_bytes().to_vec();
     frame.extend(header.to_be_bytes());
     frame.extend(QUESTION.as_bytes());
+    let speaks_tls = || matches!(exchange(at, &client_hello(), limit), Answer::Bytes(bytes) if is_tls(&bytes));
+    if encrypted && speaks_tls() {
+        return Talk::Tls;
+    }
     match exchange(at, &frame, limit) {
         Answer::Bytes(bytes) => recognise(&bytes),
-        plain => match (exchange(at, &client_hello(), limit), plain) {
-            (Answer::Bytes(bytes), _) if is_tls(&bytes) => Talk::Tls,
-            (_, Answer::Silence) => Talk::Silent,
-            _ => Talk::Closed,
-        },
+        _ if !encrypted && speaks_tls() => Talk::Tls,
+        Answer::Silence => Talk::Silent,
+        Answer::End => Talk::Closed,
     }
 }
 
@@ -192,7 +195,7 @@ mod tests {
             (Some(b""), Talk::Closed),
             (None, Talk::Silent),
         ] {
-            assert_eq!(super::talk(server(answer), limit), talk);
+            assert_eq!(super::talk(server(answer), limit, false), talk);
         }
     }
 

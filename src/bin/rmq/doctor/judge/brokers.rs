@@ -51,7 +51,7 @@ fn address(facts: &Broker, subject: &str, asker: &Asker) -> Check {
     match (&facts.talk, &facts.runtime) {
         (Some(talk), runtime) => {
             let (mut found, advice) = misspoken(talk, asker.tls, "broker");
-            if let (Err(trouble), Talk::RocketMq | Talk::Silent) = (runtime, talk) {
+            if let (Err(trouble), Talk::RocketMq | Talk::Silent | Talk::Tls) = (runtime, talk) {
                 found += &format!("; {}", trouble.words());
             }
             Check::failed(NAME, subject, format!("at {place}: {found}")).advise(advice)
