@@ -1,7 +1,7 @@
 //! A synchronous, blocking client for Apache RocketMQ, without an async runtime.
 //!
-//! It speaks the remoting protocol (name server 9876, broker 10911) to brokers from 4.x to the newest 5.x. This version
-//! sends and consumes in every way there is; most of administration is not there yet.
+//! It speaks the remoting protocol (name server 9876, broker 10911) to brokers from 4.x to the newest 5.x. It
+//! sends and consumes in every way there is, administers clusters, signs what it asks, and encrypts.
 //!
 //! ```no_run
 //! use rocketmq_blocking::{Client, Message};
@@ -23,6 +23,14 @@
 //! the builder reads `NAMESRV_ADDR`, and without that it discovers the name servers over HTTP, as Java does. Producers
 //! and consumers are made from a client, each for a group, which a client may start once of each kind. Every handle is
 //! `Send + Sync`.
+//!
+//! # Security
+//!
+//! [`ClientBuilder::credentials`] signs every request, and [`ClientBuilder::credentials_provider`] takes keys that change
+//! while the client runs. A refusal is [`Error::is_refused`], and is never retried. With the feature `tls` and its builder
+//! setting `tls` all connections are encrypted, and servers are verified. What servers may send is bounded, by settings of
+//! the [`ClientBuilder`], and [`ClientStats`] counts what went beyond. `docs/security.md` has the limits and says against
+//! whom all this protects.
 //!
 //! # Sending
 //!
@@ -338,8 +346,9 @@
 //! | `acl` | yes | signed requests ([`Credentials`]): the crates hmac, sha1 and base64 |
 //! | `embedded` | no | the module `embedded`; no further crates |
 //! | `lz4` | no | bodies compressed with LZ4, in both directions ([`Compression`]): the crate lz4_flex, pure Rust |
+//! | `tls` | no | encrypted connections (`Tls`): the crates rustls, with ring, which needs a C compiler, and rustls-native-certs |
 //! | `zstd` | no | bodies compressed with Zstandard, in both directions: the crate zstd, which needs a C compiler |
-//! | `cli` | no | the program `rmq`: clap, indicatif and ctrlc; and `embedded`, `lz4` and `zstd` |
+//! | `cli` | no | the program `rmq`: clap, indicatif and ctrlc; and `embedded`, `lz4`, `tls` and `zstd` |
 //!
 //! The feature `bench` belongs to the crate's own benchmarks; what it opens may change at any time.
 #![cfg_attr(docsrs, feature(doc_cfg))]
