@@ -19,7 +19,8 @@ pub(crate) enum Kv {
 /// List the values of a namespace.
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    namespace: String,
+    #[arg(value_name = "NAMESPACE")]
+    space: String,
 
     #[command(flatten)]
     cluster: Cluster,
@@ -28,7 +29,8 @@ pub(crate) struct List {
 /// Show a value.
 #[derive(Debug, Args)]
 pub(crate) struct Show {
-    namespace: String,
+    #[arg(value_name = "NAMESPACE")]
+    space: String,
 
     key: String,
 
@@ -39,7 +41,8 @@ pub(crate) struct Show {
 /// Store a value at all name servers. It asks before it replaces another one.
 #[derive(Debug, Args)]
 pub(crate) struct Put {
-    namespace: String,
+    #[arg(value_name = "NAMESPACE")]
+    space: String,
 
     key: String,
 
@@ -55,7 +58,8 @@ pub(crate) struct Put {
 /// Delete a value at all name servers. It asks before.
 #[derive(Debug, Args)]
 pub(crate) struct Delete {
-    namespace: String,
+    #[arg(value_name = "NAMESPACE")]
+    space: String,
 
     key: String,
 
@@ -87,11 +91,11 @@ impl Kv {
 impl List {
     fn run(&self, output: &mut Output) -> Result<(), Failure> {
         let client = self.cluster.connect()?;
-        let values = client.admin().kvs(&self.namespace)?;
+        let values = client.admin().kvs(&self.space)?;
         client.close()?;
         if output.json() {
             for (key, value) in &values {
-                output.line(&Shown { namespace: &self.namespace, key, value }, String::new)?;
+                output.line(&Shown { namespace: &self.space, key, value }, String::new)?;
             }
         } else {
             let line = |cell: &String| text::line(cell.chars());
@@ -105,9 +109,9 @@ impl List {
 impl Show {
     fn run(&self, output: &mut Output) -> Result<(), Failure> {
         let client = self.cluster.connect()?;
-        let value = client.admin().kv(&self.namespace, &self.key)?;
+        let value = client.admin().kv(&self.space, &self.key)?;
         client.close()?;
-        let Show { namespace, key, .. } = self;
+        let Show { space: namespace, key, .. } = self;
         let Some(value) = value else {
             return Err(Failure::Failed(format!("there is no value {key} in namespace {namespace}")));
         };
@@ -119,7 +123,7 @@ impl Show {
 impl Put {
     fn run(&self) -> Result<(), Failure> {
         let client = self.cluster.connect()?;
-        let Put { namespace, key, value, .. } = self;
+        let Put { space: namespace, key, value, .. } = self;
         match client.admin().kv(namespace, key)? {
             Some(now) if now == *value => {}
             Some(now) => {
@@ -134,7 +138,7 @@ impl Put {
 
 impl Delete {
     fn run(&self) -> Result<(), Failure> {
-        let Delete { namespace, key, .. } = self;
+        let Delete { space: namespace, key, .. } = self;
         self.confirm.ask(&format!("Delete {key} of {namespace}?"), "It cannot be had back")?;
         let client = self.cluster.connect()?;
         client.admin().delete_kv(namespace, key)?;
