@@ -162,7 +162,8 @@ fn a_refusal_that_no_repetition_mends_is_told_when_it_begins() {
         |code, remark: &str| Pulled::Failed(Error::Rejected { addr: "a:1".into(), code, remark: remark.into() });
     let mut fail = |ticket, pulled| {
         let actions = stage.tell(Event::Pulled { spell: spell.clone(), ticket, pulled });
-        stage.now += SECOND;
+        // A refusal is asked about again every five seconds, other failures every second.
+        stage.now += SECOND * 5;
         stage.tell(Event::Tick);
         actions.iter().any(|action| matches!(action, Action::Refused { .. }))
     };
