@@ -75,7 +75,7 @@ impl Replies {
         }
     }
 
-    /// Returns how many replies came for which nobody waited: too late, for a second time, or by mistake.
+    /// Returns how many replies came for which nobody waited: too late, for a second time, by mistake, or unreadable.
     pub(crate) fn late(&self) -> u64 {
         self.late.load(Ordering::Relaxed)
     }

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Cluster, User};
-use rocketmq_blocking::{Client, ClientBuilder, Credentials, Error, Message, Outcome};
+use rocketmq_blocking::{Client, ClientBuilder, Credentials, Error, Message, Outcome, UserType};
 
 use super::{assert_refused, live_admin};
-use crate::support::{LONG, PATIENCE, eventually, live_variable, mqadmin_as, say, unique};
+use crate::support::{LONG, PATIENCE, eventually, live_variable, say, unique};
 
 type Answer = Result<Credentials, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -167,21 +167,15 @@ fn sends_recover_after_apaches_broker_was_told_another_secret() {
         return say("acl: 4.x reads its accounts from a file, so rotation is tested on 5.x");
     }
     let (name, topic) = (unique("user"), unique("topic"));
-    let change = |command: &str, secret: &str| {
-        let arguments =
-            [command, "-n", &admin.name_server, "-c", "AclCluster", "-u", &name, "-p", secret, "-t", "Super"];
-        // On a busy machine the tool gives up after seconds, and ends well all the same.
-        eventually(Duration::from_secs(120), || {
-            let printed = mqadmin_as(&admin.access_key, &admin.secret_key, &arguments);
-            if printed.contains("success") { Ok(()) } else { Err(printed) }
-        });
-    };
-    change("createUser", "first-secret");
+    let known = Credentials::new(&*admin.access_key, &*admin.secret_key);
+    let operator = Client::builder().name_servers(&admin.name_server).credentials(known).build().unwrap().admin();
+    let user = |secret: &str| rocketmq_blocking::User::new(&*name).password(secret).user_type(UserType::Super);
+    operator.create_user(&user("first-secret")).unwrap();
     let vault = Vault::new(&name, "first-secret");
     let client = vault.builder(&admin.name_server).build().unwrap();
     let producer = client.producer(unique("acl")).start().unwrap();
     eventually(LONG, || producer.send(Message::new(&*topic, "x")).map_err(|failed| failed.error.to_string()));
-    change("updateUser", "second-secret");
+    operator.change_user(&user("second-secret")).unwrap();
     let refused = eventually(LONG, || match producer.send(Message::new(&*topic, "x")) {
         Err(failed) if failed.error.is_refused() => Ok(failed.error),
         other => Err(format!("the broker still takes the old secret: {other:?}")),
@@ -189,4 +183,5 @@ fn sends_recover_after_apaches_broker_was_told_another_secret() {
     assert!(refused.to_string().contains("the secret key is not the one"), "{refused}");
     vault.put(Some("second-secret"));
     eventually(LONG, || producer.send(Message::new(&*topic, "x")).map_err(|failed| failed.error.to_string()));
+    operator.delete_user(&name).unwrap();
 }
