@@ -105,8 +105,14 @@ impl Connection {
         if haste == Haste::Asks && cork::hold(self) {
             return Ok(());
         }
-        // Alone: writing it here saves a change of threads. With others under way the writer gathers their frames.
-        if urgent && self.pending.in_flight() < 2 {
+        self.have_written(out, urgent);
+        Ok(())
+    }
+
+    /// Writes what is in the outbox, if it may be done here and the caller is alone, which saves a change of threads. With
+    /// others under way the writer gathers their frames.
+    fn have_written(&self, mut out: MutexGuard<'_, Out>, here: bool) {
+        if here && self.pending.in_flight() < 2 {
             out.busy = true;
             let batch = out.outbox.take();
             drop(out);
@@ -116,24 +122,13 @@ impl Connection {
             drop(out);
             self.work.notify_one();
         }
-        Ok(())
     }
 
     /// Has what is in the outbox written: here and now, unless others are about to ask too.
     pub(super) fn flush(&self) {
-        let mut out = self.out();
-        if out.busy || out.phase != Phase::Open || out.outbox.is_empty() {
-            return;
-        }
-        if self.pending.in_flight() < 2 {
-            out.busy = true;
-            let batch = out.outbox.take();
-            drop(out);
-            self.write(batch);
-        } else if out.writer_sleeps {
-            out.writer_sleeps = false;
-            drop(out);
-            self.work.notify_one();
+        let out = self.out();
+        if !out.busy && out.phase == Phase::Open && !out.outbox.is_empty() {
+            self.have_written(out, true);
         }
     }
 
