@@ -113,7 +113,9 @@ fn settings_of_a_broker_are_read_and_changed() {
     let refused = admin.update_broker_config(&broker.addr, &[(HARMLESS, "many")]);
     assert!(matches!(&refused, Err(Error::Unsupported { what, .. }) if what.contains(&before)), "{refused:?}");
     let refused = admin.update_broker_config(&broker.addr, &[("brokerConfigPath", "x")]).unwrap_err();
-    assert_eq!(refused.code(), Some(ResponseCode::NO_PERMISSION), "{refused}");
+    // 4.x forbids nothing, and has no such setting to show.
+    let known = matches!(refused, Error::Unsupported { .. }) || refused.code() == Some(ResponseCode::NO_PERMISSION);
+    assert!(known, "{refused}");
     assert!(matches!(admin.update_broker_config(&broker.addr, &[]), Err(Error::Invalid { .. })));
 }
 

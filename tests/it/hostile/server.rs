@@ -42,6 +42,8 @@ pub(super) struct Server {
     pub(super) addr: String,
     seen: Arc<Mutex<Vec<Frame>>>,
     streams: Arc<Mutex<Vec<TcpStream>>>,
+    /// Held while a frame is written: an answer must not stand within what is pushed.
+    writing: Mutex<()>,
 }
 
 impl Server {
@@ -49,7 +51,8 @@ impl Server {
     pub(super) fn start(script: impl Fn(&Server, &Frame) -> Option<Answer> + Send + Sync + 'static) -> Arc<Server> {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let addr = listener.local_addr().expect("it is bound").to_string();
-        let server = Arc::new(Server { addr, seen: Arc::default(), streams: Arc::default() });
+        let server =
+            Arc::new(Server { addr, seen: Arc::default(), streams: Arc::default(), writing: Mutex::default() });
         let (shared, script) = (server.clone(), Arc::new(script));
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -75,11 +78,16 @@ impl Server {
         self.seen().into_iter().filter(|frame| frame.is_answer() && frame.number("opaque") == opaque).collect()
     }
 
+    fn write(&self, stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        stream.write_all(bytes)
+    }
+
     /// Sends bytes over every connection there is.
     pub(super) fn push(&self, bytes: &[u8]) {
         let streams: Vec<TcpStream> = self.lock_streams().iter().filter_map(|one| one.try_clone().ok()).collect();
         // One that is gone does not matter.
-        streams.into_iter().for_each(|mut stream| stream.write_all(bytes).unwrap_or_default());
+        streams.into_iter().for_each(|mut stream| self.write(&mut stream, bytes).unwrap_or_default());
     }
 
     /// The route of a topic with so many queues here.
@@ -129,7 +137,7 @@ fn serve(mut stream: TcpStream, server: &Server, script: &dyn Fn(&Server, &Frame
         if let Some((code, fields, body)) = answer {
             let opaque = frame.number("opaque");
             let header = json!({"code": code, "flag": 1, "opaque": opaque, "version": 500, "extFields": fields});
-            if stream.write_all(&encode(&header, &body)).is_err() {
+            if server.write(&mut stream, &encode(&header, &body)).is_err() {
                 return;
             }
         }
