@@ -78,7 +78,8 @@ fn every_message_is_counted_once_under_its_outcome() {
     assert_eq!(producer.stats(), ProducerStats::default(), "nothing has happened yet");
 
     let mut given = send_by_every_verb(&scene, &producer);
-    let stats = producer.stats();
+    // A send is in flight until its callback has returned, which is a moment after it has told its result.
+    let stats = eventually(PATIENCE, || Some(producer.stats()).filter(|stats| stats.in_flight == 0).ok_or("in flight"));
     assert_eq!((stats.stored.ok, stats.oneway, stats.body_bytes), (11, 3, 14 * 12), "{stats}");
     assert_eq!((stats.latency.count, stats.in_flight, stats.in_flight_bytes), (11, 0, 0));
 
