@@ -46,7 +46,11 @@ fn brokers_say_how_they_are() {
         let started = runtime.started().unwrap();
         assert!(started < SystemTime::now() && started > SystemTime::now() - Duration::from_secs(10 * 24 * 3600));
         assert!(runtime.disk_usage().is_some_and(|usage| (0.0..=1.0).contains(&usage)), "{runtime}");
-        assert!(runtime.put_rate().is_some() && runtime.get_rate().is_some(), "{runtime}");
+        // A broker that has just started has not measured any yet.
+        eventually(PATIENCE, || {
+            let runtime = admin.broker_runtime(&broker.addr).unwrap();
+            runtime.put_rate().and(runtime.get_rate()).ok_or_else(|| runtime.to_string())
+        });
         assert!(runtime.send_queue().is_some_and(|queue| queue.capacity > 0), "{runtime}");
         assert_eq!(runtime.values().len(), runtime.to_string().lines().count());
     }
