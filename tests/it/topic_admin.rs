@@ -79,7 +79,7 @@ fn a_change_leaves_everything_else_as_it_is() {
     publishes(&scene, 0);
     admin.change_topic(&*scene.topic).write(true).queues(4).apply().unwrap();
     let found = configs(&admin, &scene.topic);
-    assert_eq!(found.iter().map(queues).collect::<Vec<_>>(), [(4, 4, 6, true); 2]);
+    assert_eq!(found.iter().map(queues).collect::<Vec<_>>(), [(4, 4, 6, orders()); 2]);
 }
 
 #[test]
