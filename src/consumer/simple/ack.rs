@@ -97,7 +97,7 @@ impl Shared {
             core.change_invisible_async(self.group(), topic, &handle, invisible, deadline, done);
         };
         let receipt = self.wait(deadline, change).map_err(too_old)?;
-        message.receive(receipt);
+        message.edit().receive(receipt);
         Ok(())
     }
 
