@@ -127,18 +127,17 @@ impl Iterator for Records {
 }
 
 fn read(data: &Bytes, record: Range<usize>, topic: &mut Arc<str>) -> Result<Stored> {
-    let size = record.len();
     let magic = BigEndian::read_u32(&data[record.start + 4..]);
     if magic != MAGIC_V1 && magic != MAGIC_V2 {
         return Err(Error::malformed(format!("a stored message with magic number {magic:#010x}")));
     }
-    let from = Cursor { data, left: &data[record.start + 8..record.end] };
-    let ends_early = || Error::malformed(format!("a stored message whose {size} bytes end inside one of its parts"));
-    parts(from, magic, topic).ok_or_else(ends_early)
+    let mut from = Cursor { data, left: &data[record.start + 8..record.end], part: "hosts" };
+    let stored = parts(&mut from, magic, topic);
+    stored.ok_or_else(|| Error::malformed(format!("a stored message ends inside its {}", from.part)))
 }
 
 /// What follows the magic number; `None` when the record ends before its parts do.
-fn parts(mut from: Cursor<'_>, magic: u32, topic: &mut Arc<str>) -> Option<Stored> {
+fn parts(from: &mut Cursor<'_>, magic: u32, topic: &mut Arc<str>) -> Option<Stored> {
     let body_crc = from.u32()?;
     let queue_id = from.u32()? as i32;
     let flag = from.u32()? as i32;
@@ -151,13 +150,16 @@ fn parts(mut from: Cursor<'_>, magic: u32, topic: &mut Arc<str>) -> Option<Store
     let store_host = from.host(sys_flag & sys_flag::STORE_HOST_V6 != 0)?;
     let reconsume_times = from.u32()? as i32;
     let prepared_transaction_offset = from.i64()?;
+    from.part = "body";
     let body_len = from.u32()?;
     let body = from.take(body_len as usize)?;
+    from.part = "topic";
     let topic_len = if magic == MAGIC_V1 { usize::from(from.array::<1>()?[0]) } else { from.u16()? };
     let name = from.take(topic_len)?;
     if topic.as_bytes() != name {
         *topic = String::from_utf8_lossy(name).into();
     }
+    from.part = "properties";
     let properties_len = from.u16()?;
     let properties = from.take(properties_len)?;
     let properties = if properties.is_ascii() || std::str::from_utf8(properties).is_ok() {
@@ -188,6 +190,8 @@ fn parts(mut from: Cursor<'_>, magic: u32, topic: &mut Arc<str>) -> Option<Store
 struct Cursor<'a> {
     data: &'a Bytes,
     left: &'a [u8],
+    /// What is being read.
+    part: &'static str,
 }
 
 impl<'a> Cursor<'a> {
