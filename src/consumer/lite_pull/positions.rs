@@ -118,6 +118,7 @@ impl LitePullConsumer {
     pub fn commit(&self) -> Result<()> {
         self.running.shared.check_open()?;
         self.inbox.finish();
+        self.rounds.finish();
         self.commit_all(self.assignment()?.into_iter().map(|queue| (queue, None)))
     }
 

@@ -209,7 +209,7 @@ impl Runner {
                 since_pull: since(queue.last_pull),
                 since_progress: since(queue.last_progress),
                 standing: standing.map(Into::into),
-                lag: self.shared.counters.end(&queue.spell().queue).map(|end| (end - cache.commit_offset()).max(0)),
+                lag: self.shared.counters.end(&queue.spell().queue).map(|end| (end - queue.commit_offset()).max(0)),
             });
         });
         self.engine.look_at_pops(|queue, standing| {
