@@ -237,7 +237,7 @@ fn count(report: &mut Option<CloseReport>, event: &Event) {
     match (event, &mut *report) {
         (Event::Close { .. }, None) => *report = Some(CloseReport::default()),
         (Event::Consumed { .. }, Some(report)) => report.finished += 1,
-        (Event::Committed { done: true, .. }, Some(report)) => report.persisted += 1,
+        (Event::Committed { result: Ok(()), .. }, Some(report)) => report.persisted += 1,
         _ => {}
     }
 }
