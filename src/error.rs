@@ -283,7 +283,8 @@ pub enum Error {
         outcome: Outcome,
     },
 
-    /// The encrypted connection could not be established; nothing was sent.
+    /// The encrypted connection could not be established, and nothing was sent; or the client's connections are plain and the
+    /// server takes only TLS, so nothing was carried out.
     #[error("TLS with {addr} failed: {reason}")]
     Tls {
         /// The server's address.
