@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use rocketmq_blocking::embedded::{Cluster, User};
 use rocketmq_blocking::{Client, Credentials, Error, Message, Outcome, Producer, RequestCode, ResponseCode};
 
-use crate::support::{PATIENCE, eventually, live_variable, trace_log, unique};
+use crate::support::{Feature, PATIENCE, eventually, live_variable, supports, trace_log, unique};
 
 /// A cluster that checks signatures and rights, and the users it knows.
 struct Guarded {
@@ -54,7 +54,7 @@ fn live_admin() -> Option<Guarded> {
         denied: user("DENIED"),
         sender: user("SENDER"),
         groupless: user("GROUPLESS"),
-        is_old: live_variable("VERSION").is_some_and(|version| version.starts_with('4')),
+        is_old: !supports(Feature::Users),
     })
 }
 

@@ -8,7 +8,7 @@ use rocketmq_blocking::{
     ResponseCode, User, UserStatus, UserType,
 };
 
-use crate::support::{client_to_nowhere, eventually, live_variable, mqadmin_as, say, unique};
+use crate::support::{Feature, client_to_nowhere, eventually, live_variable, mqadmin_as, say, supports, unique};
 
 /// Apache's brokers take some seconds to act on a change.
 const ACTS_WITHIN: Duration = Duration::from_secs(40);
@@ -46,18 +46,12 @@ fn client(name_server: &str, access_key: &str, secret_key: &str) -> Client {
     Client::builder().name_servers(name_server).credentials(credentials).build().unwrap()
 }
 
-/// Whether the server under test is of the 4.x line, which has accounts where later ones have users.
-fn has_accounts() -> bool {
-    live_variable("VERSION").is_some_and(|version| version.starts_with("4."))
-}
-
-/// Brokers of 4.x know nothing of users.
+/// Brokers before 5.3 know nothing of users.
 fn guarded_with_users() -> Option<Guarded> {
     let guarded = guarded()?;
-    if has_accounts() {
+    if !supports(Feature::Users) {
         let asked = guarded.admin.users("");
         assert!(matches!(asked, Err(Error::Unsupported { .. })), "{asked:?}");
-        say("acl_admin: users and rules came with 5.3");
         return None;
     }
     Some(guarded)
@@ -219,7 +213,7 @@ fn apaches_tool_shows_the_same_users_and_rules() {
 fn accounts_of_older_brokers_are_created_listed_and_deleted() {
     let Some(guarded) = guarded() else { return };
     let admin = &guarded.admin;
-    if !has_accounts() {
+    if supports(Feature::Users) {
         assert!(matches!(admin.accounts(), Err(Error::Unsupported { .. })));
         return;
     }

@@ -7,7 +7,8 @@ use rocketmq_blocking::{
 };
 
 use crate::support::{
-    LONG, PATIENCE, Scene, body, client_to_nowhere, collect, eventually, live_variable, mqadmin, say, unique,
+    Feature, LONG, PATIENCE, Scene, body, client_to_nowhere, collect, eventually, live_variable, mqadmin, say,
+    supports, unique,
 };
 
 fn send(scene: &Scene, tag: &str) -> MessageView {
@@ -216,8 +217,7 @@ fn apaches_tool_shows_the_same_of_members_producers_and_messages() {
     let unique_id = message.message_id().into_owned();
     let offset_id = message.offset_message_id().to_string();
     let track = format!("consumerGroup={}, trackType={}", scene.group, TrackStatus::Consumed);
-    // The tool of 4.9.7 looks an id up without its topic.
-    let topic: &[&str] = if scene.cluster.version.starts_with("4.") { &[] } else { &["-t", &scene.topic] };
+    let topic: &[&str] = if supports(Feature::ToolWantsTopic) { &["-t", &scene.topic] } else { &[] };
     for look_up in [
         &[&["queryMsgById", "-i", &offset_id][..], topic].concat()[..],
         &["queryMsgByUniqueKey", "-t", &scene.topic, "-i", &unique_id],

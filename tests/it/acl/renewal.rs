@@ -8,7 +8,7 @@ use rocketmq_blocking::embedded::{Cluster, User};
 use rocketmq_blocking::{Client, ClientBuilder, Credentials, Error, Message, Outcome, UserType};
 
 use super::{assert_refused, live_admin};
-use crate::support::{LONG, PATIENCE, eventually, live_variable, say, unique};
+use crate::support::{Feature, LONG, PATIENCE, eventually, supports, unique};
 
 type Answer = Result<Credentials, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -163,8 +163,8 @@ fn a_call_that_waits_for_the_first_keys_ends_at_its_deadline() {
 #[test]
 fn sends_recover_after_apaches_broker_was_told_another_secret() {
     let Some(admin) = live_admin() else { return };
-    if live_variable("VERSION").is_some_and(|version| version.starts_with('4')) {
-        return say("acl: 4.x reads its accounts from a file, so rotation is tested on 5.x");
+    if !supports(Feature::Users) {
+        return;
     }
     let (name, topic) = (unique("user"), unique("topic"));
     let known = Credentials::new(&*admin.access_key, &*admin.secret_key);

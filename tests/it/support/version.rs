@@ -27,6 +27,10 @@ pub(crate) enum Feature {
     PriorityQueues,
     /// Brokers keep where a group was reset to, whoever is connected.
     ServerSideReset,
+    /// Users and rules are kept by requests, and not in a file with accounts.
+    Users,
+    /// Apache's tool looks an id up within a topic.
+    ToolWantsTopic,
     /// The Java client of the same version gets replies to its requests.
     JavaAsks,
 }
@@ -53,6 +57,8 @@ impl Feature {
             Feature::JavaAsks => {
                 ([0, 0, 0], "its Java client takes no reply to its requests for its own, also when Java replies")
             }
+            Feature::Users => ([5, 3, 0], "users and rules came with 5.3: an older server reads accounts from a file"),
+            Feature::ToolWantsTopic => ([5, 3, 0], "its tool finds an id without its topic"),
             Feature::ServerSideReset => ([5, 2, 0], "before 5.2 brokers told the clients of a group that it was reset"),
         }
     }
