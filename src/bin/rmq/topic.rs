@@ -54,7 +54,7 @@ pub(crate) struct Create {
     attributes: Vec<(String, String)>,
 
     /// Make it a static topic (brokers 5.0 and later): one with so many queues in all, numbered through over the masters of all
-    /// brokers.
+    /// brokers. Clients in Java can use it; this program only where there is a single broker.
     #[arg(long = "static", value_name = "N", conflicts_with_all = ["queues", "key_topic", "kind", "attributes"],
           value_parser = clap::value_parser!(i32).range(1..=65_536))]
     static_queues: Option<i32>,
