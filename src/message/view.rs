@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use super::properties::{Properties, find_in_wire, key};
-use super::{MessageQueue, OffsetMessageId, Receipt};
-use crate::error::{Error, Result};
+use super::{Damage, MessageQueue, OffsetMessageId, Receipt};
+use crate::error::Result;
 
 /// Bits of a message's system flag.
 pub(crate) mod sys_flag {
@@ -57,14 +57,14 @@ pub struct MessageView(Arc<View>);
 struct View {
     stored: Stored,
     queue: MessageQueue,
-    body: Result<Bytes, Arc<str>>,
+    body: Result<Bytes, Damage>,
     /// Of a message that was popped.
     receipt: Option<Arc<Receipt>>,
 }
 
 impl MessageView {
     /// Puts a view together; `body` is the inflated body, or why it could not be inflated.
-    pub(crate) fn new(stored: Stored, broker_name: Arc<str>, body: Result<Bytes, Arc<str>>) -> MessageView {
+    pub(crate) fn new(stored: Stored, broker_name: Arc<str>, body: Result<Bytes, Damage>) -> MessageView {
         let queue = MessageQueue::new(stored.topic.clone(), broker_name, stored.queue_id);
         MessageView(Arc::new(View { stored, queue, body, receipt: None }))
     }
@@ -102,11 +102,12 @@ impl MessageView {
     /// Checks that the body could be inflated.
     ///
     /// # Errors
-    /// [`Error::Malformed`] with the reason. The other parts of the message are intact, and so are the messages around it.
+    /// [`Error::LimitExceeded`](crate::Error::LimitExceeded) where it inflates to more than is taken, or has too many properties with it, else
+    /// [`Error::Malformed`](crate::Error::Malformed) with the reason. The other parts of the message are intact, and so are the messages around it.
     pub fn check_body(&self) -> Result<()> {
         match &self.0.body {
             Ok(_) => Ok(()),
-            Err(what) => Err(Error::Malformed { what: what.clone(), addr: None }),
+            Err(damage) => Err(damage.error()),
         }
     }
 
@@ -222,7 +223,7 @@ impl MessageView {
         let mut copy = View::clone(&self.0);
         copy.stored.body = Bytes::copy_from_slice(&copy.stored.body);
         copy.stored.properties = Bytes::copy_from_slice(&copy.stored.properties);
-        copy.body = copy.body.as_deref().map(Bytes::copy_from_slice).map_err(Arc::clone);
+        copy.body = copy.body.as_deref().map(Bytes::copy_from_slice).map_err(Damage::clone);
         MessageView(Arc::new(copy))
     }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::bounds::Bounds;
 use super::{batch, compress};
 use crate::error::{Error, Limit, Result};
-use crate::message::{MessageView, Stored, first_in_wire, sys_flag};
+use crate::message::{Damage, MessageView, Stored, first_in_wire, sys_flag};
 
 const MAGIC_V1: u32 = 0xDAA3_20A7;
 /// Since 5.1, for topics longer than 127 bytes: two bytes of topic length.
@@ -252,8 +252,8 @@ pub(crate) fn views(data: Bytes, broker_name: &Arc<str>, bounds: &Bounds) -> (Ve
                     }
                     Ok(inner) => views.extend(inner.into_iter().map(|stored| made.view(stored))),
                     Err(error) => {
-                        let what: Arc<str> = error.to_string().into();
-                        views.push(MessageView::new(stored, broker_name.clone(), Err(what)));
+                        let damage = error.to_string().into();
+                        views.push(MessageView::new(stored, broker_name.clone(), Err(damage)));
                     }
                 }
             }
@@ -295,7 +295,8 @@ impl Made<'_> {
             Ok(stored.body.clone())
         } else if self.inflated >= self.bounds.answer && self.inflated > 0 {
             // Only inside an inner batch, which is taken as a whole.
-            Err(format!("the messages of its batch inflate beyond {} bytes (answer_limit)", self.bounds.answer).into())
+            let what = format!("the messages of its batch inflate beyond {} bytes", self.bounds.answer);
+            Err(Damage::beyond(Limit::Answer, what))
         } else {
             let body = compress::inflate(stored.sys_flag, &stored.body, self.bounds.body);
             self.inflated = self.inflated.saturating_add(body.as_ref().map_or(0, Bytes::len));
@@ -307,7 +308,8 @@ impl Made<'_> {
             if first < stored.properties.len() {
                 stored.properties.truncate(first);
                 let most = self.bounds.properties;
-                body = Err(format!("a message with more than {most} properties (property_limit)").into());
+                let what = format!("a message with more than {most} properties");
+                body = Err(Damage::beyond(Limit::Properties, what));
             }
         }
         MessageView::new(stored, self.broker_name.clone(), body)
