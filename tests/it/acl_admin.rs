@@ -252,6 +252,8 @@ fn what_cannot_be_is_refused_and_secrets_do_not_show() {
         admin.delete_acl("alice", None),
         admin.delete_acl("User:alice", Some("Queue:x")),
         admin.create_account(&PlainAccount::new("")),
+        admin.create_account(&PlainAccount::new("someone").secret_key("hush")),
+        admin.create_account(&PlainAccount::new("who").secret_key("hush-hush")),
         admin.delete_account(" "),
     ] {
         assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");

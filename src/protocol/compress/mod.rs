@@ -27,10 +27,12 @@ pub enum Compression {
     /// LZ4: several times faster than zlib, and larger. For consumers of version 4.9.4 and later, and not for clients in
     /// Go and C++, which read zlib only.
     #[cfg(feature = "lz4")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "lz4")))]
     Lz4,
     /// Zstandard: faster than zlib, and smaller. For consumers of version 4.9.4 and later, and not for clients in Go and
     /// C++, which read zlib only.
     #[cfg(feature = "zstd")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "zstd")))]
     Zstd,
 }
 
