@@ -31,6 +31,8 @@ pub(crate) enum Feature {
     Users,
     /// Apache's tool looks an id up within a topic.
     ToolWantsTopic,
+    /// Brokers tell which groups consume a topic.
+    TopicGroups,
     /// The Java client of the same version gets replies to its requests.
     JavaAsks,
 }
@@ -54,6 +56,7 @@ impl Feature {
             Feature::IdsInBatch => ([5, 4, 0], "an older server gives each message of a batch the id of the batch"),
             Feature::Pop => ([5, 0, 0], "pop came with 5.0"),
             Feature::PriorityQueues => ([5, 4, 0], "priorities came with 5.4: an older server carries them along"),
+            Feature::TopicGroups => ([0, 0, 0], "asked for the groups of a topic it names the topic as well"),
             Feature::JavaAsks => {
                 ([0, 0, 0], "its Java client takes no reply to its requests for its own, also when Java replies")
             }
@@ -69,7 +72,7 @@ impl Feature {
 pub(crate) fn supports(feature: Feature) -> bool {
     let version = &cluster().version;
     let (since, why) = feature.since();
-    let broken = feature == Feature::JavaAsks && version == "5.3.3";
+    let broken = matches!(feature, Feature::JavaAsks | Feature::TopicGroups) && version == "5.3.3";
     if numbers(version) >= since && !broken {
         return true;
     }
