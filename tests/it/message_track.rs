@@ -69,7 +69,7 @@ fn a_message_is_consumed_filtered_or_still_to_be_consumed() {
 
     let mut all = tracks(&scene, &message);
     if !supports(Feature::TopicGroups) {
-        all.retain(|track| track.group != *scene.topic);
+        all.retain(|track| *track.group != *scene.topic);
     }
     assert!(all.iter().map(|track| &track.group).is_sorted() && all.len() == 3, "{all:?}");
     consuming.close().unwrap();
