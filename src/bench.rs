@@ -194,7 +194,7 @@ impl Codec {
     pub fn decode_pull_reply(&self, frame: &Received) -> Result<usize> {
         frame.0.header::<PullReply>()?;
         let (views, error) =
-            record::views(frame.0.body_bytes(), &self.broker_name, &Bounds { body: MAX_FRAME, ..Bounds::default() });
+            record::messages(frame.0.body_bytes(), &self.broker_name, &Bounds { body: MAX_FRAME, ..Bounds::default() });
         error.map_or(Ok(()), Err)?;
         Ok(views.iter().map(|view| view.body().len()).sum())
     }
@@ -293,5 +293,5 @@ pub fn deflate(kind: Compression, body: &[u8]) -> Option<(Bytes, i32)> {
 
 /// Inflates a body as a consumer does, up to 64 MiB.
 pub fn inflate(flag: i32, body: &[u8]) -> Result<Bytes> {
-    compress::inflate(flag, body, 64 << 20).map_err(|what| crate::Error::Malformed { what, addr: None })
+    compress::inflate(flag, body, 64 << 20).map_err(|damage| damage.error())
 }

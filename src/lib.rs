@@ -15,6 +15,8 @@
 //! }
 //! ```
 //!
+//! The [`guide`] has an example for every kind of producer and consumer, and says when to take which.
+//!
 //! # Connecting
 //!
 //! A [`Client`] is one identity towards a cluster and one set of connections. Clone it freely: clones share everything.
@@ -362,11 +364,13 @@ mod client;
 mod code;
 mod consumer;
 #[cfg(feature = "embedded")]
+#[cfg_attr(docsrs, doc(cfg(feature = "embedded")))]
 pub mod embedded;
 mod error;
 #[cfg(all(any(fuzzing, test), feature = "embedded"))]
 #[doc(hidden)]
 pub mod fuzz;
+pub mod guide;
 mod message;
 mod producer;
 // Every header encodes and decodes: the client uses one side, the embedded cluster the other, tests and benches both.
@@ -386,6 +390,7 @@ pub use admin::{
     UserType, WorkQueue,
 };
 #[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
 pub use client::Tls;
 pub use client::{
     BrokerRoute, Client, ClientBuilder, ClientStats, CloseReport, ConnectionState, ConnectionStats, Credentials,

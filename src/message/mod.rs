@@ -1,5 +1,6 @@
 //! The values users hold: messages to send, messages received, queues, properties and ids.
 
+mod damage;
 mod id;
 mod outgoing;
 mod properties;
@@ -9,6 +10,7 @@ mod reply;
 mod topic_type;
 mod view;
 
+pub(crate) use damage::Damage;
 pub use id::OffsetMessageId;
 pub(crate) use id::UniqueIds;
 pub use outgoing::{Message, MessageBuilder};
@@ -19,4 +21,4 @@ pub(crate) use receipt::Receipt;
 pub(crate) use reply::{REPLY_TOPIC_SUFFIX, is_reply_type};
 pub use topic_type::TopicType;
 pub use view::MessageView;
-pub(crate) use view::{Stored, sys_flag};
+pub(crate) use view::{Stored, View, sys_flag};

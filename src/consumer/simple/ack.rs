@@ -139,7 +139,7 @@ impl Shared {
                 Err(_) => self.counters.hand_back_failures.one(),
             }
         }
-        message.receive(receipt?);
+        message.edit().receive(receipt?);
         Ok(())
     }
 
