@@ -3,7 +3,7 @@
 //! A queue of frames rather than bytes, so that a frame whose call gave up can be taken out again as long as the kernel
 //! has none of it: only then may the call say that nothing was sent.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,6 +11,9 @@ use super::slot::Slot;
 
 /// Buffers above this size are not kept for reuse.
 const KEEP: usize = 1024 * 1024;
+/// So many dropped frames are remembered, as many as there can be calls by default. The oldest is forgotten first: a server
+/// that answers what it was never sent keeps its caller from asking.
+const EXPIRED: usize = 262_144;
 
 /// A frame in the outbox.
 #[derive(Debug)]
@@ -28,7 +31,7 @@ pub(crate) struct Outbox {
     batch: Batch,
     spare: Batch,
     /// Frames dropped because their time was over, until their callers ask.
-    expired: Vec<i32>,
+    expired: BTreeSet<i32>,
 }
 
 /// The opaque of a frame that nobody will ask for again: a response to a server's request.
@@ -110,8 +113,7 @@ impl Outbox {
 
     /// Takes one frame out, if the kernel has none of it; true as well for one that was dropped in time.
     pub(crate) fn remove(&mut self, opaque: i32) -> bool {
-        if let Some(index) = self.expired.iter().position(|expired| *expired == opaque) {
-            self.expired.swap_remove(index);
+        if self.expired.remove(&opaque) {
             return true;
         }
         let mut start = 0;
@@ -145,13 +147,16 @@ impl Outbox {
             let len = frame.len - if index == 0 { batch.gone } else { 0 };
             if due(index, &frame, batch.gone) {
                 if frame.opaque != NOBODY {
-                    self.expired.push(frame.opaque);
+                    self.expired.insert(frame.opaque);
                 }
             } else {
                 batch.bytes.extend_from_slice(&bytes[start..start + len]);
                 batch.frames.push_back(frame);
             }
             start += len;
+        }
+        while self.expired.len() > EXPIRED {
+            self.expired.pop_first();
         }
     }
 
@@ -161,7 +166,7 @@ impl Outbox {
         let batch = std::mem::take(&mut self.batch);
         let skip = usize::from(batch.gone > 0);
         batch.frames.iter().filter_map(|frame| frame.written.as_ref()).for_each(|slot| slot.wake());
-        let mut unsent = std::mem::take(&mut self.expired);
+        let mut unsent: Vec<i32> = std::mem::take(&mut self.expired).into_iter().collect();
         unsent.extend(batch.frames.iter().skip(skip).map(|frame| frame.opaque));
         unsent
     }
@@ -217,6 +222,18 @@ mod tests {
         assert!(outbox.remove(2), "it was dropped, so nothing of it was sent");
         assert!(!outbox.remove(2));
         assert_eq!(outbox.abandon(), [3], "the first is partly written");
+    }
+
+    #[test]
+    fn dropped_frames_that_nobody_asks_for_are_forgotten_the_oldest_first() {
+        let (now, mut outbox) = (Instant::now(), Outbox::default());
+        let last = i32::try_from(EXPIRED).unwrap() + 1;
+        for opaque in 0..=last {
+            outbox.push(opaque, now, None, b"a", b"");
+        }
+        outbox.expire(now);
+        assert_eq!([0, 1, 2, last].map(|opaque| outbox.remove(opaque)), [false, false, true, true]);
+        assert_eq!(outbox.abandon().len(), EXPIRED - 2);
     }
 
     #[test]
