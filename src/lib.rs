@@ -358,6 +358,7 @@ mod admin;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
+mod channel;
 mod client;
 mod code;
 mod consumer;
@@ -373,6 +374,7 @@ mod producer;
 #[cfg_attr(not(all(test, feature = "embedded")), allow(dead_code, reason = "a build without the server uses one side"))]
 mod protocol;
 mod remoting;
+mod sorted;
 mod thread;
 mod trace;
 

@@ -1,11 +1,12 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 
 use super::inputs::{Inputs, Question};
 use super::pool::Pool;
 use super::{Events, ProcessQueue, Routes, Runner, Settings, Shared, Sink, Subscriptions};
+use crate::channel;
 use crate::client::{Client, CloseReport, GroupKind, Member, RouteWatcher};
 use crate::consumer::engine::{Engine, EngineOptions, Event};
 use crate::consumer::offset_store::{Keeper, OffsetStore};
@@ -41,7 +42,7 @@ pub(in crate::consumer) type Close = Box<dyn Fn() -> CloseReport + Send + Sync>;
 pub(in crate::consumer) struct Running {
     pub(in crate::consumer) shared: Arc<Shared>,
     engine: Mutex<Option<Thread>>,
-    questions: Sender<Question>,
+    questions: channel::Sender<Question>,
     done: Receiver<()>,
     _client: Client,
 }
@@ -67,8 +68,8 @@ impl Running {
         // Its threads are started now, so that their failing is an error here.
         core.callbacks()?;
         let (events, events_out, bell) = Events::channel();
-        let (mailbox, requests) = crossbeam_channel::bounded(MAILBOX);
-        let (questions, asked) = crossbeam_channel::unbounded();
+        let (mailbox, requests) = channel::bounded(MAILBOX);
+        let (questions, asked) = channel::unbounded();
         let (done, is_done) = crossbeam_channel::bounded(0);
         let puller = Arc::new(pull::Shared::of_engine(&core, &group));
         let (keeper, keeping) = store.map(|store| Keeper::start(&group, store)).transpose()?.unzip();
@@ -123,8 +124,8 @@ impl Running {
     /// Looks at every queue; blocks until the engine's thread has looked.
     pub(in crate::consumer) fn queues(&self) -> Result<Vec<ProcessQueue>> {
         self.shared.check_open()?;
-        let (answer, queues) = crossbeam_channel::bounded(1);
-        self.questions.send(answer).map_err(|_| closed())?;
+        let (answer, queues) = channel::bounded(1);
+        self.questions.try_send(answer).map_err(|_| closed())?;
         // The thread drops the question when it ends.
         queues.recv().map_err(|_| closed())
     }
