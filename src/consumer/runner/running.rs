@@ -52,16 +52,16 @@ impl Running {
     /// its batches, and where to count.
     pub(in crate::consumer) fn start(
         plan: Plan,
-        sink: impl FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>>,
+        sink: impl FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>> + 'static,
     ) -> Result<Running> {
-        Running::start_within(plan, None, sink)
+        Running::start_within(plan, None, Box::new(sink))
     }
 
     /// As [`start`](Running::start), for a consumer of which this is a part, and which closes it.
     pub(in crate::consumer) fn start_within(
         plan: Plan,
         whole: Option<Close>,
-        sink: impl FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>>,
+        sink: Box<dyn FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>>>,
     ) -> Result<Running> {
         let Plan { client, group, settings, options, subscriptions, store } = plan;
         let core = client.core().clone();
