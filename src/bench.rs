@@ -194,7 +194,7 @@ impl Codec {
     pub fn decode_pull_reply(&self, frame: &Received) -> Result<usize> {
         frame.0.header::<PullReply>()?;
         let (views, error) =
-            record::views(frame.0.body_bytes(), &self.broker_name, &Bounds { body: MAX_FRAME, ..Bounds::default() });
+            record::messages(frame.0.body_bytes(), &self.broker_name, &Bounds { body: MAX_FRAME, ..Bounds::default() });
         error.map_or(Ok(()), Err)?;
         Ok(views.iter().map(|view| view.body().len()).sum())
     }

@@ -5,9 +5,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod commit;
 mod limit;
 mod refusal;
 
+pub use self::commit::QueueCommit;
 pub use self::limit::Limit;
 pub(crate) use self::refusal::{BATCH_TOO_LARGE, is_access_refusal, is_unknown_requester};
 use self::refusal::{advice, outcome_of};
@@ -251,6 +253,13 @@ pub enum Error {
         because: Exhaustion,
     },
 
+    /// Offsets of some of a consumer's queues were not committed. Committing again is harmless.
+    #[error("{}", commit::listed(queues))]
+    NotCommitted {
+        /// What became of each queue.
+        queues: Arc<[QueueCommit]>,
+    },
+
     /// A local bound is reached; nothing was sent.
     #[error("too much under way: {what}")]
     Busy {
@@ -274,7 +283,8 @@ pub enum Error {
         outcome: Outcome,
     },
 
-    /// The encrypted connection could not be established; nothing was sent.
+    /// The encrypted connection could not be established, and nothing was sent; or the client's connections are plain and the
+    /// server takes only TLS, so nothing was carried out.
     #[error("TLS with {addr} failed: {reason}")]
     Tls {
         /// The server's address.
@@ -332,16 +342,9 @@ impl Error {
             // An answer that cannot be read was preceded by a request that was carried out.
             Error::Malformed { .. } | Error::NotDurable { .. } | Error::NoReply { .. } => Outcome::Unknown,
             Error::Unsupported { addr: Some(_), .. } => Outcome::Rejected,
-            Error::Exhausted { attempts, .. } => {
-                let worst = |outcome| attempts.iter().any(|attempt| attempt.error.outcome() == outcome);
-                if worst(Outcome::Unknown) {
-                    Outcome::Unknown
-                } else if worst(Outcome::Rejected) {
-                    Outcome::Rejected
-                } else {
-                    Outcome::NotSent
-                }
-            }
+            Error::Exhausted { attempts, .. } => worst(attempts.iter().map(|attempt| &attempt.error)),
+            Error::NotCommitted { queues } if queues.iter().any(|queue| queue.error.is_none()) => Outcome::Unknown,
+            Error::NotCommitted { queues } => worst(queues.iter().filter_map(|queue| queue.error.as_ref())),
             _ => Outcome::NotSent,
         }
     }
@@ -356,6 +359,7 @@ impl Error {
             Error::Credentials { .. } => true,
             Error::Rejected { code, remark, .. } => !is_access_refusal(*code, remark) && retryable_code(*code),
             Error::Exhausted { attempts, .. } => attempts.last().is_some_and(|last| last.error.is_retryable()),
+            Error::NotCommitted { queues } => queues.iter().flat_map(|queue| &queue.error).all(Error::is_retryable),
             _ => false,
         }
     }
@@ -416,6 +420,16 @@ impl Error {
             other => other,
         }
     }
+}
+
+/// The outcome that says least: of several requests any may have taken effect.
+fn worst<'a>(errors: impl Iterator<Item = &'a Error>) -> Outcome {
+    let weight = |outcome: &Outcome| match outcome {
+        Outcome::NotSent => 0,
+        Outcome::Rejected => 1,
+        Outcome::Unknown => 2,
+    };
+    errors.map(Error::outcome).max_by_key(weight).unwrap_or(Outcome::NotSent)
 }
 
 fn retryable_code(code: ResponseCode) -> bool {

@@ -414,7 +414,7 @@ pub use consumer::{
     PushConsumer, PushConsumerBuilder, ResetReason, SimpleConsumer, SimpleConsumerBuilder, Standing, ThreadStats,
     Threads, TopicConsumption,
 };
-pub use error::{Attempt, Error, Exhaustion, Limit, Outcome, Result, Stage};
+pub use error::{Attempt, Error, Exhaustion, Limit, Outcome, QueueCommit, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};
 #[cfg(not(loom))]
 pub use producer::{

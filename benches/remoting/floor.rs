@@ -34,9 +34,10 @@ impl Floor {
         self.exchange(&requests, depth);
     }
 
-    pub(crate) fn pull(&mut self) {
-        let request = self.pull.clone();
-        self.exchange(&request, 1);
+    /// Writes `depth` pulls at once and reads as many answers.
+    pub(crate) fn pulls(&mut self, depth: usize) {
+        let requests = self.pull.repeat(depth);
+        self.exchange(&requests, depth);
     }
 
     /// One write a frame, as for a lone caller who wants to know that the kernel took it.

@@ -11,7 +11,7 @@ use rocketmq_blocking::{AutoBatch, Client, Message, MessageQueue, Producer, Pull
 use crate::baseline::Baseline;
 use crate::floor::Floor;
 use crate::pushing::{Pushing, decodes};
-use crate::server::{HELD_TOPIC, PULLED, SIZE};
+use crate::server::{HELD_TOPIC, PULLED, QUEUES, SIZE};
 
 const WINDOW: usize = 256;
 const POLLS: usize = 16;
@@ -290,11 +290,12 @@ fn floor_sends_oneway(contenders: &Contenders, time: Duration) -> Run {
     run_and_finish(time, send, || floor.borrow_mut().sends(1))
 }
 
-fn floor_pulls(contenders: &Contenders, time: Duration) -> Run {
+/// Pulls on the bare socket, so many at once.
+fn floor_pulls(contenders: &Contenders, depth: usize, time: Duration) -> Run {
     let mut floor = contenders.floor.lock().unwrap();
     let pull = || {
-        floor.pull();
-        1
+        floor.pulls(depth);
+        depth as u64
     };
     run_and_finish(time, pull, || {})
 }
@@ -368,7 +369,7 @@ pub(crate) fn rows() -> Vec<Row> {
             name: "pull of 32, 1 thread",
             aim: "",
             client: Box::new(client_pulls),
-            floor: Box::new(floor_pulls),
+            floor: Box::new(|contenders, time| floor_pulls(contenders, 1, time)),
             baseline: Box::new(|contenders, time| {
                 run(1, time, || {
                     contenders.baseline.pull();
@@ -380,7 +381,7 @@ pub(crate) fn rows() -> Vec<Row> {
             name: "push, messages",
             aim: "1500 thousand, 0.8 us of cpu",
             client: Box::new(|contenders, time| contenders.pushing.run(time)),
-            floor: Box::new(|contenders, time| messages(floor_pulls(contenders, time))),
+            floor: Box::new(|contenders, time| messages(floor_pulls(contenders, QUEUES, time))),
             baseline: Box::new(|contenders, time| {
                 messages(run(1, time, || {
                     contenders.baseline.pull();
@@ -392,7 +393,7 @@ pub(crate) fn rows() -> Vec<Row> {
             name: "decoding, messages",
             aim: "4000 thousand",
             client: Box::new(|_, time| decodes(time)),
-            floor: Box::new(|contenders, time| messages(floor_pulls(contenders, time))),
+            floor: Box::new(|contenders, time| messages(floor_pulls(contenders, QUEUES, time))),
             baseline: Box::new(|_, time| decodes(time)),
         },
         Row {

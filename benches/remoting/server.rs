@@ -17,6 +17,8 @@ pub(crate) const HELD_TOPIC: &str = "Held";
 pub(crate) const ENDLESS_TOPIC: &str = "Endless";
 /// Where the endless queues begin: all offsets have ten digits.
 const FIRST: i64 = 1_000_000_000;
+/// Queues of every topic.
+pub(crate) const QUEUES: usize = 4;
 /// Messages per pull, and bytes in the body of each.
 pub(crate) const PULLED: u32 = 32;
 pub(crate) const SIZE: usize = 100;
@@ -181,7 +183,7 @@ impl Answers {
     fn new(addr: SocketAddr) -> Answers {
         let route = format!(
             r#"{{"brokerDatas":[{{"brokerAddrs":{{"0":"{addr}"}},"brokerName":"broker","cluster":"c"}}],
-            "queueDatas":[{{"brokerName":"broker","perm":6,"readQueueNums":4,"writeQueueNums":4}}]}}"#
+            "queueDatas":[{{"brokerName":"broker","perm":6,"readQueueNums":{QUEUES},"writeQueueNums":{QUEUES}}}]}}"#
         );
         Answers {
             sent: Template::new(|codec, out| codec.encode_send_reply(out, 0).expect("it fits")),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::core::Core;
 use super::names;
 use crate::error::{Error, Result};
-use crate::message::MessageView;
+use crate::message::{MessageView, View};
 use crate::protocol::namespace::Namespace;
 use crate::protocol::record;
 use crate::protocol::rpc::heartbeat::HeartbeatBody;
@@ -65,12 +65,12 @@ fn fits(namespace: Option<&Namespace>, what: &str, name: &str, check: impl Fn(&s
 }
 
 /// Gives received messages their users' topics.
-pub(crate) fn unwrap_messages(namespace: Option<&Namespace>, messages: &mut [MessageView]) {
+pub(crate) fn unwrap_topics(namespace: Option<&Namespace>, views: &mut [View]) {
     let Some(namespace) = namespace else { return };
     // Neighbours mostly have the same topic.
     let mut last: Option<(Arc<str>, Arc<str>)> = None;
-    for message in messages {
-        let topic = message.shared_topic();
+    for view in views {
+        let topic = &view.stored().topic;
         let own = match &last {
             Some((wrapped, own)) if wrapped == topic => own.clone(),
             _ => match namespace.unwrap(topic) {
@@ -79,7 +79,7 @@ pub(crate) fn unwrap_messages(namespace: Option<&Namespace>, messages: &mut [Mes
             },
         };
         last = Some((topic.clone(), own.clone()));
-        message.rename(own);
+        view.rename(own);
     }
 }
 
@@ -99,12 +99,13 @@ impl Core {
         self.namespace().map_or(Cow::Borrowed(name), |namespace| namespace.unwrap(name))
     }
 
-    /// The messages in an answer, as [`record::views`] reads them, with their users' topics.
-    pub(crate) fn views(&self, body: Bytes, broker_name: &Arc<str>) -> (Vec<MessageView>, Option<Error>) {
+    /// The messages in an answer, as [`record::messages`] reads them, with their users' topics.
+    pub(crate) fn messages(&self, body: Bytes, broker_name: &Arc<str>) -> (Vec<MessageView>, Option<Error>) {
         let (mut views, broken) = record::views(body, broker_name, &self.options().limits.messages);
-        self.note_messages(&views, broken.as_ref());
-        unwrap_messages(self.namespace(), &mut views);
-        (views, broken)
+        unwrap_topics(self.namespace(), &mut views);
+        let messages = View::messages(views);
+        self.note_messages(&messages, broken.as_ref());
+        (messages, broken)
     }
 
     /// What a heartbeat says, with the names in their wire form; `None` when no group lives here.

@@ -166,7 +166,7 @@ impl Core {
         };
         let known = self.routes().addresses().into_iter().find(|(_, _, known)| *known == advertised);
         let broker_name = known.map_or_else(|| "".into(), |(broker_name, _, _)| broker_name);
-        let (views, broken) = self.views(answer.frame.body_bytes(), &broker_name);
+        let (views, broken) = self.messages(answer.frame.body_bytes(), &broker_name);
         match (views.into_iter().next(), broken) {
             // An offset in the middle of a message could show anything.
             (Some(view), _) if view.commit_log_offset() != id.commit_log_offset => Ok(None),
@@ -225,7 +225,7 @@ impl Core {
             match asked.split() {
                 Ok((_, answer)) if answer.code() == ResponseCode::QUERY_NOT_FOUND => {}
                 Ok((server, answer)) => {
-                    let (views, broken) = self.views(answer.frame.body_bytes(), &server.broker_name);
+                    let (views, broken) = self.messages(answer.frame.body_bytes(), &server.broker_name);
                     found.messages.extend(views);
                     found.failures.extend(broken.map(|error| server.failed(elapsed, error.with_addr(&server.addr))));
                 }

@@ -329,6 +329,11 @@ impl ClusterBuilder {
         Ok(cluster)
     }
 
+    #[cfg(any(fuzzing, test))]
+    pub(super) fn settings(&self) -> Settings {
+        self.settings.clone()
+    }
+
     fn check(&self) -> Result<()> {
         if !(1..=MAX_BROKERS).contains(&self.brokers) {
             return Err(Error::invalid(format!("{} brokers; 1 to {MAX_BROKERS} are possible", self.brokers)));

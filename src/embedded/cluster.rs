@@ -178,7 +178,7 @@ impl Cluster {
             let records = set.store().all(topic);
             for record in records {
                 all.extend(
-                    record::views(Bytes::copy_from_slice(&record), &set.name, &Bounds::of_bodies(INFLATED_LIMIT)).0,
+                    record::messages(Bytes::copy_from_slice(&record), &set.name, &Bounds::of_bodies(INFLATED_LIMIT)).0,
                 );
             }
         }

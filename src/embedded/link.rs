@@ -46,6 +46,19 @@ impl Link {
         Link { id, peer, leaving, label, wire: Wire::new(stream), outbox, changed }
     }
 
+    /// One that keeps what is pushed until it is [taken](Link::taken), and has no thread.
+    #[cfg(any(fuzzing, test))]
+    pub(super) fn kept(id: u64, stream: TcpStream, peer: SocketAddr) -> Link {
+        let link = Link::new(id, "kept".into(), stream, peer);
+        link.lock().busy = true;
+        link
+    }
+
+    #[cfg(any(fuzzing, test))]
+    pub(super) fn taken(&self) -> Vec<u8> {
+        std::mem::take(&mut self.lock().bytes)
+    }
+
     /// The socket, for the thread that reads.
     pub(super) fn wire(&self) -> &Wire {
         &self.wire

@@ -28,6 +28,8 @@ mod assignment;
 mod attributes;
 #[cfg(feature = "acl")]
 mod auth;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod bare;
 mod broker;
 mod builder;
 mod call;

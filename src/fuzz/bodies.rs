@@ -37,7 +37,7 @@ pub fn bodies(data: &[u8]) {
     }
 }
 
-fn survives<T: DeserializeOwned + Serialize + PartialEq + Debug>(body: &[u8]) {
+pub(super) fn survives<T: DeserializeOwned + Serialize + PartialEq + Debug>(body: &[u8]) {
     let Ok(read) = json::decode::<T>("body", body) else { return };
     let again = json::decode::<T>("body", &json::encode(&read)).expect("what was written is read");
     assert_eq!(again, read);

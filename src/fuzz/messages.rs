@@ -26,7 +26,7 @@ pub fn records(data: &[u8]) {
         }
     }
     assert!(!compressed || record::any_compressed(&data));
-    let (views, error) = record::views(data.clone(), &broker, &Bounds { body: limit, ..Bounds::default() });
+    let (views, error) = record::messages(data.clone(), &broker, &Bounds { body: limit, ..Bounds::default() });
     assert_eq!(error.is_some(), ended);
     assert!(views.len() <= data.len() / batches::FIXED);
     for view in views {

@@ -3,9 +3,11 @@
 //!
 //! The first bytes of an input choose settings where a target has some; the rest is what a peer sends.
 
+mod admin_bodies;
 mod bodies;
 mod header;
 mod messages;
+mod server;
 mod sql;
 mod stream;
 mod texts;
@@ -15,9 +17,11 @@ mod seeds;
 #[cfg(test)]
 mod tests;
 
+pub use admin_bodies::{admin_bodies, settings};
 pub use bodies::bodies;
 pub use header::{binary_header, json_header};
 pub use messages::{batch, inflate, properties, records};
+pub use server::server;
 pub use sql::sql;
 pub use stream::stream;
 pub use texts::{ids, name_servers, namespaces, offset_file, pop, subscription, trace};
@@ -27,6 +31,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets that take bytes.
 pub const TARGETS: &[Target] = &[
+    ("admin_bodies", admin_bodies),
     ("batch", batch),
     ("binary_header", binary_header),
     ("bodies", bodies),
@@ -39,6 +44,8 @@ pub const TARGETS: &[Target] = &[
     ("pop", pop),
     ("properties", properties),
     ("records", records),
+    ("server", server),
+    ("settings", settings),
     ("sql", sql),
     ("stream", stream),
     ("subscription", subscription),

@@ -7,6 +7,9 @@ use crate::protocol::frame::{self, Head, HeaderKind};
 use crate::protocol::golden::{vector, vectors};
 use crate::protocol::rpc::route::GetRoute;
 
+mod admin;
+mod server;
+
 /// A target and an input.
 pub(super) type Seed = (&'static str, Vec<u8>);
 
@@ -124,6 +127,11 @@ pub(super) fn seeds() -> Vec<Seed> {
         seeds.extend(texts.iter().map(|text| (*target, text.as_bytes().to_vec())));
     }
     seeds.extend(compressed());
+    for (kind, body) in admin::BODIES {
+        seeds.push(("admin_bodies", [&[*kind], body.as_bytes()].concat()));
+    }
+    seeds.extend(admin::SETTINGS.iter().map(|text| ("settings", text.as_bytes().to_vec())));
+    seeds.extend(server::seeds().map(|input| ("server", input)));
     seeds
 }
 

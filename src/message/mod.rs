@@ -19,4 +19,4 @@ pub(crate) use receipt::Receipt;
 pub(crate) use reply::{REPLY_TOPIC_SUFFIX, is_reply_type};
 pub use topic_type::TopicType;
 pub use view::MessageView;
-pub(crate) use view::{Stored, sys_flag};
+pub(crate) use view::{Stored, View, sys_flag};

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::error::QueueCommit;
+
 /// One queue of a topic on one broker; the unit in which messages are ordered and consumed.
 ///
 /// Queues sort by topic, broker name and number, as Java sorts them, so hashes over a sorted list agree.
@@ -38,6 +40,12 @@ impl MessageQueue {
 
     pub(crate) fn shared_broker_name(&self) -> &Arc<str> {
         &self.broker_name
+    }
+}
+
+impl From<&QueueCommit> for MessageQueue {
+    fn from(commit: &QueueCommit) -> MessageQueue {
+        MessageQueue::new(commit.topic.clone(), commit.broker_name.clone(), commit.queue_id)
     }
 }
 

@@ -48,50 +48,126 @@ pub(crate) struct Stored {
 
 /// A message received from a broker (Java: `MessageExt`). Cloning it copies neither body nor properties.
 ///
-/// Its parts share the memory of the answer they came in; [`detach`](MessageView::detach) copies one message out of it.
-#[derive(Clone, PartialEq)]
-pub struct MessageView(Arc<View>);
+/// It shares the memory of the answer it came in; [`detach`](MessageView::detach) copies one message out of it.
+#[derive(Clone)]
+pub struct MessageView {
+    /// All messages of the answer: one piece of memory for all of them costs less than one for each.
+    answer: Arc<Vec<View>>,
+    at: usize,
+}
 
-/// Shared, because messages are handed from thread to thread, and are large.
-#[derive(Clone, PartialEq)]
-struct View {
+/// What a broker stored, and what the client knows about it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct View {
     stored: Stored,
-    queue: MessageQueue,
-    body: Result<Bytes, Arc<str>>,
+    queue: Arc<MessageQueue>,
+    /// The inflated body, or why it could not be inflated; `None` for one that is stored as it is.
+    inflated: Option<Result<Bytes, Arc<str>>>,
     /// Of a message that was popped.
     receipt: Option<Arc<Receipt>>,
 }
 
+impl View {
+    /// Puts a view together; `inflated` is `None` for a body that is not compressed.
+    pub(crate) fn new(stored: Stored, queue: Arc<MessageQueue>, inflated: Option<Result<Bytes, Arc<str>>>) -> View {
+        View { stored, queue, inflated, receipt: None }
+    }
+
+    /// Makes messages of what one answer brought.
+    pub(crate) fn messages(views: Vec<View>) -> Vec<MessageView> {
+        let answer = Arc::new(views);
+        (0..answer.len()).map(|at| MessageView { answer: answer.clone(), at }).collect()
+    }
+
+    fn body(&self) -> Result<&Bytes, &Arc<str>> {
+        self.inflated.as_ref().map_or(Ok(&self.stored.body), Result::as_ref)
+    }
+
+    pub(crate) fn stored(&self) -> &Stored {
+        &self.stored
+    }
+
+    pub(crate) fn queue(&self) -> &MessageQueue {
+        &self.queue
+    }
+
+    pub(crate) fn property(&self, name: &str) -> Option<&str> {
+        find_in_wire(self.wire_properties(), name)
+    }
+
+    fn wire_properties(&self) -> &str {
+        std::str::from_utf8(&self.stored.properties).unwrap_or_default()
+    }
+
+    /// Names the queue it was pulled from. The queues of a static topic are spread over several brokers: `delta` turns the
+    /// offset the broker stored into that of the topic's queue.
+    pub(crate) fn read_from(&mut self, queue: &Arc<MessageQueue>, delta: i64) {
+        self.queue = queue.clone();
+        self.stored.queue_offset = self.stored.queue_offset.saturating_add(delta);
+    }
+
+    /// Names the topic as users know it, where the wire knows it by another name.
+    pub(crate) fn rename(&mut self, topic: Arc<str>) {
+        let (broker_name, queue_id) = (self.queue.shared_broker_name().clone(), self.queue.queue_id());
+        self.queue = Arc::new(MessageQueue::new(topic.clone(), broker_name, queue_id));
+        self.stored.topic = topic;
+    }
+
+    /// Takes the receipt of this delivery, or one that replaces it.
+    pub(crate) fn receive(&mut self, receipt: Receipt) {
+        self.receipt = Some(Arc::new(receipt));
+    }
+
+    /// Says how often the message was handed out before, where the broker keeps count of it elsewhere.
+    pub(crate) fn retried(&mut self, times: i32) {
+        self.stored.reconsume_times = times;
+    }
+}
+
+impl PartialEq for MessageView {
+    fn eq(&self, other: &MessageView) -> bool {
+        self.view() == other.view()
+    }
+}
+
 impl MessageView {
-    /// Puts a view together; `body` is the inflated body, or why it could not be inflated.
+    /// Puts a message together that came alone; `body` is the inflated body, or why it could not be inflated.
     pub(crate) fn new(stored: Stored, broker_name: Arc<str>, body: Result<Bytes, Arc<str>>) -> MessageView {
         let queue = MessageQueue::new(stored.topic.clone(), broker_name, stored.queue_id);
-        MessageView(Arc::new(View { stored, queue, body, receipt: None }))
+        MessageView::alone(View::new(stored, Arc::new(queue), Some(body)))
+    }
+
+    fn alone(view: View) -> MessageView {
+        MessageView { answer: Arc::new(vec![view]), at: 0 }
+    }
+
+    fn view(&self) -> &View {
+        &self.answer[self.at]
     }
 
     /// Returns the topic.
     pub fn topic(&self) -> &str {
-        &self.0.stored.topic
+        &self.view().stored.topic
     }
 
     /// Returns the queue the message was read from. The broker's name is empty for a message looked up by its id.
     pub fn queue(&self) -> &MessageQueue {
-        &self.0.queue
+        &self.view().queue
     }
 
     /// Returns the message's place in its queue, from 0.
     pub fn queue_offset(&self) -> i64 {
-        self.0.stored.queue_offset
+        self.view().stored.queue_offset
     }
 
     /// Returns the body, inflated when it was sent compressed. Empty when it is [damaged](MessageView::check_body).
     pub fn body(&self) -> &[u8] {
-        self.0.body.as_deref().unwrap_or_default()
+        self.view().body().map(|body| &**body).unwrap_or_default()
     }
 
     /// Returns the body without copying it.
     pub fn body_bytes(&self) -> Bytes {
-        self.0.body.clone().unwrap_or_default()
+        self.view().body().cloned().unwrap_or_default()
     }
 
     /// Returns the body as text, or `None` when it is not UTF-8.
@@ -104,14 +180,14 @@ impl MessageView {
     /// # Errors
     /// [`Error::Malformed`] with the reason. The other parts of the message are intact, and so are the messages around it.
     pub fn check_body(&self) -> Result<()> {
-        match &self.0.body {
+        match self.view().body() {
             Ok(_) => Ok(()),
             Err(what) => Err(Error::Malformed { what: what.clone(), addr: None }),
         }
     }
 
     pub(crate) fn is_damaged(&self) -> bool {
-        self.0.body.is_err()
+        self.view().body().is_err()
     }
 
     /// Returns the tag, `None` without one.
@@ -126,13 +202,13 @@ impl MessageView {
 
     /// Returns the value of a property, `None` without it.
     pub fn property(&self, name: &str) -> Option<&str> {
-        find_in_wire(self.wire_properties(), name)
+        self.view().property(name)
     }
 
     /// Decodes all properties, the system's own (`KEYS`, `TAGS`, `UNIQ_KEY`, …) among them. For one or two,
     /// [`property`](MessageView::property) is cheaper.
     pub fn properties(&self) -> Properties {
-        Properties::from_wire(self.wire_properties())
+        Properties::from_wire(self.view().wire_properties())
     }
 
     /// Returns the message id: the unique id its producer gave it (`UNIQ_KEY`; Java: `getMsgId`), else the offset message
@@ -155,32 +231,35 @@ impl MessageView {
     ///
     /// [`view_message`]: crate::Client::view_message
     pub fn offset_message_id(&self) -> OffsetMessageId {
-        OffsetMessageId { store_host: self.0.stored.store_host, commit_log_offset: self.0.stored.commit_log_offset }
+        OffsetMessageId {
+            store_host: self.view().stored.store_host,
+            commit_log_offset: self.view().stored.commit_log_offset,
+        }
     }
 
     /// Returns when the producer made the message, by the producer's clock.
     pub fn born_timestamp(&self) -> SystemTime {
-        from_millis(self.0.stored.born_timestamp)
+        from_millis(self.view().stored.born_timestamp)
     }
 
     /// Returns the producer's address, as the broker saw it.
     pub fn born_host(&self) -> SocketAddr {
-        self.0.stored.born_host
+        self.view().stored.born_host
     }
 
     /// Returns when the broker stored the message, by the broker's clock.
     pub fn store_timestamp(&self) -> SystemTime {
-        from_millis(self.0.stored.store_timestamp)
+        from_millis(self.view().stored.store_timestamp)
     }
 
     /// Returns the address of the broker that stored the message.
     pub fn store_host(&self) -> SocketAddr {
-        self.0.stored.store_host
+        self.view().stored.store_host
     }
 
     /// Returns how often a consumer gave the message back for another try; 0 at first.
     pub fn reconsume_times(&self) -> i32 {
-        self.0.stored.reconsume_times
+        self.view().stored.reconsume_times
     }
 
     /// Returns the delay level the message was sent with, 0 for none.
@@ -195,12 +274,12 @@ impl MessageView {
 
     /// Returns the application's own flag.
     pub fn flag(&self) -> i32 {
-        self.0.stored.flag
+        self.view().stored.flag
     }
 
     /// Returns the position in the broker's commit log, in bytes.
     pub fn commit_log_offset(&self) -> i64 {
-        self.0.stored.commit_log_offset
+        self.view().stored.commit_log_offset
     }
 
     /// Returns the handle by which a message is acknowledged that was handed out by a broker (a
@@ -209,46 +288,33 @@ impl MessageView {
     ///
     /// It names this delivery, not the message: the next one has another handle.
     pub fn receipt_handle(&self) -> Option<&str> {
-        self.0.receipt.as_deref().map(Receipt::handle)
+        self.view().receipt.as_deref().map(Receipt::handle)
     }
 
     /// Returns whether the body was sent compressed.
     pub fn was_compressed(&self) -> bool {
-        self.0.stored.sys_flag & sys_flag::COMPRESSED != 0
+        self.view().stored.sys_flag & sys_flag::COMPRESSED != 0
     }
 
     /// Copies the message out of the answer it came in, so that keeping it does not keep its neighbours in memory.
     pub fn detach(&self) -> MessageView {
-        let mut copy = View::clone(&self.0);
+        let mut copy = self.view().clone();
         copy.stored.body = Bytes::copy_from_slice(&copy.stored.body);
         copy.stored.properties = Bytes::copy_from_slice(&copy.stored.properties);
-        copy.body = copy.body.as_deref().map(Bytes::copy_from_slice).map_err(Arc::clone);
-        MessageView(Arc::new(copy))
-    }
-
-    /// Names the queue it was pulled from. The queues of a static topic are spread over several brokers: `delta` turns the
-    /// offset the broker stored into that of the topic's queue.
-    pub(crate) fn read_from(&mut self, queue: &MessageQueue, delta: i64) {
-        let view = self.edit();
-        view.queue = queue.clone();
-        view.stored.queue_offset = view.stored.queue_offset.saturating_add(delta);
+        if let Some(Ok(body)) = &mut copy.inflated {
+            *body = Bytes::copy_from_slice(body);
+        }
+        MessageView::alone(copy)
     }
 
     pub(crate) fn shared_topic(&self) -> &Arc<str> {
-        &self.0.stored.topic
-    }
-
-    /// Names the topic as users know it, where the wire knows it by another name.
-    pub(crate) fn rename(&mut self, topic: Arc<str>) {
-        let view = self.edit();
-        view.queue = MessageQueue::new(topic.clone(), view.queue.shared_broker_name().clone(), view.queue.queue_id());
-        view.stored.topic = topic;
+        &self.view().stored.topic
     }
 
     /// Gives a message that was read from its group's retry topic the topic it was sent to. `own` turns a wire name into the
     /// user's.
     pub(crate) fn restore_topic(&mut self, retry_topic: &str, own: impl FnOnce(&str) -> String) {
-        if &*self.0.stored.topic != retry_topic {
+        if &*self.view().stored.topic != retry_topic {
             return;
         }
         if let Some(topic) = self.property(key::RETRY_TOPIC).map(own) {
@@ -262,30 +328,20 @@ impl MessageView {
     }
 
     pub(crate) fn receipt(&self) -> Option<&Arc<Receipt>> {
-        self.0.receipt.as_ref()
+        self.view().receipt.as_ref()
     }
 
-    /// Takes the receipt of this delivery, or one that replaces it.
-    pub(crate) fn receive(&mut self, receipt: Receipt) {
-        self.edit().receipt = Some(Arc::new(receipt));
-    }
-
-    /// Says how often the message was handed out before, where the broker keeps count of it elsewhere.
-    pub(crate) fn retried(&mut self, times: i32) {
-        self.edit().stored.reconsume_times = times;
-    }
-
-    /// Other clones of the message stay as they are.
-    fn edit(&mut self) -> &mut View {
-        Arc::make_mut(&mut self.0)
+    /// Other clones of the message stay as they are, and so do its neighbours: it leaves the answer it came in.
+    pub(crate) fn edit(&mut self) -> &mut View {
+        if self.answer.len() > 1 || Arc::get_mut(&mut self.answer).is_none() {
+            *self = MessageView::alone(self.view().clone());
+        }
+        let alone = Arc::make_mut(&mut self.answer);
+        &mut alone[self.at]
     }
 
     pub(crate) fn stored(&self) -> &Stored {
-        &self.0.stored
-    }
-
-    fn wire_properties(&self) -> &str {
-        std::str::from_utf8(&self.0.stored.properties).unwrap_or_default()
+        &self.view().stored
     }
 }
 
@@ -299,8 +355,8 @@ impl fmt::Debug for MessageView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MessageView")
             .field("message_id", &self.message_id())
-            .field("queue", &format_args!("{}", self.0.queue))
-            .field("queue_offset", &self.0.stored.queue_offset)
+            .field("queue", &format_args!("{}", self.view().queue))
+            .field("queue_offset", &self.view().stored.queue_offset)
             .field("body_size", &self.body().len())
             .field("properties", &self.properties())
             .finish_non_exhaustive()
@@ -309,11 +365,11 @@ impl fmt::Debug for MessageView {
 
 impl fmt::Display for MessageView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} at {}", self.message_id(), self.0.queue, self.0.stored.queue_offset)?;
+        write!(f, "{} {} at {}", self.message_id(), self.view().queue, self.view().stored.queue_offset)?;
         if let Some(tag) = self.tag() {
             write!(f, " [{tag}]")?;
         }
-        match (&self.0.body, self.body_text()) {
+        match (self.view().body(), self.body_text()) {
             (Err(what), _) => write!(f, " damaged body: {what}"),
             (_, Some(text)) if text.len() <= 200 => write!(f, " {text:?}"),
             _ => write!(f, " {} bytes", self.body().len()),

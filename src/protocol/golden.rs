@@ -275,7 +275,7 @@ fn every_record_is_read_and_written_again_byte_for_byte() {
         let stored = stored(vector.bytes.clone()).remove(0);
         let text = std::str::from_utf8(&stored.properties).unwrap();
         assert_eq!(Properties::from_wire(text), properties_in_order(&vector, text), "{name}");
-        let views = record::views(vector.bytes.clone().into(), &Arc::from("broker-a"), &Bounds::of_bodies(1024)).0;
+        let views = record::messages(vector.bytes.clone().into(), &Arc::from("broker-a"), &Bounds::of_bodies(1024)).0;
         for (key, expected) in vector.decoded.as_object().unwrap() {
             let found: Value = match key.as_str() {
                 "queueId" => stored.queue_id.into(),

@@ -144,7 +144,8 @@ pub(crate) fn read(header: &[u8]) -> Result<Parsed> {
 /// others.
 ///
 /// It starts at the end, and so need not look at the fields: whatever they hold, their strings have no quote without a
-/// backslash, so what looks like the members behind them is them.
+/// backslash, so what looks like the members behind them is them. Only that they are all there is before those: something that
+/// stands behind them may be what counts, as of two members with one name the last.
 fn read_usual(header: &[u8]) -> Option<Parsed> {
     let mut from = Backwards(header);
     from.pass(b"}")?;
@@ -173,8 +174,11 @@ fn read_usual(header: &[u8]) -> Option<Parsed> {
     let code = i32::try_from(scan::decimal(digits)?).ok()?;
     let mut fields = 0..0;
     if let Some(rest) = from.0.get(b"{\"code\":".len() + digits.len()..).filter(|rest| !rest.is_empty()) {
+        let ends = |object: &[u8]| object.iter().filter(|byte| **byte == b'}').count();
         let object =
             rest.strip_prefix(b",\"extFields\":").filter(|rest| rest.starts_with(b"{") && rest.ends_with(b"}"))?;
+        // Within strings they may be, too; such headers are rare and read in the other way.
+        (ends(object) == 1).then_some(())?;
         fields = from.0.len() - object.len()..from.0.len();
     }
     Some(Parsed { code, language, version, opaque, flag, remark, fields })

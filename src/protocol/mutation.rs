@@ -125,7 +125,7 @@ fn headers() {
 fn records() {
     let broker: Arc<str> = "b".into();
     each(3, 8_000, "stored_", |bytes, _| {
-        let (views, error) = record::views(bytes.clone().into(), &broker, &Bounds::of_bodies(10_000));
+        let (views, error) = record::messages(bytes.clone().into(), &broker, &Bounds::of_bodies(10_000));
         assert!(views.len() <= bytes.len() / 22 + 1);
         if let Some(error) = error {
             assert!(matches!(error, crate::Error::Malformed { .. }));

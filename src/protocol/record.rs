@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::bounds::Bounds;
 use super::{batch, compress};
 use crate::error::{Error, Limit, Result};
-use crate::message::{MessageView, Stored, first_in_wire, sys_flag};
+use crate::message::{MessageQueue, MessageView, Stored, View, first_in_wire, sys_flag};
 
 const MAGIC_V1: u32 = 0xDAA3_20A7;
 /// Since 5.1, for topics longer than 127 bytes: two bytes of topic length.
@@ -127,39 +127,47 @@ impl Iterator for Records {
 }
 
 fn read(data: &Bytes, record: Range<usize>, topic: &mut Arc<str>) -> Result<Stored> {
-    let mut from = Cursor { data, at: record.start + 4, end: record.end };
-    let magic = from.u32("magic")?;
+    let magic = BigEndian::read_u32(&data[record.start + 4..]);
     if magic != MAGIC_V1 && magic != MAGIC_V2 {
         return Err(Error::malformed(format!("a stored message with magic number {magic:#010x}")));
     }
-    let body_crc = from.u32("crc")?;
-    let queue_id = from.u32("queue id")? as i32;
-    let flag = from.u32("flag")? as i32;
-    let queue_offset = from.i64("queue offset")?;
-    let commit_log_offset = from.i64("commit log offset")?;
-    let sys_flag = from.u32("system flag")? as i32;
-    let born_timestamp = from.i64("born timestamp")?;
-    let born_host = from.host("born host", sys_flag & sys_flag::BORN_HOST_V6 != 0)?;
-    let store_timestamp = from.i64("store timestamp")?;
-    let store_host = from.host("store host", sys_flag & sys_flag::STORE_HOST_V6 != 0)?;
-    let reconsume_times = from.u32("reconsume times")? as i32;
-    let prepared_transaction_offset = from.i64("transaction offset")?;
-    let body_len = from.u32("body length")? as usize;
-    let body = from.bytes("body", body_len)?;
-    let topic_len = match magic {
-        MAGIC_V1 => usize::from(from.take("topic length", 1)?[0]),
-        _ => usize::from(BigEndian::read_u16(from.take("topic length", 2)?)),
+    let mut from = Cursor { data, left: &data[record.start + 8..record.end], part: "hosts" };
+    let stored = parts(&mut from, magic, topic);
+    stored.ok_or_else(|| Error::malformed(format!("a stored message ends inside its {}", from.part)))
+}
+
+/// What follows the magic number; `None` when the record ends before its parts do.
+fn parts(from: &mut Cursor<'_>, magic: u32, topic: &mut Arc<str>) -> Option<Stored> {
+    let body_crc = from.u32()?;
+    let queue_id = from.u32()? as i32;
+    let flag = from.u32()? as i32;
+    let queue_offset = from.i64()?;
+    let commit_log_offset = from.i64()?;
+    let sys_flag = from.u32()? as i32;
+    let born_timestamp = from.i64()?;
+    let born_host = from.host(sys_flag & sys_flag::BORN_HOST_V6 != 0)?;
+    let store_timestamp = from.i64()?;
+    let store_host = from.host(sys_flag & sys_flag::STORE_HOST_V6 != 0)?;
+    let reconsume_times = from.u32()? as i32;
+    let prepared_transaction_offset = from.i64()?;
+    from.part = "body";
+    let body_len = from.u32()?;
+    let body = from.take(body_len as usize)?;
+    from.part = "topic";
+    let topic_len = if magic == MAGIC_V1 { usize::from(from.array::<1>()?[0]) } else { from.u16()? };
+    let name = from.take(topic_len)?;
+    if topic.as_bytes() != name {
+        *topic = String::from_utf8_lossy(name).into();
+    }
+    from.part = "properties";
+    let properties_len = from.u16()?;
+    let properties = from.take(properties_len)?;
+    let properties = if properties.is_ascii() || std::str::from_utf8(properties).is_ok() {
+        from.data.slice_ref(properties)
+    } else {
+        String::from_utf8_lossy(properties).into_owned().into()
     };
-    let name = String::from_utf8_lossy(from.take("topic", topic_len)?);
-    if **topic != *name {
-        *topic = name.into();
-    }
-    let properties_len = usize::from(BigEndian::read_u16(from.take("properties length", 2)?));
-    let mut properties = from.bytes("properties", properties_len)?;
-    if std::str::from_utf8(&properties).is_err() {
-        properties = String::from_utf8_lossy(&properties).into_owned().into();
-    }
-    Ok(Stored {
+    Some(Stored {
         queue_id,
         flag,
         queue_offset,
@@ -172,58 +180,55 @@ fn read(data: &Bytes, record: Range<usize>, topic: &mut Arc<str>) -> Result<Stor
         store_host,
         reconsume_times,
         prepared_transaction_offset,
-        body,
+        body: from.data.slice_ref(body),
         topic: topic.clone(),
         properties,
     })
 }
 
-#[cold]
-fn ends_inside(what: &str) -> Error {
-    Error::malformed(format!("a stored message ends inside its {what}"))
-}
-
+/// Reads one part after another; `None` at the end, because an error of each part would cost more than the part.
 struct Cursor<'a> {
     data: &'a Bytes,
-    at: usize,
-    end: usize,
+    left: &'a [u8],
+    /// What is being read.
+    part: &'static str,
 }
 
 impl<'a> Cursor<'a> {
     #[inline]
-    fn take(&mut self, what: &str, count: usize) -> Result<&'a [u8]> {
-        let left = &self.data[self.at..self.end];
-        let found = left.get(..count).ok_or_else(|| ends_inside(what))?;
-        self.at += count;
-        Ok(found)
-    }
-
-    fn bytes(&mut self, what: &str, count: usize) -> Result<Bytes> {
-        let start = self.at;
-        self.take(what, count)?;
-        Ok(self.data.slice(start..self.at))
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, left) = self.left.split_at_checked(count)?;
+        self.left = left;
+        Some(taken)
     }
 
     #[inline]
-    fn u32(&mut self, what: &str) -> Result<u32> {
-        self.take(what, 4).map(BigEndian::read_u32)
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, left) = self.left.split_first_chunk()?;
+        self.left = left;
+        Some(*taken)
     }
 
     #[inline]
-    fn i64(&mut self, what: &str) -> Result<i64> {
-        self.take(what, 8).map(BigEndian::read_i64)
+    fn u16(&mut self) -> Option<usize> {
+        self.array().map(|bytes| usize::from(u16::from_be_bytes(bytes)))
+    }
+
+    #[inline]
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    #[inline]
+    fn i64(&mut self) -> Option<i64> {
+        self.array().map(i64::from_be_bytes)
     }
 
     /// The port has four bytes, of which the upper two mean nothing.
-    fn host(&mut self, what: &str, v6: bool) -> Result<SocketAddr> {
-        let ip = if v6 {
-            let mut octets = [0; 16];
-            octets.copy_from_slice(self.take(what, 16)?);
-            IpAddr::from(octets)
-        } else {
-            IpAddr::from(self.u32(what)?.to_be_bytes())
-        };
-        Ok(SocketAddr::new(ip, self.u32(what)? as u16))
+    #[inline]
+    fn host(&mut self, v6: bool) -> Option<SocketAddr> {
+        let ip = if v6 { IpAddr::from(self.array::<16>()?) } else { IpAddr::from(self.array::<4>()?) };
+        Some(SocketAddr::new(ip, self.u32()? as u16))
     }
 }
 
@@ -231,37 +236,21 @@ impl<'a> Cursor<'a> {
 ///
 /// A body that cannot be inflated damages its own message only. A record that cannot be read ends the answer, and so does
 /// one beyond the bounds: the messages before it are returned, and the error beside them.
-pub(crate) fn views(data: Bytes, broker_name: &Arc<str>, bounds: &Bounds) -> (Vec<MessageView>, Option<Error>) {
+pub(crate) fn messages(data: Bytes, broker_name: &Arc<str>, bounds: &Bounds) -> (Vec<MessageView>, Option<Error>) {
+    let (views, error) = views(data, broker_name, bounds);
+    (View::messages(views), error)
+}
+
+/// As [`messages`], for whoever has something to add to them.
+pub(crate) fn views(data: Bytes, broker_name: &Arc<str>, bounds: &Bounds) -> (Vec<View>, Option<Error>) {
     // No answer that this crate asks for has more messages than this.
     const MOST: usize = 1024;
     // Messages of one answer often are alike, so the first says how many there are.
     let first = data.first_chunk().map_or(0, |size| u32::from_be_bytes(*size)) as usize;
-    let mut views = Vec::with_capacity((data.len() / first.max(MIN_SIZE)).min(MOST));
-    let mut made = Made { broker_name, bounds, inflated: 0 };
-    for stored in Records::new(data) {
-        if let Err(error) = made.room_for_one(views.len()) {
-            return (views, Some(error));
-        }
-        match stored {
-            Ok(stored)
-                if stored.sys_flag & sys_flag::INNER_BATCH != 0 && stored.sys_flag & sys_flag::NEED_UNWRAP != 0 =>
-            {
-                match unpack(&stored) {
-                    Ok(inner) if inner.len() > bounds.messages.saturating_sub(views.len()) => {
-                        return (views, Some(made.too_many(inner.len())));
-                    }
-                    Ok(inner) => views.extend(inner.into_iter().map(|stored| made.view(stored))),
-                    Err(error) => {
-                        let what: Arc<str> = error.to_string().into();
-                        views.push(MessageView::new(stored, broker_name.clone(), Err(what)));
-                    }
-                }
-            }
-            Ok(stored) => views.push(made.view(stored)),
-            Err(error) => return (views, Some(error)),
-        }
-    }
-    (views, None)
+    let views = Vec::with_capacity((data.len() / first.max(MIN_SIZE)).min(MOST));
+    let mut made = Made { broker_name, bounds, inflated: 0, queue: None, views };
+    let error = Records::new(data).try_for_each(|stored| made.take(stored)).err();
+    (made.views, error)
 }
 
 /// What was made of an answer so far.
@@ -270,11 +259,45 @@ struct Made<'a> {
     bounds: &'a Bounds,
     /// Bytes of inflated bodies.
     inflated: usize,
+    /// The queue of the last message: those of one answer often share it.
+    queue: Option<Arc<MessageQueue>>,
+    views: Vec<View>,
 }
 
 impl Made<'_> {
+    fn take(&mut self, stored: Result<Stored>) -> Result<()> {
+        self.room_for_one()?;
+        let stored = stored?;
+        if stored.sys_flag & sys_flag::INNER_BATCH != 0 && stored.sys_flag & sys_flag::NEED_UNWRAP != 0 {
+            return self.take_batch(stored);
+        }
+        let view = self.view(stored);
+        self.views.push(view);
+        Ok(())
+    }
+
+    fn take_batch(&mut self, stored: Stored) -> Result<()> {
+        match unpack(&stored) {
+            Ok(inner) if inner.len() > self.bounds.messages.saturating_sub(self.views.len()) => {
+                return Err(self.too_many(inner.len()));
+            }
+            Ok(inner) => {
+                for stored in inner {
+                    let view = self.view(stored);
+                    self.views.push(view);
+                }
+            }
+            Err(error) => {
+                let queue = self.queue(&stored);
+                self.views.push(View::new(stored, queue, Some(Err(error.to_string().into()))));
+            }
+        }
+        Ok(())
+    }
+
     /// The first message always has room: the answer has to get somewhere.
-    fn room_for_one(&self, made: usize) -> Result<()> {
+    fn room_for_one(&self) -> Result<()> {
+        let made = self.views.len();
         if made >= self.bounds.messages {
             return Err(self.too_many(made + 1));
         }
@@ -290,27 +313,41 @@ impl Made<'_> {
         Error::beyond(Limit::Messages, found, "messages or more in one answer", self.bounds.messages)
     }
 
-    fn view(&mut self, mut stored: Stored) -> MessageView {
-        let mut body = if stored.sys_flag & sys_flag::COMPRESSED == 0 {
-            Ok(stored.body.clone())
-        } else if self.inflated >= self.bounds.answer && self.inflated > 0 {
-            // Only inside an inner batch, which is taken as a whole.
-            Err(format!("the messages of its batch inflate beyond {} bytes (answer_limit)", self.bounds.answer).into())
-        } else {
-            let body = compress::inflate(stored.sys_flag, &stored.body, self.bounds.body);
-            self.inflated = self.inflated.saturating_add(body.as_ref().map_or(0, Bytes::len));
-            body
+    fn queue(&mut self, stored: &Stored) -> Arc<MessageQueue> {
+        let same = |queue: &&Arc<MessageQueue>| {
+            queue.queue_id() == stored.queue_id && Arc::ptr_eq(queue.shared_topic(), &stored.topic)
         };
+        if let Some(queue) = self.queue.as_ref().filter(same) {
+            return queue.clone();
+        }
+        let queue = MessageQueue::new(stored.topic.clone(), self.broker_name.clone(), stored.queue_id);
+        self.queue.insert(Arc::new(queue)).clone()
+    }
+
+    fn view(&mut self, mut stored: Stored) -> View {
+        let mut inflated = (stored.sys_flag & sys_flag::COMPRESSED != 0).then(|| self.inflate(&stored));
         // A property has two bytes at least, so that counting them is hardly ever necessary.
         if stored.properties.len() / 2 > self.bounds.properties {
             let first = first_in_wire(&stored.properties, self.bounds.properties);
             if first < stored.properties.len() {
                 stored.properties.truncate(first);
                 let most = self.bounds.properties;
-                body = Err(format!("a message with more than {most} properties (property_limit)").into());
+                inflated = Some(Err(format!("a message with more than {most} properties (property_limit)").into()));
             }
         }
-        MessageView::new(stored, self.broker_name.clone(), body)
+        let queue = self.queue(&stored);
+        View::new(stored, queue, inflated)
+    }
+
+    fn inflate(&mut self, stored: &Stored) -> Result<Bytes, Arc<str>> {
+        if self.inflated >= self.bounds.answer && self.inflated > 0 {
+            // Only inside an inner batch, which is taken as a whole.
+            let most = self.bounds.answer;
+            return Err(format!("the messages of its batch inflate beyond {most} bytes (answer_limit)").into());
+        }
+        let body = compress::inflate(stored.sys_flag, &stored.body, self.bounds.body);
+        self.inflated = self.inflated.saturating_add(body.as_ref().map_or(0, Bytes::len));
+        body
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::door::Door;
 use super::ending::Loss;
 use super::liveness::{Signs, is_doubtful};
 use super::outbox::Outbox;
@@ -27,6 +28,8 @@ pub(super) enum Phase {
     #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only TLS shakes hands"))]
     Handshaking,
     Open,
+    /// Hung up on; the reader asks why, and frames wait.
+    Doubted,
     /// Takes no more frames; the writer ends it when everything is written and answered.
     Draining,
     Gone,
@@ -75,8 +78,9 @@ pub(crate) struct Connection {
     pub(super) quota: Quota,
     pub(super) reading: Reading,
     pub(super) transport: OnceLock<Arc<dyn Transport>>,
-    /// Under TLS, the socket during the handshake, which shutting it down ends.
+    /// The socket during a handshake, or while the server is asked for TLS, which shutting it down ends.
     pub(super) handshake: Mutex<Option<Arc<dyn Transport>>>,
+    pub(super) door: Door,
     pub(super) gone: OnceLock<Loss>,
     pub(super) lost_at: OnceLock<Instant>,
     opaque: AtomicI32,
@@ -132,6 +136,7 @@ impl Connection {
             reading: Reading::default(),
             transport: OnceLock::new(),
             handshake: Mutex::new(None),
+            door: Door::default(),
             gone: OnceLock::new(),
             lost_at: OnceLock::new(),
             opaque: AtomicI32::new(0),

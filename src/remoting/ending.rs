@@ -96,7 +96,7 @@ impl Connection {
                 out.phase = Phase::Draining;
                 self.draining.store(true, Ordering::SeqCst);
             }
-            Phase::Resolving | Phase::Connecting | Phase::Handshaking => {
+            Phase::Resolving | Phase::Connecting | Phase::Handshaking | Phase::Doubted => {
                 drop(out);
                 return self.lose(Loss::Closed);
             }

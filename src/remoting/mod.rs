@@ -9,6 +9,7 @@ mod cork;
 mod counter;
 mod deadline;
 mod delivery;
+mod door;
 mod dress;
 mod ending;
 #[cfg(feature = "acl")]

@@ -68,9 +68,10 @@ impl Pool {
         if entries.closed {
             return Err(Error::Closed { outcome: Outcome::NotSent });
         }
-        let (mut failures, mut not_before) = (0, Instant::now());
+        let (mut failures, mut not_before, mut learned) = (0, Instant::now(), None);
         if let Some(entry) = entries.current.get(addr) {
             let refusal = entry.connection.refusal();
+            learned = entry.connection.learned();
             let leaving = entry.connection.leaving.load(Ordering::Relaxed);
             match refusal {
                 None if !leaving => return Ok(entry.connection.clone()),
@@ -96,6 +97,7 @@ impl Pool {
             self.resolver.clone(),
             self.counters.clone(),
         ));
+        connection.door.learn(learned);
         let entry = Entry {
             connection: connection.clone(),
             threads: launch(&connection, not_before)?,

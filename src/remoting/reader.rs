@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::Deadline;
 use super::connection::{Connection, Phase};
 use super::delivery::Received;
+use super::door::is_tls;
 use super::ending::Loss;
 use super::slot::Slot;
 use super::sync::thread::{self, Thread};
@@ -27,12 +28,6 @@ const READ_SLICE: Duration = Duration::from_millis(250);
 /// The first try to connect ends early, so that closing need not wait long: the kernel repeats a lost SYN after a second
 /// as well.
 const FIRST_CONNECT: Duration = Duration::from_secs(1);
-
-/// The first bytes of a TLS record: an alert or a handshake message, of any version. As the length of a frame they are
-/// more than any limit.
-fn is_tls(bytes: &[u8]) -> bool {
-    matches!(bytes, [0x15 | 0x16, 0x03, ..])
-}
 
 /// The state of reading; whoever holds it reads.
 #[derive(Debug)]
@@ -106,6 +101,9 @@ impl Connection {
         }
         if self.is_gone() {
             return;
+        }
+        if self.door.takes_only_tls() {
+            return self.lose(self.refused_as_plain());
         }
         match self.connect() {
             Ok(transport) => self.open(transport),
@@ -216,8 +214,7 @@ impl Connection {
                 None
             }
             Ok(count) if !self.has_received() && !self.is_encrypted() && is_tls(&space[..count]) => {
-                let reason = "the server speaks TLS, and this client does not (see ClientBuilder::tls)";
-                self.lose(Loss::NotConnected(Error::Tls { addr: self.addr.clone(), reason: reason.into() }));
+                self.lose(self.refused_as_plain());
                 None
             }
             Ok(count) => {
@@ -239,15 +236,17 @@ impl Connection {
         }
     }
 
-    /// How it ended, with the likely cause when the server never said anything: one that wants TLS, or a certificate, and
-    /// does not get it, just hangs up.
+    /// How it ended, with the cause when the server never said anything: one that wants TLS, or a certificate, and does not
+    /// get it, just hangs up.
     fn cut_off(&self, how: String) -> Loss {
         let likely = if self.has_received() {
             ""
         } else if self.is_encrypted() {
             " before it answered anything; does it demand a client certificate?"
+        } else if self.asks_for_tls() {
+            return self.refused_as_plain();
         } else {
-            " before it answered anything; does it take only TLS?"
+            " before it answered anything"
         };
         Loss::Lost((how + likely).into())
     }
@@ -306,7 +305,10 @@ impl Connection {
             let until = Deadline::from(Instant::now(), share).sooner(deadline.at());
             self.out().phase_to(Phase::Connecting);
             match self.connect_to(addr, until).map_err(failed).and_then(|socket| self.secure(socket, until)) {
-                Ok(transport) => return Ok(transport),
+                Ok(transport) => {
+                    self.entered(addr);
+                    return Ok(transport);
+                }
                 Err(error) => last = error,
             }
             if self.is_gone() {

@@ -89,7 +89,7 @@ impl Connection {
     pub(super) fn stats(&self) -> ConnectionStats {
         let phase = self.out().phase;
         let state = match phase {
-            Phase::Resolving | Phase::Connecting | Phase::Handshaking => ConnectionState::Connecting,
+            Phase::Resolving | Phase::Connecting | Phase::Handshaking | Phase::Doubted => ConnectionState::Connecting,
             Phase::Open if self.leaving.load(Ordering::Relaxed) => ConnectionState::Leaving,
             Phase::Open => ConnectionState::Open,
             Phase::Draining => ConnectionState::Leaving,

@@ -189,6 +189,7 @@ impl Connection {
             out.writer_sleeps = false;
         }
         let room = std::mem::take(&mut out.room_wanted);
+        let doubted = failure.is_some() && self.doubt(&mut out);
         drop(out);
         if wake {
             self.work.notify_one();
@@ -196,7 +197,12 @@ impl Connection {
         if room {
             self.room.notify_all();
         }
-        if let Some(error) = failure {
+        if doubted {
+            // The reader, who judges it, has to see the end as well.
+            if let Some(transport) = self.transport.get() {
+                transport.shutdown();
+            }
+        } else if let Some(error) = failure {
             self.lose(Loss::Lost(format!("writing failed: {error}").into()));
         }
     }

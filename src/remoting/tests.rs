@@ -42,20 +42,20 @@ impl Resolve for Nobody {
     }
 }
 
-struct Rig {
-    remoting: Remoting,
+pub(super) struct Rig {
+    pub(super) remoting: Remoting,
     owner: Arc<Nobody>,
 }
 
 impl Rig {
-    fn new(options: RemotingOptions) -> Rig {
+    pub(super) fn new(options: RemotingOptions) -> Rig {
         let owner = Arc::new(Nobody::default());
         let as_owner: Arc<dyn Owner> = owner.clone();
         let weak: Weak<dyn Owner> = Arc::downgrade(&as_owner);
         Rig { remoting: Remoting::new(options, owner.clone(), weak), owner }
     }
 
-    fn ask(&self, addr: &Arc<str>, queue_id: i32, millis: u64) -> Result<i64> {
+    pub(super) fn ask(&self, addr: &Arc<str>, queue_id: i32, millis: u64) -> Result<i64> {
         let request = MaxOffset { topic: "T".into(), queue_id, broker_name: None };
         let deadline = Deadline::after(Duration::from_millis(millis));
         self.remoting.call(addr, &request, &[], deadline)?.header().map(|reply| reply.offset)
@@ -69,7 +69,7 @@ impl Drop for Rig {
     }
 }
 
-fn listen() -> (TcpListener, Arc<str>) {
+pub(super) fn listen() -> (TcpListener, Arc<str>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap().to_string().into();
     (listener, addr)
@@ -203,6 +203,8 @@ fn a_connection_cut_before_the_answer_leaves_the_outcome_unknown_and_is_replaced
     let cut = std::thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
         serve(stream, |_, _| false);
+        // Whether it wants TLS.
+        drop(listener.accept().unwrap());
         let (stream, _) = listener.accept().unwrap();
         serve(stream, |stream, request| stream.write_all(&answer(&request, 9)).is_ok());
     });

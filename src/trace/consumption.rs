@@ -40,25 +40,42 @@ impl Traced {
     }
 }
 
+/// Joins the records of one delivery of a message, which nothing but the message itself connects.
+fn delivery_of(message: &MessageView) -> Arc<str> {
+    format!("{}#{}", message.message_id(), message.reconsume_times()).into()
+}
+
 impl Tracer {
     /// Records that a listener is about to get messages; `None` when none of them is traced.
     pub(crate) fn consuming(&self, messages: &[MessageView]) -> Option<Consuming> {
-        let now = wall_millis(Instant::now());
         let request_id: Arc<str> = self.unique_id();
-        let mut traced = Vec::with_capacity(messages.len());
-        for message in messages {
-            if self.is_trace_topic(message.topic()) {
-                continue;
-            }
-            let Some(of) = Traced::of(message) else { continue };
-            self.add(self.record(
-                now,
-                &of,
-                Event::SubBefore { request_id: request_id.clone(), retries: message.reconsume_times() },
-            ));
-            traced.push(of);
-        }
+        let traced: Vec<Traced> =
+            messages.iter().filter_map(|message| self.before(message, request_id.clone())).collect();
         (!traced.is_empty()).then_some(Consuming { request_id, messages: traced })
+    }
+
+    fn before(&self, message: &MessageView, request_id: Arc<str>) -> Option<Traced> {
+        let of = self.traced(message)?;
+        let retries = message.reconsume_times();
+        self.add(self.record(wall_millis(Instant::now()), &of, Event::SubBefore { request_id, retries }));
+        Some(of)
+    }
+
+    fn traced(&self, message: &MessageView) -> Option<Traced> {
+        if self.is_trace_topic(message.topic()) { None } else { Traced::of(message) }
+    }
+
+    /// Records that a caller gets messages, who is to say of each by itself what became of it.
+    pub(crate) fn received(&self, messages: &[MessageView]) {
+        for message in messages {
+            self.before(message, delivery_of(message));
+        }
+    }
+
+    /// Records what became of one of them.
+    pub(crate) fn settled(&self, message: &MessageView, took: Duration, success: bool) {
+        let Some(of) = self.traced(message) else { return };
+        self.consumed(&Consuming { request_id: delivery_of(message), messages: vec![of] }, took, success, false);
     }
 
     /// Records that the listener has returned; `panicked` says that it did so by panicking.

@@ -16,6 +16,7 @@ mod tracer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use consumption::Consuming;
 pub(crate) use dispatcher::Side;
 pub(crate) use record::TransactionState;
 pub use settings::Trace;

@@ -6,6 +6,7 @@ mod connecting;
 mod consuming;
 mod doctor;
 mod groups;
+mod listing;
 mod operators;
 mod program;
 mod replies;

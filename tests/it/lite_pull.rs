@@ -1,5 +1,7 @@
 //! Lite pull consumers: callers take messages when they like, and say what they have finished by asking for more.
 
+mod commit;
+
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};

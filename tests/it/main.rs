@@ -13,6 +13,7 @@ mod auto_batch;
 mod basic;
 mod batch;
 mod broadcast;
+mod caller_hooks;
 mod client;
 mod cluster_admin;
 mod compression;

@@ -22,19 +22,19 @@ fn consumer(scene: &Scene) -> PushConsumerBuilder {
 
 /// Lines that tests wait for, in their order.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl Lines {
-    fn add(&self, line: impl Into<String>) {
+    pub(crate) fn add(&self, line: impl Into<String>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line.into());
     }
 
-    fn all(&self) -> Vec<String> {
+    pub(crate) fn all(&self) -> Vec<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     #[track_caller]
-    fn wait(&self, count: usize) -> Vec<String> {
+    pub(crate) fn wait(&self, count: usize) -> Vec<String> {
         eventually(LONG, || {
             let lines = self.all();
             if lines.len() >= count { Ok(lines) } else { Err(format!("{} of {count}: {lines:?}", lines.len())) }
@@ -42,7 +42,7 @@ impl Lines {
     }
 }
 
-struct Noting(Lines);
+pub(crate) struct Noting(pub(crate) Lines);
 
 impl ConsumeHook for Noting {
     fn before(&self, context: &ConsumeContext<'_>) {
@@ -58,7 +58,7 @@ impl ConsumeHook for Noting {
 }
 
 /// Stands for a hook with a defect.
-struct Panicking;
+pub(crate) struct Panicking;
 
 impl ConsumeHook for Panicking {
     fn before(&self, _context: &ConsumeContext<'_>) {
@@ -200,7 +200,7 @@ fn a_queue_that_goes_on_elsewhere_is_told_with_both_offsets() {
 }
 
 /// The records of consuming one message: before, and after.
-fn records_of(scene: &Scene, id: &str) -> (Vec<String>, Vec<String>) {
+pub(crate) fn records_of(scene: &Scene, id: &str) -> (Vec<String>, Vec<String>) {
     eventually(LONG, || {
         let found = found_in(&scene.client, SYSTEM, id);
         let of = |kind: &str| found.iter().find(|record| record[0] == kind).cloned();

@@ -1,17 +1,17 @@
 use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use rocketmq_blocking::{
     Client, Error, Message, MessageQueue, MessageView, Outcome, PendingSend, Producer, PullConsumer, SendResult,
 };
 
+use super::process::Watch;
 use super::script::{Call, Way};
 use super::{QUEUES, SLACK, TOPIC, millis};
 
 /// How long questions may take: the client's request timeout, once for the route and once for the broker.
-const QUESTION: Duration = Duration::from_millis(600);
-
+pub(super) const QUESTION: Duration = Duration::from_millis(600);
 
 /// Makes the calls and judges how they end.
 pub(super) struct Calls {
@@ -27,7 +27,8 @@ pub(super) struct Calls {
 /// A call that ends by itself.
 struct UnderWay {
     what: &'static str,
-    until: Instant,
+    began: Watch,
+    limit: Duration,
     end: End,
 }
 
@@ -70,10 +71,10 @@ fn late(what: &str) -> ! {
 }
 
 /// A call that blocks ends by its deadline.
-fn timed<T>(what: &str, limit: Duration, call: impl FnOnce() -> T) -> T {
-    let began = Instant::now();
+pub(super) fn timed<T>(what: &str, limit: Duration, call: impl FnOnce() -> T) -> T {
+    let watch = Watch::start();
     let result = call();
-    let took = began.elapsed();
+    let took = watch.passed();
     assert!(took <= limit + SLACK, "{what} with a limit of {limit:?} took {took:?}");
     result
 }
@@ -82,18 +83,10 @@ impl Calls {
     pub(super) fn new(client: Client, brokers: Vec<String>) -> Calls {
         let producer = client.producer("p").start().expect("a producer");
         let consumer = client.pull_consumer("c").start().expect("a consumer");
-        Calls {
-            client,
-            producer,
-            consumer,
-            brokers,
-            messages: 0,
-            under_way: Vec::new(),
-            account: Account::default(),
-        }
+        Calls { client, producer, consumer, brokers, messages: 0, under_way: Vec::new(), account: Account::default() }
     }
 
-    fn queue(&self, number: u8) -> MessageQueue {
+    pub(super) fn queue(&self, number: u8) -> MessageQueue {
         let broker = &self.brokers[usize::from(number / 2) % self.brokers.len()];
         MessageQueue::new(TOPIC, broker.as_str(), i32::from(u16::from(number) % QUEUES))
     }
@@ -137,7 +130,7 @@ impl Calls {
     fn send(&mut self, way: Way, limit: Duration, queue: Option<u8>, size: usize) {
         let (key, message) = self.message(size);
         let queue = queue.map(|number| self.queue(number));
-        let until = Instant::now() + limit;
+        let began = Watch::start();
         let mut prepared = self.producer.prepare(message).timeout(limit);
         if let Some(queue) = &queue {
             prepared = prepared.queue(queue);
@@ -150,7 +143,9 @@ impl Calls {
             Way::Oneway => {
                 let result = timed("oneway send", limit, || prepared.send_oneway().map_err(Error::from));
                 // Whether it arrived nobody knows; that it was not sent is known.
-                return if let Err(error) = result { self.account.take(key, &Err(error)) };
+                return if let Err(error) = result {
+                    self.account.take(key, &Err(error))
+                };
             }
             Way::Callback => {
                 let (sender, receiver) = channel();
@@ -165,7 +160,7 @@ impl Calls {
                 Err(error) => return self.account.take(key, &Err(error.into())),
             },
         };
-        self.under_way.push(UnderWay { what, until, end });
+        self.under_way.push(UnderWay { what, began, limit, end });
     }
 
     fn batch(&mut self, limit: Duration, count: usize) {
@@ -185,28 +180,44 @@ impl Calls {
             return drop(timed("pull", limit, || prepared.fetch()));
         }
         let (sender, receiver) = channel();
-        let until = Instant::now() + limit;
+        let began = Watch::start();
         if prepared.fetch_async(move |_| _ = sender.send(())).is_ok() {
-            self.under_way.push(UnderWay { what: "pull with a callback", until, end: End::Pulled(receiver) });
+            self.under_way.push(UnderWay { what: "pull with a callback", began, limit, end: End::Pulled(receiver) });
         }
     }
 
     /// Waits for the calls that end by themselves and returns what became of all messages.
     pub(super) fn end(&mut self) -> Account {
-        for UnderWay { what, until, end } in self.under_way.drain(..) {
-            let left = (until + SLACK).saturating_duration_since(Instant::now()).max(millis(1));
+        for UnderWay { what, began, limit, end } in self.under_way.drain(..) {
             match end {
                 End::Sent(key, receiver) => {
-                    let result = receiver.recv_timeout(left).unwrap_or_else(|_| late(what));
-                    self.account.take(key, &result);
+                    let result = began.wait(limit, |time| receiver.recv_timeout(time).ok());
+                    self.account.take(key, &result.unwrap_or_else(|| late(what)));
                 }
                 End::Pending(key, pending) => {
-                    let result = pending.wait_timeout(left).unwrap_or_else(|_| late(what));
-                    self.account.take(key, &result.map_err(Error::from));
+                    let mut pending = Some(pending);
+                    let result = began.wait(limit, |time| {
+                        pending.take()?.wait_timeout(time).map_err(|still| pending = Some(still)).ok()
+                    });
+                    self.account.take(key, &result.unwrap_or_else(|| late(what)).map_err(Error::from));
                 }
-                End::Pulled(receiver) => receiver.recv_timeout(left).unwrap_or_else(|_| late(what)),
+                End::Pulled(receiver) => {
+                    began.wait(limit, |time| receiver.recv_timeout(time).ok()).unwrap_or_else(|| late(what));
+                }
             }
         }
         self.account.clone()
+    }
+}
+
+impl Watch {
+    /// Waits for something a little at a time until it is certain that it is late.
+    fn wait<T>(&self, limit: Duration, mut next: impl FnMut(Duration) -> Option<T>) -> Option<T> {
+        loop {
+            match next(millis(20)) {
+                None if self.passed() <= limit + SLACK => {}
+                ended => return ended,
+            }
+        }
     }
 }

@@ -1,21 +1,26 @@
 //! A client against an embedded cluster on which a script plays: calls of all kinds, faults, servers that go and come.
 //!
 //! Promises, whatever the script: every call ends by its deadline; what was not sent is never stored; what was
-//! acknowledged is stored; and after closing nothing is left: no call, no callback, no thread, no socket.
+//! acknowledged is stored; what was not committed is not; a queue that is consumed in order is so by one thread at a time; and
+//! after closing nothing is left: no call, no callback, no thread, no socket.
 
 mod calls;
+mod consumers;
 mod process;
 mod script;
 mod stage;
+mod transactions;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rocketmq_blocking::{Client, ClientBuilder};
 
 use calls::Calls;
+use consumers::Consumers;
 pub use script::Script;
 use script::Step;
 use stage::Stage;
+use transactions::Transactions;
 
 const TOPIC: &str = "T";
 const QUEUES: u16 = 2;
@@ -47,10 +52,15 @@ pub fn play(script: &Script) {
     let stage = Stage::new(1 + usize::from(script.two_brokers));
     let client = builder(&stage.name_servers(), script).build().expect("a client");
     let mut calls = Calls::new(client.clone(), stage.broker_names());
+    let mut consumers = Consumers::new(client.clone());
+    let mut transactions = Transactions::new(client.clone());
     for step in script.steps() {
         match step {
             Step::Deed(server, deed) => stage.play(*server, deed),
             Step::Call(call) => calls.play(call),
+            Step::Push(deed) => consumers.push(deed),
+            Step::Lite(deed) => consumers.lite(deed, calls.queue(deed.queue())),
+            Step::Transaction(how) => transactions.play(how),
             Step::Pause(time) => std::thread::sleep(millis(u64::from(*time % 50))),
         }
     }
@@ -62,21 +72,23 @@ pub fn play(script: &Script) {
     close(&client);
     let account = calls.end();
     check_nothing_is_left(&client);
-    drop((calls, client));
+    let decided = transactions.end();
+    drop((calls, consumers, client));
     process::eventually("no thread of the client is left", || !process::threads().iter().any(process::is_clients));
     // What the network still holds arrives now.
     stage.heal();
     process::eventually("the servers have read to the end", || stage.connections() == 0);
     account.check(&stage.stored());
+    decided.check(&stage.stored());
     stage.close();
     process::eventually("no thread is left", || process::threads().is_empty());
     process::eventually("as many sockets as before", || process::sockets() <= sockets);
 }
 
 fn close(client: &Client) {
-    let began = Instant::now();
+    let watch = process::Watch::start();
     client.close_within(GRACE).expect("closing never fails");
-    let took = began.elapsed();
+    let took = watch.passed();
     assert!(took <= GRACE + millis(1000) + SLACK, "closing took {took:?}");
 }
 

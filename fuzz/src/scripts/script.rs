@@ -26,6 +26,60 @@ pub(super) enum Step {
     Call(Call),
     Deed(Server, Deed),
     Pause(u8),
+    Push(Push),
+    Lite(Lite),
+    Transaction(Ending),
+}
+
+/// What is done to a consumer that is handed its messages.
+#[derive(Debug, Arbitrary)]
+pub(super) enum Push {
+    /// The listener fails this often before it succeeds.
+    Start {
+        orderly: bool,
+        failures: u8,
+    },
+    Suspend,
+    Resume,
+    Unsubscribe,
+    Queues,
+    Close,
+}
+
+/// What is done to a consumer that polls.
+#[derive(Debug, Arbitrary)]
+pub(super) enum Lite {
+    Poll(Limit),
+    Start { assigned: bool, auto_commit: bool, queue: u8 },
+    SeekToBegin { queue: u8 },
+    Seek { queue: u8, offset: u8 },
+    Commit,
+    Close,
+}
+
+impl Lite {
+    /// The queue it is about, if it is about one.
+    pub(super) fn queue(&self) -> u8 {
+        match self {
+            Lite::Start { queue, .. } | Lite::SeekToBegin { queue } | Lite::Seek { queue, .. } => *queue,
+            Lite::Poll(_) | Lite::Commit | Lite::Close => 0,
+        }
+    }
+}
+
+/// How a transaction ends.
+#[derive(Debug, Clone, Copy, Arbitrary)]
+pub(super) enum Ending {
+    Commit,
+    Rollback,
+    /// The broker asks, and is told this.
+    Asked {
+        commit: bool,
+    },
+    /// Nobody ever knows.
+    Open,
+    CommitInClosure,
+    RollbackInClosure,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -130,6 +184,9 @@ enum On {
     Committed,
     MaxOffset,
     Unregister,
+    Lock,
+    Members,
+    End,
 }
 
 impl Mishap {
@@ -186,6 +243,9 @@ impl On {
             On::Committed => RequestCode::QUERY_CONSUMER_OFFSET,
             On::MaxOffset => RequestCode::GET_MAX_OFFSET,
             On::Unregister => RequestCode::UNREGISTER_CLIENT,
+            On::Lock => RequestCode::LOCK_BATCH_MQ,
+            On::Members => RequestCode::GET_CONSUMER_LIST_BY_GROUP,
+            On::End => RequestCode::END_TRANSACTION,
         }
     }
 }

@@ -2,7 +2,7 @@ use rocketmq_blocking::MessageView;
 use rocketmq_blocking::embedded::{Broker, Cluster, NameServer};
 
 use super::script::{Deed, Server};
-use super::{QUEUES, TOPIC};
+use super::{QUEUES, TOPIC, millis};
 
 /// The servers.
 pub(super) struct Stage {
@@ -24,7 +24,13 @@ macro_rules! at {
 
 impl Stage {
     pub(super) fn new(brokers: usize) -> Stage {
-        let cluster = Cluster::builder().brokers(brokers).topic(TOPIC, QUEUES).start().expect("a cluster");
+        let cluster = Cluster::builder()
+            .brokers(brokers)
+            .topic(TOPIC, QUEUES)
+            .transaction_timeout(millis(100))
+            .transaction_check_interval(millis(50))
+            .start()
+            .expect("a cluster");
         let brokers = cluster.broker_names().iter().map(|name| cluster.broker(name)).collect();
         Stage { name_server: cluster.name_server_at(0), brokers, cluster }
     }

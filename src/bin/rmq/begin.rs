@@ -15,22 +15,29 @@ pub(crate) enum Begin {
 
 impl Begin {
     fn parse_at(text: &str, now: SystemTime) -> Result<Begin, String> {
-        let time = match text {
-            "first" => return Ok(Begin::First),
-            "last" => return Ok(Begin::Last),
-            _ => match text.strip_prefix('-') {
-                // Nothing was stored before 1970.
-                Some(age) => {
-                    let began = duration::parse(age).ok().and_then(|age| now.checked_sub(age));
-                    began.filter(|began| *began >= SystemTime::UNIX_EPOCH)
-                }
-                // What comes later is no place to begin at.
-                None => moment::parse(text).ok().filter(|_| !text.starts_with('+')),
-            },
-        };
-        let wrong = "first, last, 2026-11-21T10:00:00Z, milliseconds since 1970, or -10m (so long ago) is expected";
-        time.map(Begin::Time).ok_or_else(|| wrong.to_owned())
+        match text {
+            "first" => Ok(Begin::First),
+            "last" => Ok(Begin::Last),
+            _ => past(text, now).map(Begin::Time).ok_or_else(|| format!("first, last, {A_TIME} is expected")),
+        }
     }
+}
+
+/// Reads a moment that is no delay: `2026-11-21T10:00:00Z`, milliseconds since 1970, or `-10m` for so long ago.
+pub(crate) fn time(text: &str) -> Result<SystemTime, String> {
+    past(text, SystemTime::now()).ok_or_else(|| format!("{A_TIME} is expected"))
+}
+
+const A_TIME: &str = "2026-11-21T10:00:00Z, milliseconds since 1970, or -10m (so long ago)";
+
+fn past(text: &str, now: SystemTime) -> Option<SystemTime> {
+    let Some(age) = text.strip_prefix('-') else {
+        // What comes later is no place to begin at.
+        return moment::parse(text).ok().filter(|_| !text.starts_with('+'));
+    };
+    let began = duration::parse(age).ok().and_then(|age| now.checked_sub(age));
+    // Nothing was stored before 1970.
+    began.filter(|began| *began >= SystemTime::UNIX_EPOCH)
 }
 
 impl FromStr for Begin {

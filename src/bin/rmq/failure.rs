@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::process::ExitCode;
 
-use rocketmq_blocking::Error;
+use rocketmq_blocking::{Attempt, Error};
 
 /// Why a command ends other than well.
 #[derive(Debug)]
@@ -61,6 +61,14 @@ impl From<io::Error> for Failure {
 pub(crate) fn complain(what: &str) {
     use io::Write as _;
     let _ = writeln!(io::stderr(), "rmq: {what}");
+}
+
+/// Says which servers could not be asked; the exit status is then 1.
+pub(crate) fn told(failures: &[Attempt]) -> Result<(), Failure> {
+    for Attempt { broker_name, addr, error, .. } in failures {
+        complain(&format!("{broker_name} at {addr} could not be asked: {}", explain(error)));
+    }
+    if failures.is_empty() { Ok(()) } else { Err(Failure::Reported) }
 }
 
 /// Returns an error's text with its causes, which each part leaves to the next.

@@ -1,3 +1,4 @@
+mod list;
 mod track;
 
 use std::fmt::Write as _;
@@ -19,6 +20,7 @@ pub(crate) enum Message {
     #[command(visible_alias = "show")]
     View(View),
     Find(Find),
+    List(list::List),
     Track(track::Track),
     Consume(track::Consume),
 }
@@ -65,6 +67,7 @@ impl Message {
         match self {
             Message::View(view) => view.run(output),
             Message::Find(find) => find.run(output),
+            Message::List(list) => list.run(output),
             Message::Track(track) => track.run(output),
             Message::Consume(consume) => consume.run(output),
         }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 use crate::failure::Failure;
+use crate::table::table;
 use crate::text;
 
 /// Standard output: text for people, or JSON with one object a line.
@@ -36,6 +37,21 @@ impl Output {
             writeln!(self.out, "{}", people())?;
         }
         Ok(())
+    }
+
+    /// Writes an object for each item when JSON is asked for, else a table of them.
+    pub(crate) fn list<T: Copy, S: Serialize, const N: usize>(
+        &mut self,
+        names: [&str; N],
+        items: impl IntoIterator<Item = T>,
+        shown: impl Fn(T) -> S,
+        row: impl Fn(T) -> [String; N],
+    ) -> Result<(), Failure> {
+        if self.json {
+            return items.into_iter().try_for_each(|item| self.line(&shown(item), String::new));
+        }
+        let rows: Vec<_> = items.into_iter().map(row).collect();
+        self.line(&(), || table(names, &rows))
     }
 
     /// Hands what was written to whoever reads it.

@@ -3,10 +3,8 @@ use rocketmq_blocking::GroupMember;
 use serde::Serialize;
 
 use crate::cluster::Cluster;
-use crate::failure::{Failure, complain};
-use crate::group::told;
+use crate::failure::{Failure, complain, told};
 use crate::output::Output;
-use crate::table::table;
 use crate::text;
 
 /// Show who is connected as a producer.
@@ -57,15 +55,16 @@ impl List {
             None => admin.producer_groups()?,
         };
         client.close()?;
-        let members = || found.groups.iter().flat_map(|(group, members)| members.iter().map(move |one| (group, one)));
-        if output.json() {
-            for (group, member) in members() {
-                output.line(&shown(group, member), String::new)?;
-            }
-        } else {
-            let rows: Vec<_> = members().map(|(group, member)| row(group, member)).collect();
-            output.line(&(), || table(["GROUP", "CLIENT", "ADDRESS", "LANGUAGE", "VERSION", "BROKERS"], &rows))?;
-            complain(&text::counted(rows.len() as u64, "producer"));
+        let members = found.groups.iter().flat_map(|(group, members)| members.iter().map(move |one| (group, one)));
+        let members: Vec<_> = members.collect();
+        output.list(
+            ["GROUP", "CLIENT", "ADDRESS", "LANGUAGE", "VERSION", "BROKERS"],
+            &members,
+            |(group, member)| shown(group, member),
+            |(group, member)| row(group, member),
+        )?;
+        if !output.json() {
+            complain(&text::counted(members.len() as u64, "producer"));
         }
         output.flush()?;
         told(&found.failures)

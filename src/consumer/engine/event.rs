@@ -73,13 +73,15 @@ pub(crate) struct Held {
 }
 
 /// What became of something a caller waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Answer {
     Done,
+    /// The store has this offset; none where nothing was consumed yet.
+    Committed(Option<i64>),
     /// This member does not have the queue.
     NotHere,
     /// The offset store did not take the offset.
-    Failed,
+    Failed(Error),
 }
 
 /// Something that happened.
@@ -140,7 +142,7 @@ pub(crate) enum Event {
     },
     Committed {
         spell: Spell,
-        done: bool,
+        result: Result<(), Error>,
     },
     /// Callers took messages of a queue, or finished some.
     Taken {

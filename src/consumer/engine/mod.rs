@@ -210,9 +210,9 @@ impl Engine {
                     queue.handed_back(offset, done, now);
                 }
             }
-            Event::Committed { spell, done } => {
+            Event::Committed { spell, result } => {
                 if let Some(queue) = self.queues.of(&spell) {
-                    queue.committed(done);
+                    queue.committed(result);
                 }
             }
             Event::Taken { .. }

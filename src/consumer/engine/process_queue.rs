@@ -75,8 +75,12 @@ impl ProcessQueue {
             if offset < self.next_offset {
                 continue;
             }
-            // Brokers send them in order, so this is the end.
-            let at = self.entries.partition_point(|entry| entry.offset < offset);
+            // Brokers send them in order, so this nearly always is the end.
+            let is_last = self.entries.back().is_none_or(|last| last.offset < offset);
+            let at = match is_last {
+                true => self.entries.len(),
+                false => self.entries.partition_point(|entry| entry.offset < offset),
+            };
             if self.entries.get(at).is_some_and(|entry| entry.offset == offset) {
                 continue;
             }
@@ -110,6 +114,9 @@ impl ProcessQueue {
     }
 
     fn await_listener(&mut self, offset: i64) {
+        if self.waiting.back().is_none_or(|last| *last < offset) {
+            return self.waiting.push_back(offset);
+        }
         let at = self.waiting.partition_point(|waiting| *waiting < offset);
         self.waiting.insert(at, offset);
     }

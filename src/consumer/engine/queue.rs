@@ -16,6 +16,7 @@ use super::lock::{Granted, Lock};
 use super::options::{EngineOptions, MessageModel, Order};
 use super::process_queue::{Full, Limits, ProcessQueue};
 use super::progress::Progress;
+use crate::error::Error;
 use crate::message::MessageQueue;
 
 /// After an error, as Java waits; and between two looks at a queue that its broker does not have in order.
@@ -170,7 +171,7 @@ impl Queue {
         self.overdue_at = None;
         self.paused_until = None;
         self.stall = Stall::default();
-        self.callers.renew();
+        self.callers.renew(&self.spell.queue);
     }
 
     pub(crate) fn spell(&self) -> &Spell {
@@ -394,9 +395,9 @@ impl Queue {
         }
     }
 
-    pub(super) fn committed(&mut self, done: bool) {
-        self.progress.answered(done);
-        self.callers.committed(done);
+    pub(super) fn committed(&mut self, result: Result<(), Error>) {
+        self.progress.answered(result.is_ok());
+        self.callers.committed(result);
     }
 
     /// Another member is to have the queue. `grace` is how long listeners may take; orderly ones always end first.

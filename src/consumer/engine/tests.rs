@@ -118,7 +118,7 @@ fn a_queue_that_goes_to_another_member_is_committed_once_its_listeners_have_ende
     assert!(stage.tell(ended(10)).is_empty(), "the other listener still runs, and nothing new is handed out");
     let actions = stage.tell(ended(11));
     let [Action::Commit { offset: 12, .. }] = actions[..] else { panic!("{actions:?}") };
-    let actions = stage.tell(Event::Committed { spell, done: true });
+    let actions = stage.tell(Event::Committed { spell, result: Ok(()) });
     assert!(matches!(actions[..], [Action::Left { .. }]), "{actions:?}");
     assert!(stage.engine.queues.is_empty());
 }
@@ -378,7 +378,7 @@ fn a_lock_is_given_back_only_once_the_listener_has_ended() {
         let actions = if ends {
             let ended = Event::Consumed { spell: spell.clone(), offsets: vec![10], verdict: Verdict::Success };
             assert!(matches!(stage.tell(ended)[..], [Action::Commit { offset: 11, .. }]));
-            stage.tell(Event::Committed { spell, done: true })
+            stage.tell(Event::Committed { spell, result: Ok(()) })
         } else {
             stage.now += SECOND;
             stage.tell(Event::Tick)

@@ -7,15 +7,19 @@ use super::LitePullConsumer;
 use super::delivery::Delivery;
 use super::inbox::Inbox;
 use super::notices::{Notices, QueueListener};
+use super::rounds::Rounds;
 use crate::client::{Client, check_queue, names};
-use crate::consumer::Filter;
 use crate::consumer::allocation::{Allocation, Averagely};
+use crate::consumer::around::Around;
 use crate::consumer::engine::{EngineOptions, Limits, MessageModel, Order};
+use crate::consumer::hooks::Hooks;
 use crate::consumer::interval::rebalance_interval;
 use crate::consumer::offset_store::{OffsetStore, Place};
 use crate::consumer::runner::{ConsumeFromWhere, Plan, Running, Settings, Sink, Subscriptions};
+use crate::consumer::{ConsumeHook, Filter, FilterHook};
 use crate::error::{Error, Result};
 use crate::message::MessageQueue;
+use crate::trace::Trace;
 
 /// Messages that the engine hands over at once.
 const PARCEL: usize = 32;
@@ -39,6 +43,7 @@ pub struct LitePullConsumerBuilder {
     subscribes: bool,
     assigned: Option<Vec<MessageQueue>>,
     listener: Option<QueueListener>,
+    hooks: Hooks,
     defect: Option<Arc<str>>,
     settings: Settings,
     allocation: Arc<dyn Allocation>,
@@ -70,6 +75,7 @@ impl LitePullConsumerBuilder {
             subscribes: false,
             assigned: None,
             listener: None,
+            hooks: Hooks::default(),
             defect: None,
             settings,
             allocation: Arc::new(Averagely),
@@ -206,6 +212,25 @@ impl LitePullConsumerBuilder {
         self
     }
 
+    /// Adds a hook that is told of messages that a thread gets, before and after; see [`ConsumeHook`].
+    pub fn hook(mut self, hook: impl ConsumeHook + 'static) -> Self {
+        self.hooks.around.push(Arc::new(hook));
+        self
+    }
+
+    /// Adds a filter that may drop messages before anybody gets them. With several, each must want a message.
+    pub fn filter_hook(mut self, hook: impl FilterHook + 'static) -> Self {
+        self.hooks.filters.push(Arc::new(hook));
+        self
+    }
+
+    /// Records what becomes of each message, where RocketMQ's own tools find it; see [`Trace`]. Off by default (Java:
+    /// `enableMsgTrace`).
+    pub fn trace(mut self, trace: Trace) -> Self {
+        self.hooks.trace = Some(trace);
+        self
+    }
+
     /// As [`LitePullConsumer::queue_listener`], from the first rebalance on.
     pub fn queue_listener(
         mut self,
@@ -238,6 +263,7 @@ impl LitePullConsumerBuilder {
             subscriptions,
             assigned,
             listener,
+            hooks,
             auto_commit,
             poll_batch,
             poll_timeout,
@@ -245,18 +271,20 @@ impl LitePullConsumerBuilder {
             ..
         } = self;
         let notices = Arc::new(Notices::new(client.core().clone(), listener));
-        let (told, mut inbox) = (notices.clone(), None);
+        let (told, mut inner) = (notices.clone(), None);
         let store = offsets.open(client.core(), &group, settings.model)?;
         let plan = Plan { client, group, settings, options, subscriptions, store };
         let running = Running::start(plan, |shared| {
             let own = Arc::new(Inbox::new(shared.events.clone(), auto_commit));
             let closing = own.clone();
             shared.before_close(Box::new(move || closing.close(false)));
-            inbox = Some(own.clone());
-            Ok(Box::new(Delivery { inbox: own, notices: told }) as Box<dyn Sink>)
+            let around = Around::start(hooks, &shared.core, &shared.group, &shared.counters)?;
+            let rounds = Arc::new(Rounds::new(shared, around));
+            inner = Some((own.clone(), rounds.clone()));
+            Ok(Box::new(Delivery { inbox: own, notices: told, rounds }) as Box<dyn Sink>)
         })?;
-        let Some(inbox) = inbox else { return Err(Error::invalid("a consumer without an inbox")) };
-        let consumer = LitePullConsumer { running, inbox, notices, poll_batch, poll_timeout };
+        let Some((inbox, rounds)) = inner else { return Err(Error::invalid("a consumer without an inbox")) };
+        let consumer = LitePullConsumer { running, inbox, rounds, notices, poll_batch, poll_timeout };
         if let Some(queues) = assigned {
             consumer.assign(&queues)?;
         }

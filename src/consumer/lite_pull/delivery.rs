@@ -3,6 +3,7 @@ use std::time::Instant;
 
 use super::inbox::Inbox;
 use super::notices::Notices;
+use super::rounds::Rounds;
 use crate::consumer::engine::{Answer, Batch, Spell, Why};
 use crate::consumer::runner::Sink;
 use crate::error::Error;
@@ -13,6 +14,7 @@ use crate::thread::Thread;
 pub(super) struct Delivery {
     pub(super) inbox: Arc<Inbox>,
     pub(super) notices: Arc<Notices>,
+    pub(super) rounds: Arc<Rounds>,
 }
 
 impl Sink for Delivery {
@@ -50,6 +52,7 @@ impl Sink for Delivery {
 
     fn stop(self: Box<Self>, _deadline: Instant) -> Vec<Thread> {
         self.inbox.end();
+        self.rounds.close();
         Vec::new()
     }
 }

@@ -25,6 +25,15 @@ impl Caller {
         let alive = ALIVE.try_with(Arc::downgrade).unwrap_or_default();
         Caller { id: std::thread::current().id(), alive }
     }
+
+    /// Whether it is the calling thread.
+    pub(super) fn is_current(&self) -> bool {
+        self.id == std::thread::current().id()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.alive.strong_count() == 0
+    }
 }
 
 /// The lowest and the highest unfinished offset of each queue. What lies between may be somebody else's.

@@ -46,7 +46,7 @@ impl Iterator for Messages<'_> {
             Patience::Endless => None,
             Patience::For(time) => Instant::now().checked_add(time),
         };
-        match self.consumer.inbox.take(1, until) {
+        match self.consumer.take(1, until) {
             Ok(mut taken) => {
                 self.last = taken.pop();
                 self.last.clone().map(|(_, message)| match message.check_body() {
@@ -69,6 +69,7 @@ impl Iterator for Messages<'_> {
 impl Drop for Messages<'_> {
     fn drop(&mut self) {
         if let Some(last) = self.last.take().filter(|_| std::thread::panicking()) {
+            self.consumer.rounds.fail();
             self.consumer.inbox.give_back(last);
         }
     }

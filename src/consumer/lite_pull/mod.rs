@@ -7,20 +7,23 @@ mod inbox;
 mod iter;
 mod notices;
 mod positions;
+mod rounds;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use builder::LitePullConsumerBuilder;
-use inbox::Inbox;
+use inbox::{Inbox, Taken};
 pub use iter::Messages;
 use iter::Patience;
 use notices::Notices;
+use rounds::Rounds;
 
 use super::Filter;
 use super::engine::Event;
 use super::runner::{DEFAULT_GRACE, ProcessQueue, Running, Standing};
+use super::stats::ConsumerStats;
 use crate::client::{CloseReport, check_queue, names};
 use crate::error::{Error, Result};
 use crate::message::{MessageQueue, MessageView};
@@ -56,6 +59,7 @@ use crate::message::{MessageQueue, MessageView};
 pub struct LitePullConsumer {
     running: Running,
     inbox: Arc<Inbox>,
+    rounds: Arc<Rounds>,
     notices: Arc<Notices>,
     poll_batch: usize,
     poll_timeout: Duration,
@@ -78,8 +82,23 @@ impl LitePullConsumer {
     /// What a broker refuses for good, such as lack of a right or a wrong SQL condition, once; polling goes on all the same.
     /// Temporary trouble is retried and logged. [`Error::Closed`], also for a poll that waits when the consumer is closed.
     pub fn poll(&self, timeout: Duration) -> Result<Vec<MessageView>> {
-        let taken = self.inbox.take(self.poll_batch, Instant::now().checked_add(timeout))?;
+        let taken = self.take(self.poll_batch, Instant::now().checked_add(timeout))?;
         Ok(taken.into_iter().map(|(_, message)| message).collect())
+    }
+
+    /// Takes messages as the inbox does, and has them told of to hooks, traces and counts.
+    fn take(&self, max: usize, until: Option<Instant>) -> Result<Vec<Taken>> {
+        self.rounds.finish();
+        loop {
+            let mut taken = self.inbox.take(max, until)?;
+            let dropped_all = !taken.is_empty() && {
+                self.rounds.begin(&mut taken);
+                taken.is_empty()
+            };
+            if !dropped_all || until.is_some_and(|until| Instant::now() >= until) {
+                return Ok(taken);
+            }
+        }
     }
 
     /// As [`poll`](LitePullConsumer::poll) with the builder's [`poll_timeout`](LitePullConsumerBuilder::poll_timeout).
@@ -196,6 +215,16 @@ impl LitePullConsumer {
     /// [`Error::Closed`].
     pub fn queues(&self) -> Result<Vec<ProcessQueue>> {
         self.running.queues()
+    }
+
+    /// Returns what this consumer has done since it was started: counts, rates, latencies, what it has in memory, how far it is
+    /// behind. Its listeners are its callers here: how long one takes is how long a thread had messages before it asked for
+    /// more.
+    ///
+    /// As [`PushConsumer::stats`](crate::PushConsumer::stats) it blocks until the consumer's thread has looked, asks no server, and
+    /// goes on answering after [`close`](LitePullConsumer::close).
+    pub fn stats(&self) -> ConsumerStats {
+        self.running.stats()
     }
 
     /// Returns the queues of a topic that can be read, sorted by broker name and number (Java: `fetchMessageQueues`).

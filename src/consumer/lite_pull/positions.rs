@@ -2,11 +2,13 @@
 
 use std::time::SystemTime;
 
+use crossbeam_channel::Receiver;
+
 use super::LitePullConsumer;
 use crate::channel;
 use crate::client::{check_offset, check_queue};
 use crate::consumer::engine::{Answer, Event};
-use crate::error::{Error, Outcome, Result};
+use crate::error::{Error, Outcome, QueueCommit, Result};
 use crate::message::MessageQueue;
 
 /// All that seek drop what is in memory of the queue and what is on its way: once the call has returned, polls give messages
@@ -114,12 +116,29 @@ impl LitePullConsumer {
     /// who finishes messages that another thread took uses [`commit_queue`](LitePullConsumer::commit_queue).
     ///
     /// # Errors
-    /// [`Error::NoBroker`] naming a queue whose offset its broker did not take (the log says why): it is finished all the same,
-    /// and the next commit tries again. [`Error::Closed`].
+    /// [`Error::NotCommitted`] when an offset was not taken, which says of every queue what became of it and why: what is
+    /// finished stays finished, and the next commit tries again. [`Error::Closed`].
     pub fn commit(&self) -> Result<()> {
         self.running.shared.check_open()?;
         self.inbox.finish();
-        self.commit_all(self.assignment()?.into_iter().map(|queue| (queue, None)))
+        self.rounds.finish();
+        let queues = self.assignment()?;
+        let asked = queues.iter().map(|queue| self.ask_commit(queue, None)).collect::<Result<Vec<_>>>()?;
+        let mut all = Vec::with_capacity(queues.len());
+        for (queue, answer) in queues.iter().zip(asked) {
+            let (offset, error) = match self.committed_by(queue, &answer) {
+                Ok(offset) => (offset, None),
+                Err(closed @ Error::Closed { .. }) => return Err(closed),
+                Err(error) => (None, Some(error)),
+            };
+            let (topic, broker_name) = (queue.shared_topic().clone(), queue.shared_broker_name().clone());
+            all.push(QueueCommit { topic, broker_name, queue_id: queue.queue_id(), offset, error });
+        }
+        if all.iter().all(|queue| queue.error.is_none()) {
+            Ok(())
+        } else {
+            Err(Error::NotCommitted { queues: all.into() })
+        }
     }
 
     /// Commits an offset of one queue: that of the next message the group is to get, so one more than the last finished one's
@@ -129,35 +148,27 @@ impl LitePullConsumer {
     /// the next automatic commit writes what is finished.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a queue that this consumer does not have and for a negative offset; else as
-    /// [`commit`](LitePullConsumer::commit).
+    /// [`Error::Invalid`] for a queue that this consumer does not have and for a negative offset; what asking the broker, or
+    /// an own store, failed with: what is finished stays finished, and the next commit tries again. [`Error::Closed`].
     pub fn commit_queue(&self, queue: &MessageQueue, offset: i64) -> Result<()> {
         check_offset(offset)?;
         self.check_mine(queue)?;
         self.inbox.pass(queue, offset);
-        self.commit_all([(queue.clone(), Some(offset))])
+        self.committed_by(queue, &self.ask_commit(queue, Some(offset))?).map(drop)
     }
 
-    fn commit_all(&self, offsets: impl IntoIterator<Item = (MessageQueue, Option<i64>)>) -> Result<()> {
-        let mut asked = Vec::new();
-        for (queue, offset) in offsets {
-            let named = queue.clone();
-            asked.push((queue, self.inbox.ask(|ask| Event::Commit { queue: named, offset, ask })?));
+    fn ask_commit(&self, queue: &MessageQueue, offset: Option<i64>) -> Result<Receiver<Answer>> {
+        self.inbox.ask(|ask| Event::Commit { queue: queue.clone(), offset, ask })
+    }
+
+    /// Waits until the offset of a queue is committed, and returns it.
+    fn committed_by(&self, queue: &MessageQueue, answer: &Receiver<Answer>) -> Result<Option<i64>> {
+        match answer.recv() {
+            Ok(Answer::Committed(offset)) => Ok(offset),
+            Ok(Answer::Failed(error)) => Err(error),
+            Ok(Answer::Done | Answer::NotHere) => Err(self.not_here(queue)),
+            Err(_) => Err(Error::Closed { outcome: Outcome::Unknown }),
         }
-        let mut result = Ok(());
-        for (queue, answer) in asked {
-            let answer = match answer.recv() {
-                Ok(Answer::Done) => Ok(()),
-                Ok(Answer::NotHere) => Err(self.not_here(&queue)),
-                Ok(Answer::Failed) => Err(Error::NoBroker {
-                    what: queue.to_string().into(),
-                    reason: "its offset was not committed".into(),
-                }),
-                Err(_) => Err(Error::Closed { outcome: Outcome::Unknown }),
-            };
-            result = result.and(answer);
-        }
-        result
     }
 
     /// Returns the offset that the group committed for a queue, `None` when it never did.

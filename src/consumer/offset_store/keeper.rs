@@ -16,7 +16,7 @@ const TOGETHER: usize = 1024;
 /// Gets what is stored. It must only forward.
 type Loaded = Box<dyn FnOnce(Result<Option<i64>>) + Send>;
 /// Gets whether an offset is stored. It must only forward.
-type Stored = Box<dyn FnOnce(bool) + Send>;
+type Stored = Box<dyn FnOnce(Result<()>) + Send>;
 
 enum Job {
     Load(MessageQueue, Loaded),
@@ -54,7 +54,7 @@ impl Keeper {
         &self,
         queue: MessageQueue,
         offset: i64,
-        done: impl FnOnce(bool) + Send + 'static,
+        done: impl FnOnce(Result<()>) + Send + 'static,
     ) {
         self.tell(Job::Store(queue, offset, Box::new(done)));
     }
@@ -110,8 +110,8 @@ impl Keeping {
                             }
                         }
                     }
-                    let stored = self.call(|store| store.store(&offsets)).is_ok();
-                    waiting.into_iter().for_each(|done| done(stored));
+                    let stored = self.call(|store| store.store(&offsets));
+                    waiting.into_iter().for_each(|done| done(stored.clone()));
                 }
                 Job::Remove(queue) => {
                     // It is logged.
@@ -182,7 +182,7 @@ mod tests {
         let (told, results) = crossbeam_channel::unbounded();
         let tell = |text: &'static str| {
             let told = told.clone();
-            move |stored: bool| told.send(format!("{text} {stored}")).unwrap()
+            move |stored: Result<()>| told.send(format!("{text} {}", stored.is_ok())).unwrap()
         };
         keeper.load(queue(0), {
             let told = told.clone();

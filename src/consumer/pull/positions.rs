@@ -157,9 +157,9 @@ impl Positions {
         let due = self.lock().due();
         for (queue, offset) in due {
             let (me, named) = (self.me.clone(), queue.clone());
-            let done = move |stored| {
+            let done = move |stored: Result<()>| {
                 if let Some(positions) = me.upgrade() {
-                    positions.lock().answered(&named, stored);
+                    positions.lock().answered(&named, stored.is_ok());
                     positions.answered.notify_all();
                 }
             };

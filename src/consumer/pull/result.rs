@@ -1,14 +1,15 @@
 //! What a pull brought, made from the broker's answer. Pure.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::client::namespace::unwrap_messages;
+use crate::client::namespace::unwrap_topics;
 use crate::code::ResponseCode;
 use crate::consumer::Filter;
 use crate::error::{Error, Result};
-use crate::message::{MessageQueue, MessageView};
+use crate::message::{MessageQueue, MessageView, View};
 use crate::protocol::bounds::Bounds;
 use crate::protocol::namespace::Namespace;
 use crate::protocol::record;
@@ -142,17 +143,12 @@ impl PullResult {
         Ok(result)
     }
 
-    /// Gives the messages their users' topics.
-    pub(super) fn in_namespace(mut self, namespace: Option<&Namespace>) -> PullResult {
-        unwrap_messages(namespace, &mut self.messages);
-        self
-    }
-
     fn take_messages(&mut self, body: Bytes, delta: i64, asked: Asked<'_>, bounds: &Bounds) -> Result<()> {
-        let (mut messages, broken) = record::views(body, asked.queue.shared_broker_name(), bounds);
-        for message in &mut messages {
-            message.read_from(asked.queue, delta);
-        }
+        let (mut views, broken) = record::views(body, asked.queue.shared_broker_name(), bounds);
+        let queue = Arc::new(asked.queue.clone());
+        views.iter_mut().for_each(|view| view.read_from(&queue, delta));
+        unwrap_topics(asked.namespace, &mut views);
+        let mut messages = View::messages(views);
         if let Some(error) = broken {
             let Some(last) = messages.last() else { return Err(error) };
             log::warn!("{error} in {}, behind offset {}: the next pull begins there", asked.queue, last.queue_offset());
@@ -175,6 +171,8 @@ pub(super) struct Asked<'a> {
     pub(super) queue: &'a MessageQueue,
     pub(super) offset: i64,
     pub(super) filter: &'a Filter,
+    /// Of the messages' topics, which users know without it.
+    pub(super) namespace: Option<&'a Namespace>,
 }
 
 /// The codes that are answers to a pull; all others became errors before.
@@ -231,7 +229,7 @@ mod tests {
 
     fn read(code: ResponseCode, reply: &PullReply, body: Vec<u8>, offset: i64, filter: &str) -> Result<PullResult> {
         let (queue, filter) = (MessageQueue::new("T", "b", 7), Filter::from(filter));
-        let asked = Asked { queue: &queue, offset, filter: &filter };
+        let asked = Asked { queue: &queue, offset, filter: &filter, namespace: None };
         PullResult::from_reply(code, reply, body.into(), asked, &Bounds::of_bodies(1024))
     }
 

@@ -169,11 +169,11 @@ impl Shared {
     /// Reads what a source answered, and remembers from where to read next.
     fn take_in(&self, pull: &Pull, source: &Source, answer: Result<Answer<PullMessage>>) -> Result<PullResult> {
         let result = answer.and_then(|answer| {
-            let asked = Asked { queue: &pull.queue, offset: pull.offset, filter: &pull.filter };
+            let namespace = self.core.namespace();
+            let asked = Asked { queue: &pull.queue, offset: pull.offset, filter: &pull.filter, namespace };
             let (code, body) = (answer.code(), answer.frame.body_bytes());
             let bounds = &self.core.options().limits.messages;
             let read = answer.header().and_then(|reply| PullResult::from_reply(code, &reply, body, asked, bounds));
-            let read = read.map(|result| result.in_namespace(self.core.namespace()));
             read.map_err(|error| error.with_addr(&source.addr))
         });
         let mut result = result;

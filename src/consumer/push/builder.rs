@@ -5,20 +5,20 @@ use std::time::Duration;
 use super::PushConsumer;
 use super::by_broker::ByBroker;
 use super::call::{Call, Listener};
-use super::hooks::{ConsumeHook, FilterHook, Hooks};
 use super::listeners::Listeners;
 use super::offset_reset::{OffsetReset, OnReset};
-use super::result::ConsumeResult;
 use crate::client::{Client, names};
 use crate::consumer::allocation::{Allocation, Averagely};
+use crate::consumer::around::Around;
 use crate::consumer::engine::{EngineOptions, Limits, MessageModel, Order};
+use crate::consumer::hooks::Hooks;
 use crate::consumer::interval::rebalance_interval;
 use crate::consumer::offset_store::{OffsetStore, Place};
 use crate::consumer::runner::{ConsumeFromWhere, Plan, Running, Settings, Sink, Subscriptions};
-use crate::consumer::{Filter, Threads};
+use crate::consumer::{ConsumeHook, ConsumeResult, Filter, FilterHook, Threads};
 use crate::error::{Error, Result};
 use crate::message::MessageView;
-use crate::trace::{Side, Trace, Tracer};
+use crate::trace::Trace;
 
 impl Client {
     /// Prepares a push consumer of a group (Java: `DefaultMQPushConsumer`). Nothing happens before
@@ -41,7 +41,6 @@ pub struct PushConsumerBuilder {
     threads: Threads,
     hooks: Hooks,
     on_reset: Option<OnReset>,
-    trace: Option<Trace>,
     batch: usize,
     limits: Limits,
     topic_limits: (Option<usize>, Option<usize>),
@@ -75,7 +74,6 @@ impl PushConsumerBuilder {
             threads: 20.into(),
             hooks: Hooks::default(),
             on_reset: None,
-            trace: None,
             batch: 1,
             limits: Limits { messages: 1000, bytes: 100 << 20, span: Some(2000) },
             topic_limits: (None, None),
@@ -138,7 +136,7 @@ impl PushConsumerBuilder {
 
     /// Records what becomes of each message, where RocketMQ's own tools find it; see [`Trace`]. Off by default.
     pub fn trace(mut self, trace: Trace) -> Self {
-        self.trace = Some(trace);
+        self.hooks.trace = Some(trace);
         self
     }
 
@@ -289,27 +287,13 @@ impl PushConsumerBuilder {
             self.subscriptions.add(format!("%RETRY%{}", self.group).into(), Filter::all());
         }
         let options = self.options(order)?;
-        let PushConsumerBuilder {
-            client,
-            group,
-            settings,
-            subscriptions,
-            threads,
-            hooks,
-            on_reset,
-            trace,
-            offsets,
-            ..
-        } = self;
+        let PushConsumerBuilder { client, group, settings, subscriptions, threads, hooks, on_reset, offsets, .. } =
+            self;
         let store = offsets.open(client.core(), &group, settings.model)?;
         let plan = Plan { client, group, settings, options, subscriptions, store };
         let running = Running::start(plan, |shared| {
-            let start = |settings: Trace| Tracer::start(&shared.core, &settings, &shared.group, Side::Consume);
-            let tracer = trace.map(start).transpose()?;
-            if let Some(tracer) = &tracer {
-                let _ = shared.counters.trace.set(tracer.counters().clone());
-            }
-            let call = Call { shared: shared.clone(), listener, hooks, tracer };
+            let around = Around::start(hooks, &shared.core, &shared.group, &shared.counters)?;
+            let call = Call { shared: shared.clone(), listener, around };
             Ok(Box::new(Listeners::new(call, threads, on_reset)?) as Box<dyn Sink>)
         })?;
         Ok(PushConsumer { running })

@@ -4,12 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::hooks::{ConsumeContext, Consumption, Hooks};
-use super::result::ConsumeResult;
+use crate::consumer::around::{Around, consumed_of};
 use crate::consumer::engine::{Batch, Event, Spell, Verdict};
 use crate::consumer::runner::{Direct, Shared};
+use crate::consumer::{ConsumeResult, Consumption};
 use crate::message::MessageView;
-use crate::trace::Tracer;
 
 /// User code that consumes messages.
 pub(super) type Listener = Arc<dyn Fn(&[MessageView]) -> ConsumeResult + Send + Sync>;
@@ -18,18 +17,17 @@ pub(super) type Listener = Arc<dyn Fn(&[MessageView]) -> ConsumeResult + Send + 
 pub(super) struct Call {
     pub(super) shared: Arc<Shared>,
     pub(super) listener: Listener,
-    pub(super) hooks: Hooks,
-    pub(super) tracer: Option<Tracer>,
+    pub(super) around: Around,
 }
 
 impl Call {
     /// Has a batch consumed, and tells the engine how that went.
     pub(super) fn batch(&self, batch: Batch) {
         let Batch { spell, mut messages } = batch;
-        let dropped = self.hooks.filter(&mut messages);
+        let dropped = self.around.filter(&self.shared.counters, &mut messages, |message| message);
         if !dropped.is_empty() {
-            self.shared.counters.filtered.add(dropped.len() as u64);
-            self.tell(Event::Dropped { spell: spell.clone(), offsets: dropped });
+            let offsets = dropped.iter().map(MessageView::queue_offset).collect();
+            self.tell(Event::Dropped { spell: spell.clone(), offsets });
         }
         let verdict = if messages.is_empty() { Verdict::Success } else { self.consume(&spell, &messages).into() };
         let offsets = messages.iter().map(MessageView::queue_offset).collect();
@@ -42,22 +40,13 @@ impl Call {
     }
 
     fn consume(&self, spell: &Spell, messages: &[MessageView]) -> ConsumeResult {
-        let context = ConsumeContext { group: &self.shared.group, queue: &spell.queue, messages };
-        self.hooks.before(&context);
-        let consuming = self.tracer.as_ref().and_then(|tracer| tracer.consuming(messages));
+        let consuming = self.around.before(&spell.queue, messages);
         let end = self.listen(messages);
         if end.panicked {
             let (group, queue) = (&self.shared.group, &spell.queue);
             log::error!("consumer {group}: a listener panicked over {queue}; its messages come again");
         }
-        let consumed = consumed_of(end.result, messages.len());
-        let counters = &self.shared.counters;
-        counters.panics.add(u64::from(end.panicked));
-        counters.called(spell.queue.shared_topic(), consumed, messages.len() - consumed, end.took);
-        if let (Some(tracer), Some(consuming)) = (&self.tracer, consuming) {
-            tracer.consumed(&consuming, end.took, consumed == messages.len(), end.panicked);
-        }
-        self.hooks.after(&context, &end);
+        self.around.after(&self.shared.counters, &spell.queue, messages, consuming, &end);
         end.result
     }
 
@@ -91,14 +80,5 @@ impl Call {
             log::error!("consumer {}: a listener panicked over a message an operator sent", self.shared.group);
         }
         direct.answer(consumed_of(end.result, 1) == 1, end.panicked, end.took);
-    }
-}
-
-/// How many of so many messages are consumed.
-fn consumed_of(result: ConsumeResult, messages: usize) -> usize {
-    match result {
-        ConsumeResult::Success => messages,
-        ConsumeResult::RetryFrom(consumed) => consumed.min(messages),
-        _ => 0,
     }
 }

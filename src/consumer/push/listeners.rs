@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
 
@@ -13,13 +13,10 @@ use crate::consumer::engine::{Batch, Why};
 use crate::consumer::runner::{Direct, Sink};
 use crate::error::Result;
 use crate::message::MessageQueue;
-use crate::remoting::Deadline;
 use crate::thread::Thread;
 
 /// Messages of operators that may wait for a listener.
 const MAX_DIRECT: usize = 16;
-/// What sending the last traces may take.
-const TRACES: Duration = Duration::from_secs(1);
 
 /// What a thread is to do next.
 enum Job {
@@ -125,9 +122,7 @@ impl Sink for Listeners {
         let threads = threads.into_inner().unwrap_or_else(PoisonError::into_inner).threads;
         let (ended, left): (Vec<_>, Vec<_>) = threads.into_iter().partition(|thread| thread.wait_until(deadline));
         ended.into_iter().for_each(Thread::join);
-        if let Some(tracer) = &call.tracer {
-            tracer.close(Some(Deadline::after(TRACES)));
-        }
+        call.around.close();
         left
     }
 }

@@ -3,19 +3,15 @@
 mod builder;
 mod by_broker;
 mod call;
-mod hooks;
 mod listeners;
 mod offset_reset;
-mod result;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use builder::PushConsumerBuilder;
-pub use hooks::{ConsumeContext, ConsumeHook, Consumption, FilterHook};
 pub use offset_reset::{OffsetReset, ResetReason};
-pub use result::ConsumeResult;
 
 use super::Filter;
 use super::engine::Event;
@@ -111,15 +107,7 @@ impl PushConsumer {
     /// # Ok::<(), rocketmq_blocking::Error>(())
     /// ```
     pub fn stats(&self) -> ConsumerStats {
-        let queues = self.running.queues().unwrap_or_default();
-        let sum = |count: fn(&ProcessQueue) -> usize| queues.iter().map(count).sum();
-        ConsumerStats {
-            cached: sum(|queue| queue.cached),
-            cached_bytes: sum(|queue| queue.cached_bytes),
-            running: sum(|queue| queue.running),
-            lags: queues.iter().map(|queue| (queue.queue.clone(), queue.lag)).collect(),
-            ..self.running.shared.counters.snapshot(Instant::now())
-        }
+        self.running.stats()
     }
 
     /// Closes the consumer: no new messages, listeners that run have five seconds, offsets are committed, locks given back,

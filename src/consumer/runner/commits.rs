@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::shared::Shared;
 use crate::client::{Core, commit_request};
 use crate::consumer::engine::{Event, Spell};
+use crate::error::Result;
 use crate::message::MessageQueue;
 use crate::remoting::Deadline;
 
@@ -32,7 +33,7 @@ pub(in crate::consumer) struct Commits {
 struct Commit {
     queue: MessageQueue,
     offset: i64,
-    done: Box<dyn FnOnce(bool) + Send>,
+    done: Box<dyn FnOnce(Result<()>) + Send>,
 }
 
 impl Commits {
@@ -46,7 +47,7 @@ impl Commits {
         self: &Arc<Self>,
         queue: MessageQueue,
         offset: i64,
-        done: impl FnOnce(bool) + Send + 'static,
+        done: impl FnOnce(Result<()>) + Send + 'static,
     ) {
         let place = (queue.shared_broker_name().clone(), queue.shared_topic().clone());
         if let Some(commit) = self.line.enter(&place, Commit { queue, offset, done: Box::new(done) }) {
@@ -62,7 +63,7 @@ impl Commits {
             if let Err(error) = &answer {
                 log::warn!("offset {offset} of {named} is not committed: {error}");
             }
-            done(answer.is_ok());
+            done(answer.map(drop));
             if let Some(next) = then.line.next(&place) {
                 then.send(place, next);
             }
@@ -74,7 +75,7 @@ impl Commits {
 pub(in crate::consumer) fn submit(shared: &Arc<Shared>, spell: Spell, offset: i64) {
     let (events, queue) = (shared.events.clone(), spell.queue.clone());
     // Nobody listens any more once the consumer has ended.
-    let done = move |done| drop(events.send(Event::Committed { spell, done }));
+    let done = move |result| drop(events.send(Event::Committed { spell, result }));
     match &shared.keeper {
         Some(keeper) => keeper.store(queue, offset, done),
         None => shared.commits.commit(queue, offset, done),

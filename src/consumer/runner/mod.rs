@@ -209,7 +209,7 @@ impl Runner {
                 since_pull: since(queue.last_pull),
                 since_progress: since(queue.last_progress),
                 standing: standing.map(Into::into),
-                lag: self.shared.counters.end(&queue.spell().queue).map(|end| (end - cache.commit_offset()).max(0)),
+                lag: self.shared.counters.end(&queue.spell().queue).map(|end| (end - queue.commit_offset()).max(0)),
             });
         });
         self.engine.look_at_pops(|queue, standing| {
@@ -237,7 +237,7 @@ fn count(report: &mut Option<CloseReport>, event: &Event) {
     match (event, &mut *report) {
         (Event::Close { .. }, None) => *report = Some(CloseReport::default()),
         (Event::Consumed { .. }, Some(report)) => report.finished += 1,
-        (Event::Committed { done: true, .. }, Some(report)) => report.persisted += 1,
+        (Event::Committed { result: Ok(()), .. }, Some(report)) => report.persisted += 1,
         _ => {}
     }
 }

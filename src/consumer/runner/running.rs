@@ -11,6 +11,7 @@ use crate::client::{Client, CloseReport, GroupKind, Member, RouteWatcher};
 use crate::consumer::engine::{Engine, EngineOptions, Event};
 use crate::consumer::offset_store::{Keeper, OffsetStore};
 use crate::consumer::pull;
+use crate::consumer::stats::ConsumerStats;
 use crate::error::{Error, Outcome, Result};
 use crate::remoting::Deadline;
 use crate::thread::{self, Thread};
@@ -128,6 +129,11 @@ impl Running {
         self.questions.try_send(answer).map_err(|_| closed())?;
         // The thread drops the question when it ends.
         queues.recv().map_err(|_| closed())
+    }
+
+    /// What was counted, and what the queues say; after the end without queues.
+    pub(in crate::consumer) fn stats(&self) -> ConsumerStats {
+        self.shared.counters.snapshot(Instant::now()).with_queues(&self.queues().unwrap_or_default())
     }
 
     pub(in crate::consumer) fn tell(&self, event: Event) -> Result<()> {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::receive::{LONGEST, too_old};
 use super::shared::Shared;
+use crate::consumer::ConsumeResult;
 use crate::error::{Error, Result};
 use crate::message::{MessageQueue, MessageView};
 use crate::protocol::json;
@@ -13,27 +14,52 @@ use crate::protocol::request::Answer;
 use crate::protocol::rpc::batch_ack::BatchAck;
 use crate::protocol::rpc::send_back::SendBack;
 
+/// A message, and what it is acknowledged by.
+type Receipted<'a> = (&'a MessageView, Handle);
+
 /// The level that makes a broker put a message among the dead letters.
 const DEAD: i32 = -1;
 
 impl Shared {
     pub(super) fn ack(&self, message: &MessageView) -> Result<()> {
         self.check_open()?;
-        let handle = handle(message)?;
-        self.ack_one(message.shared_topic(), &handle)
+        self.ack_one(&(message, self.handle(message)?))
     }
 
-    fn ack_one(&self, topic: &Arc<str>, handle: &Handle) -> Result<()> {
-        let (core, deadline) = (self.core(), self.core().request_deadline());
-        self.wait(deadline, |done| core.ack_async(self.group(), topic, handle, deadline, done)).map_err(too_old)
+    /// As [`handle`], and counts a message that was out for too long.
+    fn handle(&self, message: &MessageView) -> Result<Handle> {
+        let over = |_: &Error| message.receipt().map(|receipt| receipt.valid_until().elapsed());
+        handle(message).inspect_err(|error| {
+            if let Some(over) = over(error) {
+                self.counters.called(message.shared_topic(), 0, 1, over);
+            }
+        })
+    }
+
+    fn ack_one(&self, one: &Receipted<'_>) -> Result<()> {
+        let (message, handle) = one;
+        let (core, deadline, topic) = (self.core(), self.core().request_deadline(), message.shared_topic());
+        let acked = self.wait(deadline, |done| core.ack_async(self.group(), topic, handle, deadline, done));
+        self.acked(one, acked.is_ok());
+        acked.map_err(too_old)
+    }
+
+    /// Tells hooks, traces and counts.
+    fn acked(&self, one: &Receipted<'_>, done: bool) {
+        let (message, took) = (one.0, since_received(one));
+        if done {
+            self.around.settled(&self.counters, message, ConsumeResult::Success, took);
+        } else {
+            self.counters.called(message.shared_topic(), 0, 1, took);
+        }
     }
 
     pub(super) fn ack_all(&self, messages: &[MessageView]) -> Result<()> {
         self.check_open()?;
         let (mut handles, mut failure) = (Vec::new(), None);
         for message in messages {
-            match handle(message) {
-                Ok(handle) => handles.push((message.shared_topic().clone(), handle)),
+            match self.handle(message) {
+                Ok(handle) => handles.push((message, handle)),
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
@@ -45,18 +71,22 @@ impl Shared {
         failure.map_or(Ok(()), Err)
     }
 
-    fn ack_at_broker(&self, handles: &[(Arc<str>, Handle)]) -> Result<()> {
-        let [(topic, first), _, ..] = handles else { return self.ack_each(handles) };
+    fn ack_at_broker(&self, handles: &[Receipted<'_>]) -> Result<()> {
+        let [(message, first), _, ..] = handles else { return self.ack_each(handles) };
         let broker_name = &first.broker_name;
         if self.one_by_one.lock().unwrap_or_else(PoisonError::into_inner).contains(broker_name) {
             return self.ack_each(handles);
         }
         let core = self.core();
-        let named: Vec<_> = handles.iter().map(|(topic, handle)| (core.wire_name(topic), handle.clone())).collect();
+        let name = |(message, handle): &Receipted<'_>| (core.wire_name(message.shared_topic()), handle.clone());
+        let named: Vec<_> = handles.iter().map(name).collect();
         let (bodies, alone) = pop::batches(&core.wire_name(self.group()), &named);
-        let alone: Vec<_> = alone.into_iter().map(|at| handles[at].clone()).collect();
-        let mut result = self.ack_each(&alone);
-        let queue = MessageQueue::new(topic.clone(), broker_name.clone(), first.queue_id);
+        let is_alone = |at: usize| alone.contains(&at);
+        let (alone, together): (Vec<_>, Vec<_>) =
+            handles.iter().cloned().enumerate().partition(|(at, _)| is_alone(*at));
+        let result = self.ack_each(alone.iter().map(|(_, one)| one));
+        let queue = MessageQueue::new(message.shared_topic().clone(), broker_name.clone(), first.queue_id);
+        let mut all_acked = Ok(());
         for (_, body) in bodies {
             let (deadline, body) = (core.request_deadline(), json::encode(&body));
             let done = |answer: Result<Answer<BatchAck>>| answer.map(drop);
@@ -68,17 +98,19 @@ impl Shared {
                     self.one_by_one.lock().unwrap_or_else(PoisonError::into_inner).insert(broker_name.clone());
                     return self.ack_each(handles);
                 }
-                acked => result = result.and(acked),
+                acked => all_acked = all_acked.and(acked),
             }
         }
-        result
+        // An answer does not say which of many were taken.
+        together.iter().for_each(|(_, one)| self.acked(one, all_acked.is_ok()));
+        result.and(all_acked)
     }
 
     /// All are tried, and the first error is returned.
-    fn ack_each(&self, handles: &[(Arc<str>, Handle)]) -> Result<()> {
+    fn ack_each<'a, 'm: 'a>(&self, handles: impl IntoIterator<Item = &'a Receipted<'m>>) -> Result<()> {
         let mut result = Ok(());
-        for (topic, handle) in handles {
-            let acked = self.ack_one(topic, handle);
+        for one in handles {
+            let acked = self.ack_one(one);
             result = result.and(acked);
         }
         result
@@ -96,8 +128,18 @@ impl Shared {
         let change = |done| {
             core.change_invisible_async(self.group(), topic, &handle, invisible, deadline, done);
         };
-        let receipt = self.wait(deadline, change).map_err(too_old)?;
-        message.receive(receipt);
+        let receipt = self.wait(deadline, change).map_err(too_old);
+        if invisible.is_zero() {
+            match &receipt {
+                Ok(_) => {
+                    self.counters.handed_back.one();
+                    let took = since_received(&(message, handle));
+                    self.around.settled(&self.counters, message, ConsumeResult::Retry, took);
+                }
+                Err(_) => self.counters.hand_back_failures.one(),
+            }
+        }
+        message.edit().receive(receipt?);
         Ok(())
     }
 
@@ -133,13 +175,24 @@ impl Shared {
             core.request_deadline(),
             move |buried| match buried {
                 Ok(_) => {
+                    shared.counters.dead_letters.one();
                     log::warn!("{dead} came {} times and is a dead letter now", dead.reconsume_times());
                     shared.ack_aside(&dead);
                 }
-                Err(error) => log::warn!("{dead} came too often and could not become a dead letter yet: {error}"),
+                Err(error) => {
+                    shared.counters.hand_back_failures.one();
+                    log::warn!("{dead} came too often and could not become a dead letter yet: {error}");
+                }
             },
         );
     }
+}
+
+/// For how long a message has been out, or since its time was set anew.
+fn since_received((message, handle): &Receipted<'_>) -> Duration {
+    let invisible = Duration::from_millis(u64::try_from(handle.invisible_time).unwrap_or_default());
+    let since = message.receipt().and_then(|receipt| receipt.valid_until().checked_sub(invisible));
+    since.map_or(Duration::ZERO, |since| since.elapsed())
 }
 
 /// The message's handle, when it still is good for something.

@@ -4,11 +4,13 @@ use std::time::Duration;
 use super::SimpleConsumer;
 use super::shared::Shared;
 use crate::client::{Client, CloseReport, GroupKind, Member, names};
+use crate::consumer::hooks::Hooks;
 use crate::consumer::runner::Subscriptions;
-use crate::consumer::{ConsumeFromWhere, Filter};
+use crate::consumer::{ConsumeFromWhere, ConsumeHook, Filter, FilterHook};
 use crate::error::{Error, Result};
 use crate::protocol::rpc::pop::init_mode;
 use crate::remoting::Deadline;
+use crate::trace::Trace;
 
 /// How long a receive may wait unless told otherwise.
 const AWAIT: Duration = Duration::from_secs(30);
@@ -44,6 +46,7 @@ pub struct SimpleConsumerBuilder {
     group: Arc<str>,
     subscriptions: Vec<(Arc<str>, Filter)>,
     options: SimpleOptions,
+    hooks: Hooks,
 }
 
 impl Client {
@@ -56,7 +59,8 @@ impl Client {
             order: false,
             max_reconsume: MAX_RECONSUME,
         };
-        SimpleConsumerBuilder { client: self.clone(), group: group.into(), subscriptions: Vec::new(), options }
+        let (client, hooks) = (self.clone(), Hooks::default());
+        SimpleConsumerBuilder { client, group: group.into(), subscriptions: Vec::new(), options, hooks }
     }
 }
 
@@ -101,6 +105,25 @@ impl SimpleConsumerBuilder {
         self
     }
 
+    /// Adds a hook that is told of messages that are received, and of what becomes of each; see [`ConsumeHook`].
+    pub fn hook(mut self, hook: impl ConsumeHook + 'static) -> SimpleConsumerBuilder {
+        self.hooks.around.push(Arc::new(hook));
+        self
+    }
+
+    /// Adds a filter that may drop messages before [`receive`](SimpleConsumer::receive) returns them; what it drops is
+    /// acknowledged. With several, each must want a message.
+    pub fn filter_hook(mut self, hook: impl FilterHook + 'static) -> SimpleConsumerBuilder {
+        self.hooks.filters.push(Arc::new(hook));
+        self
+    }
+
+    /// Records what becomes of each message, where RocketMQ's own tools find it; see [`Trace`]. Off by default.
+    pub fn trace(mut self, trace: Trace) -> SimpleConsumerBuilder {
+        self.hooks.trace = Some(trace);
+        self
+    }
+
     /// Starts the consumer: its group joins the client, and brokers learn of it with the next heartbeats. It does not
     /// block.
     ///
@@ -110,7 +133,7 @@ impl SimpleConsumerBuilder {
     /// consumer of this group. [`Error::Closed`] when the client is closed. That a broker is too old is told by
     /// [`receive`](SimpleConsumer::receive).
     pub fn start(self) -> Result<SimpleConsumer> {
-        let SimpleConsumerBuilder { client, group, subscriptions, options } = self;
+        let SimpleConsumerBuilder { client, group, subscriptions, options, hooks } = self;
         names::check_group(&group)?;
         check(&options)?;
         let core = client.core();
@@ -119,7 +142,7 @@ impl SimpleConsumerBuilder {
             super::check_subscription(core, &topic, &filter)?;
             known.add(topic, filter);
         }
-        let shared = Arc::new(Shared::new(core, &group, options, known));
+        let shared = Arc::new(Shared::new(core, &group, options, known, hooks)?);
         let weak = Arc::downgrade(&shared);
         let close = Box::new(move || close_with_client(&weak));
         let consumer = Some(shared.heartbeat());

@@ -8,13 +8,13 @@ mod shared;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use builder::SimpleConsumerBuilder;
 use shared::Shared;
 
 use crate::client::{Client, CloseReport, Core, names, namespace};
-use crate::consumer::Filter;
+use crate::consumer::{ConsumerStats, Filter};
 use crate::error::{Error, Result};
 use crate::message::MessageView;
 use crate::remoting::Deadline;
@@ -134,6 +134,17 @@ impl SimpleConsumer {
     /// As [`ack`](SimpleConsumer::ack), and [`Error::Invalid`] for more than 12 h.
     pub fn change_invisible_duration(&self, message: &mut MessageView, invisible: Duration) -> Result<()> {
         self.shared.change_invisible(message, invisible)
+    }
+
+    /// Returns what this consumer has done since it was started: counts, rates and latencies. Its listeners are its callers here:
+    /// how long one takes is how long a message was out before its acknowledgement was taken, counted anew when
+    /// [its time](SimpleConsumer::change_invisible_duration) is set anew.
+    ///
+    /// It does not block, asks no server, and goes on answering after [`close`](SimpleConsumer::close).
+    pub fn stats(&self) -> ConsumerStats {
+        let now = Instant::now();
+        self.shared.counters.look(now);
+        self.shared.counters.snapshot(now)
     }
 
     /// Closes the consumer: calls that wait end with [`Error::Closed`], and brokers are told.

@@ -138,7 +138,7 @@ impl Shared {
             order: self.options.order,
             attempt_id: self.options.order.then(|| core.unique_ids().next()),
         };
-        let deadline = core.request_deadline();
+        let (deadline, started) = (core.request_deadline(), Instant::now());
         let answer = self.wait(deadline, |done| core.pop_async(&pop, deadline, done));
         let popped = answer.and_then(|answer| core.popped(&pop, &answer, Instant::now()));
         let popped = popped.map_err(too_old);
@@ -150,7 +150,13 @@ impl Shared {
         if popped.status == PopStatus::Full {
             log::debug!("{}: the broker holds as many requests as it can", pop.queue);
         }
-        Ok(self.sort_out(target, popped.messages))
+        let mut messages = self.sort_out(target, popped.messages);
+        let bytes = messages.iter().map(|message| message.body().len()).sum();
+        self.counters.brought(&target.topic, messages.len(), bytes, started.elapsed());
+        let dropped = self.around.filter(&self.counters, &mut messages, |message| message);
+        dropped.iter().for_each(|message| self.ack_aside(message));
+        self.around.received(&messages);
+        Ok(messages)
     }
 
     /// Logs trouble with a place when it starts and when it ends.

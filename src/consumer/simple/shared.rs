@@ -12,7 +12,10 @@ use super::news::News;
 use crate::channel;
 use crate::client::{CloseReport, Core, Membership, to_millis};
 use crate::consumer::Filter;
+use crate::consumer::around::Around;
+use crate::consumer::hooks::Hooks;
 use crate::consumer::runner::Subscriptions;
+use crate::consumer::stats::Counters;
 use crate::error::{Error, Outcome, Result, Stage};
 use crate::protocol::rpc::heartbeat::ConsumerBody;
 use crate::remoting::Deadline;
@@ -27,6 +30,8 @@ pub(super) struct Shared {
     core: Arc<Core>,
     group: Arc<str>,
     pub(super) options: SimpleOptions,
+    pub(super) counters: Counters,
+    pub(super) around: Around,
     subscribed: Mutex<Subscribed>,
     pub(super) news: Arc<News>,
     /// Which place is the first to be asked by the next receive.
@@ -54,12 +59,17 @@ impl Shared {
         group: &Arc<str>,
         options: SimpleOptions,
         subscriptions: Subscriptions,
-    ) -> Shared {
+        hooks: Hooks,
+    ) -> Result<Shared> {
+        let counters = Counters::default();
+        let around = Around::start(hooks, core, group, &counters)?;
         let (open, closing) = crossbeam_channel::bounded(0);
-        Shared {
+        Ok(Shared {
             core: core.clone(),
             group: group.clone(),
             options,
+            counters,
+            around,
             subscribed: Mutex::new(Subscribed { subscriptions, version: to_millis(SystemTime::now()) }),
             news: Arc::default(),
             // So that consumers that start together do not all begin at the same broker.
@@ -69,7 +79,7 @@ impl Shared {
             open: Mutex::new(Some(open)),
             closing,
             membership: Mutex::new(None),
-        }
+        })
     }
 
     pub(super) fn core(&self) -> &Arc<Core> {
@@ -158,6 +168,7 @@ impl Shared {
         if self.news.close() {
             let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
             drop(open);
+            self.around.close();
             let membership = self.membership.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some(membership) = membership {
                 membership.leave(Deadline::after(UNREGISTER_TIMEOUT).sooner(deadline.at()));

@@ -8,23 +8,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(in crate::consumer) use self::counters::Counters;
+use super::runner::ProcessQueue;
 use crate::client::{Latency, TraceStats};
 use crate::message::MessageQueue;
 
-/// What a push consumer has done since it was started, from [`PushConsumer::stats`](crate::PushConsumer::stats). It prints on
-/// a few lines.
+/// What a consumer has done since it was started, from [`PushConsumer::stats`](crate::PushConsumer::stats),
+/// [`LitePullConsumer::stats`](crate::LitePullConsumer::stats) and [`SimpleConsumer::stats`](crate::SimpleConsumer::stats). It
+/// prints on a few lines.
 ///
-/// Counts only grow; rates are those of the last minute, and of the time since the start while that is shorter.
+/// Counts only grow; rates are those of the last minute, and of the time since the start while that is shorter. What is said of
+/// listeners here holds for the callers of the other two, as [`ConsumeHook`](crate::ConsumeHook) has it: a message is consumed
+/// when the thread that got it asks a lite pull consumer for more or commits, and when a broker has taken its acknowledgement
+/// from a simple consumer. A simple consumer has no queues, so it knows nothing of memory and lags.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ConsumerStats {
-    /// Messages that were pulled and that the filter of their topic lets through.
+    /// Messages that were pulled, or received, and that the filter of their topic lets through.
     pub pulled: u64,
     /// Bytes of their bodies.
     pub pulled_bytes: u64,
     /// Messages that a listener has consumed.
     pub consumed: u64,
-    /// Messages that a listener had and did not consume: it said so, or it panicked.
+    /// Messages that a listener had and did not consume: it said so, or it panicked. Of a simple consumer: those made visible at
+    /// once, and acknowledgements that failed.
     pub failed: u64,
     /// Calls of the listener that panicked.
     pub panics: u64,
@@ -55,7 +61,7 @@ pub struct ConsumerStats {
     pub cached: usize,
     /// Bytes of their bodies.
     pub cached_bytes: usize,
-    /// Messages that listeners have.
+    /// Messages that listeners have. What callers of a lite pull consumer have is not in memory any more, in this sense.
     pub running: usize,
     /// For each queue that this member has, how many messages lie between the first unfinished one and the end of the queue;
     /// `None` while no pull has told its end. They are as old as the last pull.
@@ -67,6 +73,17 @@ pub struct ConsumerStats {
 }
 
 impl ConsumerStats {
+    pub(in crate::consumer) fn with_queues(self, queues: &[ProcessQueue]) -> ConsumerStats {
+        let sum = |count: fn(&ProcessQueue) -> usize| queues.iter().map(count).sum();
+        ConsumerStats {
+            cached: sum(|queue| queue.cached),
+            cached_bytes: sum(|queue| queue.cached_bytes),
+            running: sum(|queue| queue.running),
+            lags: queues.iter().map(|queue| (queue.queue.clone(), queue.lag)).collect(),
+            ..self
+        }
+    }
+
     /// Returns how far this member's queues are behind in all, as far as that is known.
     pub fn lag(&self) -> i64 {
         self.lags.iter().filter_map(|(_, lag)| *lag).sum()

@@ -5,7 +5,7 @@ use crate::protocol::record;
 use crate::protocol::rpc::pull::PullReply;
 
 fn bodies(frame: &Frame) -> Vec<String> {
-    let (views, error) = record::views(frame.body_bytes(), &arc("broker-a"), &Bounds::of_bodies(1 << 20));
+    let (views, error) = record::messages(frame.body_bytes(), &arc("broker-a"), &Bounds::of_bodies(1 << 20));
     assert!(error.is_none());
     views.iter().map(|view| view.body_text().unwrap_or_default().to_owned()).collect()
 }

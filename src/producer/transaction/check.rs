@@ -57,7 +57,7 @@ impl Checker {
 fn read(core: &Core, frame: &Frame) -> Result<MessageView> {
     let header: CheckTransaction = frame.header()?;
     let broker_name = header.broker_name.unwrap_or_else(|| "".into());
-    let (views, error) = core.views(frame.body_bytes(), &broker_name);
+    let (views, error) = core.messages(frame.body_bytes(), &broker_name);
     match (views.into_iter().next(), error) {
         (Some(half), _) => Ok(half),
         (None, Some(error)) => Err(error),

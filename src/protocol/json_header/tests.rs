@@ -102,6 +102,27 @@ fn of_two_fields_with_one_name_the_last_counts() {
 }
 
 #[test]
+fn of_two_members_with_one_name_the_last_counts_wherever_it_stands() {
+    let behind = r#""flag":1,"language":"JAVA","opaque":2,"serializeTypeCurrentRPC":"JSON","version":3}"#;
+    for (between, code, remark, fields) in [
+        ("", 1, "", vec![("a", "1")]),
+        (r#""code":7,"x":{"b":"2"},"#, 7, "", vec![("a", "1")]),
+        (r#""extFields":{"b":"2"},"#, 1, "", vec![("b", "2")]),
+        (r#""extFields":null,"x":{},"#, 1, "", vec![]),
+        (r#""remark":"r","x":{},"#, 1, "r", vec![("a", "1")]),
+    ] {
+        let header = format!(r#"{{"code":1,"extFields":{{"a":"1"}},{between}{behind}"#);
+        let frame = frame(&header).unwrap();
+        assert_eq!((frame.code, frame.flag, frame.remark().as_ref()), (code, 1, remark), "{header}");
+        let read: Vec<_> = frame.fields().map(Result::unwrap).collect();
+        assert_eq!(read, fields.into_iter().map(|(n, v)| (n.into(), v.into())).collect::<Vec<_>>(), "{header}");
+    }
+    // A value that looks like the end of the fields is none.
+    let header = format!(r#"{{"code":1,"extFields":{{"a":"}}","b":"2"}},{behind}"#);
+    assert_eq!(frame(&header).unwrap().field("b").as_deref(), Some("2"));
+}
+
+#[test]
 fn a_field_that_cannot_be_read_fails_its_own_call_and_names_itself() {
     for (ext, what) in [("{}", "offset is missing"), (r#"{"offset":"x"}"#, "\"x\""), (r#"{"offset":""}"#, "offset")] {
         let frame = frame(&format!(r#"{{"code":0,"extFields":{ext},"opaque":2,"flag":1}}"#)).unwrap();

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::offsets::{Infos, Key};
 use super::{Handle, Retry};
 use crate::error::{Error, Result};
-use crate::message::{MessageView, Receipt, key};
+use crate::message::{MessageView, Receipt, View, key};
 use crate::protocol::bounds::Bounds;
 use crate::protocol::record;
 use crate::protocol::rpc::pop::PopReply;
@@ -46,13 +46,16 @@ pub(crate) fn messages(
             true
         }
         None => {
-            let what =
-                format!("the answer does not say by what handle {} at {} goes", view.queue(), view.queue_offset());
+            let what = format!(
+                "the answer does not say by what handle {} at {} goes",
+                view.queue(),
+                view.stored().queue_offset
+            );
             broken.get_or_insert_with(|| Error::malformed(what));
             false
         }
     });
-    Ok((views, broken))
+    Ok((View::messages(views), broken))
 }
 
 struct Maker<'a> {
@@ -64,7 +67,7 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn handle(&mut self, view: &MessageView) -> Option<Handle> {
+    fn handle(&mut self, view: &View) -> Option<Handle> {
         let stored = view.stored();
         let key = (Retry::of_topic(&stored.topic), stored.queue_id);
         let given = view.property(key::POP_HANDLE).and_then(Handle::decode);
@@ -94,7 +97,7 @@ impl Maker<'_> {
         }
     }
 
-    fn finish(&self, view: &mut MessageView, handle: &Handle) {
+    fn finish(&self, view: &mut View, handle: &Handle) {
         if self.asked.order {
             let count = self.infos.count((handle.retry, handle.queue_id), handle.queue_offset);
             count.into_iter().for_each(|count| view.retried(count));

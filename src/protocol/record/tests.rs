@@ -30,7 +30,7 @@ fn a_cut_anywhere_keeps_the_messages_before_it() {
         let (read, error) = read_all(three[..cut].to_vec());
         assert_eq!(read.len(), cut / one.len(), "cut at {cut}");
         assert_eq!(error.is_none(), cut % one.len() == 0, "cut at {cut}");
-        let (views, error) = views(three[..cut].to_vec().into(), &"b".into(), &Bounds::of_bodies(100));
+        let (views, error) = messages(three[..cut].to_vec().into(), &"b".into(), &Bounds::of_bodies(100));
         assert_eq!((views.len(), error.is_none()), (cut / one.len(), cut % one.len() == 0), "cut at {cut}");
     }
 }
@@ -46,7 +46,7 @@ fn a_damaged_byte_never_panics_and_keeps_the_messages_before_it() {
             for byte in [0, 1, 0x7F, 0x80, 0xFF, second[at] ^ 1] {
                 let mut damaged = [first.clone(), second.clone()].concat();
                 damaged[first.len() + at] = byte;
-                let (views, error) = views(damaged.into(), &"b".into(), &Bounds::of_bodies(1000));
+                let (views, error) = messages(damaged.into(), &"b".into(), &Bounds::of_bodies(1000));
                 assert_eq!(views[0].body(), b"hello", "{name}: {byte} at {at}");
                 assert!(views.len() > 1 || error.is_some(), "{name}: {byte} at {at} made a message vanish");
                 for view in &views {
@@ -119,7 +119,7 @@ fn text_that_is_not_utf8_is_replaced() {
     let len = bytes.len();
     bytes[len - 2] = 0xFF;
     bytes[len - 60] = 0xFF;
-    let (views, error) = views(bytes.into(), &"b".into(), &Bounds::of_bodies(100));
+    let (views, error) = messages(bytes.into(), &"b".into(), &Bounds::of_bodies(100));
     assert!(error.is_none());
     assert_eq!(views[0].tag(), Some("Tag\u{FFFD}"));
     assert!(views[0].topic().contains('\u{FFFD}'), "{}", views[0].topic());
@@ -135,11 +135,11 @@ fn a_body_that_cannot_be_inflated_damages_its_own_message_only() {
     };
     let [zlib, lz4, zstd] = ["stored_compressed_zlib", "stored_compressed_lz4", "stored_compressed_zstd"].map(broken);
     let data = [vector("stored_v1").bytes, zlib, lz4, zstd, compressed].concat();
-    let (views, error) = views(data.clone().into(), &"b".into(), &Bounds::of_bodies(40));
+    let (views, error) = messages(data.clone().into(), &"b".into(), &Bounds::of_bodies(40));
     assert!(error.is_none());
     let intact: Vec<bool> = views.iter().map(|view| view.check_body().is_ok()).collect();
     assert_eq!(intact, [true, false, false, false, true]);
-    let (views, _) = super::views(data.into(), &"b".into(), &Bounds::of_bodies(39));
+    let (views, _) = messages(data.into(), &"b".into(), &Bounds::of_bodies(39));
     assert!(views[4].check_body().is_err(), "40 bytes are above the limit of 39");
     assert_eq!(views[0].body(), b"hello", "the limit is for inflated bodies");
 }
@@ -150,7 +150,7 @@ fn a_broken_inner_batch_is_one_damaged_message() {
     for body in [&b"\x7F"[..], &outer.body[..50], b""] {
         let broken = bytes_of(&Stored { body: Bytes::copy_from_slice(body), ..outer.clone() });
         let (views, error) =
-            views([broken, vector("stored_v1").bytes].concat().into(), &"b".into(), &Bounds::of_bodies(100));
+            messages([broken, vector("stored_v1").bytes].concat().into(), &"b".into(), &Bounds::of_bodies(100));
         assert!(error.is_none());
         assert_eq!(views.iter().map(|view| view.check_body().is_ok()).collect::<Vec<_>>(), [false, true], "{body:?}");
     }
@@ -160,7 +160,7 @@ fn a_broken_inner_batch_is_one_damaged_message() {
 fn an_answer_ends_before_the_message_that_is_one_too_many_or_inflates_too_far() {
     let (plain, compressed) = (vector("stored_v1").bytes, vector("stored_compressed_zlib").bytes);
     let read = |data: Vec<u8>, bounds: Bounds| {
-        let (views, error) = views(data.into(), &"b".into(), &bounds);
+        let (views, error) = messages(data.into(), &"b".into(), &bounds);
         let limit = error.map(|error| match error {
             Error::LimitExceeded { limit, .. } => limit,
             other => panic!("{other}"),
@@ -183,7 +183,7 @@ fn a_message_with_too_many_properties_is_damaged_and_keeps_the_first() {
     let properties: String = (0..20).map(|number| format!("k{number}\u{1}v\u{2}")).collect();
     let data = bytes_of(&Stored { properties: properties.into(), ..one });
     let read = |properties| {
-        let (views, error) = views(data.clone().into(), &"b".into(), &Bounds { properties, ..Bounds::default() });
+        let (views, error) = messages(data.clone().into(), &"b".into(), &Bounds { properties, ..Bounds::default() });
         assert!(error.is_none());
         (views[0].properties().len(), views[0].check_body().map_err(|error| error.to_string()))
     };
@@ -196,7 +196,7 @@ fn a_message_with_too_many_properties_is_damaged_and_keeps_the_first() {
 fn the_largest_offset_in_front_of_an_inner_batch_is_no_overflow() {
     let mut bytes = vector("stored_inner_batch").bytes;
     BigEndian::write_i64(&mut bytes[20..], i64::MAX);
-    let (views, error) = views(bytes.into(), &"b".into(), &Bounds::of_bodies(100));
+    let (views, error) = messages(bytes.into(), &"b".into(), &Bounds::of_bodies(100));
     assert_eq!((views.len(), error.is_none()), (2, true));
 }
 

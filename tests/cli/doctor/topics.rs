@@ -1,5 +1,5 @@
 use rocketmq_blocking::embedded::{Cluster, Fault};
-use rocketmq_blocking::{RequestCode, ResponseCode};
+use rocketmq_blocking::{Client, RequestCode, ResponseCode};
 
 use super::doctor;
 
@@ -24,12 +24,24 @@ fn missing_permissions_are_found_where_they_are_missing() {
     {
         broker.topic_permissions("T", perm);
         let findings = doctor(cluster.name_server(), &["--topic", "T"]);
-        findings.failed("topic-permission", found, "updateTopicPerm -t T -p 6");
+        findings.failed("topic-permission", found, "rmq topic allow T both --broker broker-b");
         assert_eq!(findings.find("topic-permission", "failed")["subject"], "topic T on broker-b");
     }
     broker.topic_permissions("T", 6);
     broker.topic_queues("T", 2, 0);
-    doctor(cluster.name_server(), &["--topic", "T"]).failed("topic-permission", "no queue for that", "updateTopicPerm");
+    doctor(cluster.name_server(), &["--topic", "T"]).failed(
+        "topic-permission",
+        "no queue for that",
+        "rmq topic change T",
+    );
+}
+
+#[test]
+fn a_broker_that_producers_were_made_to_leave_is_told_from_a_topic_that_is_read_only() {
+    let cluster = Cluster::builder().topic("T", 2).start().unwrap();
+    Client::connect(cluster.name_server()).unwrap().admin().wipe_write_permission("broker-a").unwrap();
+    let findings = doctor(cluster.name_server(), &["--topic", "T"]);
+    findings.failed("topic-permission", "its write permission was wiped", "rmq cluster allow-writes broker-a");
 }
 
 #[test]

@@ -28,9 +28,25 @@ impl Cable {
 
     /// Prepares a client of the cluster that has no other way to it than this.
     pub(crate) fn builder(&self, cluster: &Cluster) -> ClientBuilder {
+        self.lead(cluster.builder(), &cluster.name_server)
+    }
+
+    /// The same for a name server of another cluster.
+    #[cfg(feature = "tls")]
+    pub(crate) fn builder_to(&self, name_server: &str) -> ClientBuilder {
+        self.lead(rocketmq_blocking::Client::builder(), name_server)
+    }
+
+    fn lead(&self, builder: ClientBuilder, name_server: &str) -> ClientBuilder {
         let ways = self.ways.clone();
-        let name_server = way(&ways, &cluster.name_server);
-        cluster.builder().name_servers(name_server).address_map(move |addr| way(&ways, addr))
+        let name_server = way(&ways, name_server);
+        builder.name_servers(name_server).address_map(move |addr| way(&ways, addr))
+    }
+
+    /// How many connections were made over it.
+    #[cfg(feature = "tls")]
+    pub(crate) fn connections(&self) -> usize {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner).ends.len() / 2
     }
 
     /// Ends all connections, and lets no new one be made.

@@ -9,7 +9,7 @@ use rocketmq_blocking::embedded::{Cluster, ServerTls};
 use rocketmq_blocking::{Client, ClientBuilder, Error, Message, Outcome, Tls};
 
 use super::site::{Door, pem, server_tls, site, tls};
-use crate::support::{PATIENCE, SilentServer, eventually, unique};
+use crate::support::{Cable, PATIENCE, SilentServer, eventually, unique};
 
 /// The reason of a send that failed for TLS, which says at which server.
 #[track_caller]
@@ -113,6 +113,27 @@ fn a_server_that_does_not_speak_tls_is_told_from_one_that_is_down() {
     let client = towards(&plain).tls(tls()).build().unwrap();
     let failed = client.producer(unique("tls")).start().unwrap().send(message()).unwrap_err().error;
     assert!(matches!(failed, Error::Connect { .. }), "{failed:?}");
+}
+
+#[test]
+fn a_plain_client_learns_soon_that_the_server_takes_only_tls_and_makes_no_storm_of_connections() {
+    let (site, cable) = (site(Door::Enforcing), Cable::new());
+    let client = site.plain_client_over(&cable);
+    let producer = client.producer(unique("tls")).start().unwrap();
+    let began = Instant::now();
+    let mut failures = 0;
+    let send = || producer.prepare(Message::new(site.queue().topic(), "never")).queue(&site.queue());
+    while failures == 0 || began.elapsed() < Duration::from_secs(2) {
+        let why = of_tls(&send().send().unwrap_err().error);
+        assert!(why.contains("the server speaks TLS") && why.contains("ClientBuilder::tls"), "{why}");
+        // Within the connect timeout.
+        assert!(failures > 0 || began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        failures += 1;
+    }
+    let pending = send().submit().unwrap().wait().unwrap_err();
+    of_tls(&pending.into());
+    let made = cable.connections();
+    assert!(made <= 8, "{made} connections for {failures} sends in {:?}", began.elapsed());
 }
 
 #[test]

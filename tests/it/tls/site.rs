@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use rocketmq_blocking::embedded::{Cluster, ServerTls};
 use rocketmq_blocking::{Client, ClientBuilder, MessageQueue, Tls};
 
-use crate::support::{LONG, eventually, live_variable, unique};
+use crate::support::{Cable, LONG, eventually, live_variable, unique};
 
 /// A file of `tests/tls`.
 macro_rules! pem {
@@ -98,6 +98,11 @@ impl Site {
 
     pub(super) fn plain_client(&self) -> Client {
         Client::builder().name_servers(&self.open_name_server).build().unwrap()
+    }
+
+    /// The same, over a network of its own.
+    pub(super) fn plain_client_over(&self, cable: &Cable) -> Client {
+        cable.builder_to(&self.open_name_server).build().unwrap()
     }
 
     /// A queue of this broker, to which all tests send.

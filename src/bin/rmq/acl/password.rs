@@ -12,7 +12,7 @@ const VARIABLE: &str = "ROCKETMQ_USER_PASSWORD";
 /// Where the password of the user comes from: never from the arguments, which others can see.
 #[derive(Debug, Args)]
 pub(super) struct Password {
-    /// File whose first line is the password. [default: the environment's ROCKETMQ_USER_PASSWORD]
+    /// File whose first line is the password (the secret key). [default: the environment's ROCKETMQ_USER_PASSWORD]
     #[arg(long, value_name = "FILE", conflicts_with = "password_stdin")]
     password_file: Option<PathBuf>,
 
@@ -48,7 +48,7 @@ impl Password {
     pub(super) fn demand(&self) -> Result<Secret, Failure> {
         self.find()?.ok_or_else(|| {
             let places = format!("--password-file, --password-stdin or the environment's {VARIABLE}");
-            Failure::Usage(format!("a new user needs a password: give it by {places}"))
+            Failure::Usage(format!("it needs a password or secret key: give it by {places}"))
         })
     }
 }

@@ -4,10 +4,8 @@ use serde::Serialize;
 
 use crate::cluster::Cluster;
 use crate::confirm::Confirm;
-use crate::failure::{Failure, complain};
-use crate::group::told;
+use crate::failure::{Failure, complain, told};
 use crate::output::Output;
-use crate::table::table;
 use crate::text;
 
 /// Show and change rules: which users may do what, and from where.
@@ -174,15 +172,8 @@ fn subject(user: &str) -> String {
 fn show(found: &OnBrokers<Acl>, output: &mut Output) -> Result<(), Failure> {
     let of_broker = |(acl, brokers): (_, Vec<_>)| rules(acl, &brokers);
     let shown: Vec<Shown<'_>> = found.distinct().into_iter().flat_map(of_broker).collect();
-    if output.json() {
-        for rule in &shown {
-            output.line(rule, String::new)?;
-        }
-    } else {
-        let rows: Vec<_> = shown.iter().map(row).collect();
-        let names = ["SUBJECT", "POLICY", "RESOURCE", "ACTIONS", "DECISION", "FROM", "BROKERS"];
-        output.line(&(), || table(names, &rows))?;
-    }
+    let names = ["SUBJECT", "POLICY", "RESOURCE", "ACTIONS", "DECISION", "FROM", "BROKERS"];
+    output.list(names, &shown, |rule| rule, row)?;
     output.flush()?;
     told(&found.failures)
 }

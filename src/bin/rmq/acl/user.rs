@@ -5,10 +5,8 @@ use serde::Serialize;
 use super::password::Password;
 use crate::cluster::Cluster;
 use crate::confirm::Confirm;
-use crate::failure::{Failure, complain};
-use crate::group::told;
+use crate::failure::{Failure, complain, told};
 use crate::output::Output;
-use crate::table::table;
 use crate::text;
 
 /// Show and change users, whose names are access keys and whose passwords are secret keys.
@@ -204,14 +202,7 @@ impl Delete {
 
 fn show(found: &OnBrokers<User>, output: &mut Output) -> Result<(), Failure> {
     let shown: Vec<Shown<'_>> = found.distinct().into_iter().map(|(user, brokers)| shown(user, brokers)).collect();
-    if output.json() {
-        for user in &shown {
-            output.line(user, String::new)?;
-        }
-    } else {
-        let rows: Vec<_> = shown.iter().map(row).collect();
-        output.line(&(), || table(["NAME", "TYPE", "STATUS", "BROKERS"], &rows))?;
-    }
+    output.list(["NAME", "TYPE", "STATUS", "BROKERS"], &shown, |user| user, row)?;
     output.flush()?;
     told(&found.failures)
 }

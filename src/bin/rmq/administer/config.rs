@@ -4,9 +4,9 @@ use clap::Args;
 use rocketmq_blocking::ServerConfig;
 use serde::Serialize;
 
-use super::{address, told};
+use super::address;
 use crate::cluster::Cluster;
-use crate::failure::Failure;
+use crate::failure::{Failure, told};
 use crate::output::Output;
 use crate::text;
 

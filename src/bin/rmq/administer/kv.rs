@@ -4,7 +4,6 @@ use crate::cluster::Cluster;
 use crate::confirm::Confirm;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::table::table;
 use crate::text;
 
 /// Values that name servers keep for everybody, by namespace and key.
@@ -93,15 +92,12 @@ impl List {
         let client = self.cluster.connect()?;
         let values = client.admin().kvs(&self.space)?;
         client.close()?;
-        if output.json() {
-            for (key, value) in &values {
-                output.line(&Shown { namespace: &self.space, key, value }, String::new)?;
-            }
-        } else {
-            let line = |cell: &String| text::line(cell.chars());
-            let rows: Vec<_> = values.iter().map(|(key, value)| [line(key), line(value)]).collect();
-            output.line(&(), || table(["KEY", "VALUE"], &rows))?;
-        }
+        output.list(
+            ["KEY", "VALUE"],
+            &values,
+            |(key, value)| Shown { namespace: &self.space, key, value },
+            |(key, value)| [key, value].map(|cell| text::line(cell.chars())),
+        )?;
         output.flush()
     }
 }

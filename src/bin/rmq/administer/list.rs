@@ -5,7 +5,6 @@ use serde::Serialize;
 use crate::cluster::Cluster;
 use crate::failure::{Failure, complain, explain};
 use crate::output::Output;
-use crate::table::table;
 
 /// List all brokers that the name server knows, with what they say of themselves.
 ///
@@ -42,15 +41,12 @@ impl List {
         let asked: Vec<(&ClusterBroker, Result<BrokerRuntime, Error>)> =
             view.brokers.iter().map(|broker| (broker, admin.broker_runtime(&broker.addr))).collect();
         client.close()?;
-        if output.json() {
-            for (broker, runtime) in &asked {
-                output.line(&shown(broker, runtime.as_ref().ok()), String::new)?;
-            }
-        } else {
-            let rows: Vec<_> = asked.iter().map(|(broker, runtime)| row(broker, runtime.as_ref().ok())).collect();
-            let names = ["CLUSTER", "BROKER", "ID", "ROLE", "ADDRESS", "VERSION", "IN", "OUT", "DISK"];
-            output.line(&(), || table(names, &rows))?;
-        }
+        output.list(
+            ["CLUSTER", "BROKER", "ID", "ROLE", "ADDRESS", "VERSION", "IN", "OUT", "DISK"],
+            &asked,
+            |(broker, runtime)| shown(broker, runtime.as_ref().ok()),
+            |(broker, runtime)| row(broker, runtime.as_ref().ok()),
+        )?;
         output.flush()?;
         let mut all = Ok(());
         for (broker, runtime) in asked {

@@ -8,9 +8,9 @@ mod stats;
 mod writes;
 
 use clap::Subcommand;
-use rocketmq_blocking::{Attempt, Client, ClusterBroker};
+use rocketmq_blocking::{Client, ClusterBroker};
 
-use crate::failure::{Failure, complain, explain};
+use crate::failure::Failure;
 use crate::output::Output;
 
 /// Show brokers and name servers, and change their settings.
@@ -72,19 +72,6 @@ fn address(client: &Client, named: &str) -> Result<String, Failure> {
 /// How users name a server of a broker.
 fn named_as(broker: &ClusterBroker) -> String {
     if broker.id == 0 { broker.name.to_string() } else { format!("{}/{}", broker.name, broker.id) }
-}
-
-/// Says which servers could not be asked; the exit status is then 1.
-pub(crate) fn told(failures: &[Attempt]) -> Result<(), Failure> {
-    for attempt in failures {
-        complain(&format!(
-            "{} at {} could not be asked: {}",
-            attempt.broker_name,
-            attempt.addr,
-            explain(&attempt.error)
-        ));
-    }
-    if failures.is_empty() { Ok(()) } else { Err(Failure::Reported) }
 }
 
 /// A pair of a name and a value, as `NAME=VALUE`.

@@ -92,7 +92,7 @@ enum Mode {
     /// ROCKETMQ_CLIENT_LOCALOFFSETSTOREDIR, by default ~/.rocketmq_offsets, and what fails is given up.
     Broadcast,
     /// Through listeners, from brokers that hand messages out one by one and to any member (5.0 and later). They are told to
-    /// do so for the group and the topics from now on, as mqadmin setConsumeMode does.
+    /// do so for the group and the topics from now on, as rmq group mode does.
     Pop,
     /// By polling, each queue in its order; what fails comes again before anything else of its queue.
     LitePull,

@@ -106,15 +106,15 @@ pub(super) fn advice(access: Access, signer: Option<&Signer>) -> String {
         ),
         Access::UnknownUser => format!(
             "requests were signed with {who}, which this cluster does not know: use other keys, or create that user \
-             (mqadmin createUser; 4.x: plain_acl.yml)"
+             (rmq acl user create; 4.x: rmq acl account create)"
         ),
         Access::WrongSecret => format!(
             "requests were signed with {who}, and the secret key that came with it is not the one the cluster has: use the right \
-             one, or set another (mqadmin updateUser; 4.x: plain_acl.yml)"
+             one, or set another (rmq acl user change; 4.x: rmq acl account change)"
         ),
         Access::NoRight => format!(
-            "requests were signed with {who}, which lacks this right: grant it (mqadmin createAcl or updateAcl; 4.x: \
-             plain_acl.yml), and wait some seconds until it is known"
+            "requests were signed with {who}, which lacks this right: grant it (rmq acl rule create; 4.x: \
+             rmq acl account change), and wait some seconds until it is known"
         ),
     }
 }

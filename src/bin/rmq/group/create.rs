@@ -3,9 +3,8 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use rocketmq_blocking::GroupConfig;
 
-use super::told;
 use crate::cluster::Cluster;
-use crate::failure::{Failure, complain};
+use crate::failure::{Failure, complain, told};
 use crate::output::Output;
 
 /// Create a group on all brokers, with Java's settings where nothing else is said.

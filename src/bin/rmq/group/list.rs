@@ -2,11 +2,9 @@ use clap::Args;
 use rocketmq_blocking::GroupConfig;
 use serde::Serialize;
 
-use super::told;
 use crate::cluster::Cluster;
-use crate::failure::{Failure, complain};
+use crate::failure::{Failure, complain, told};
 use crate::output::Output;
-use crate::table::table;
 use crate::text;
 
 /// List consumer groups, or those that consume a topic.
@@ -51,13 +49,13 @@ impl List {
         client.close()?;
         found.found.retain(|group| self.all || !group.value.is_system());
         let distinct = found.distinct();
-        if output.json() {
-            for (group, brokers) in distinct {
-                output.line(&shown(group, brokers), String::new)?;
-            }
-        } else {
-            let rows: Vec<_> = distinct.iter().map(|(group, brokers)| row(group, brokers)).collect();
-            output.line(&(), || table(["GROUP", "BROKERS", "CONSUMES", "RETRIES", "RETRY QUEUES"], &rows))?;
+        output.list(
+            ["GROUP", "BROKERS", "CONSUMES", "RETRIES", "RETRY QUEUES"],
+            &distinct,
+            |(group, brokers)| shown(group, brokers.clone()),
+            |(group, brokers)| row(group, brokers),
+        )?;
+        if !output.json() {
             let mut names: Vec<_> = found.found.iter().map(|group| &group.value.name).collect();
             names.dedup();
             complain(&text::counted(names.len() as u64, "group"));

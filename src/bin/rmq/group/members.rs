@@ -2,9 +2,9 @@ use clap::Args;
 use rocketmq_blocking::{GroupMember, GroupMembers};
 use serde::Serialize;
 
-use super::{told, unless_unknown};
+use super::unless_unknown;
 use crate::cluster::Cluster;
-use crate::failure::{Failure, complain};
+use crate::failure::{Failure, complain, told};
 use crate::output::Output;
 use crate::table::table;
 use crate::text;
@@ -50,13 +50,11 @@ impl Members {
         let found = client.admin().group_members(&self.group);
         let found = found.map_err(|error| unless_unknown(&self.group, error))?;
         client.close()?;
-        if output.json() {
-            for member in &found.members {
-                output.line(&shown(&found, member), String::new)?;
-            }
-        } else if !found.members.is_empty() {
-            let rows: Vec<_> = found.members.iter().map(row).collect();
-            output.line(&(), || table(["CLIENT", "ADDRESS", "LANGUAGE", "VERSION", "BROKERS"], &rows))?;
+        if output.json() || !found.members.is_empty() {
+            let names = ["CLIENT", "ADDRESS", "LANGUAGE", "VERSION", "BROKERS"];
+            output.list(names, &found.members, |member| shown(&found, member), row)?;
+        }
+        if !output.json() && !found.members.is_empty() {
             let rows: Vec<_> = found
                 .subscriptions
                 .iter()

@@ -11,9 +11,9 @@ mod skip;
 mod status;
 
 use clap::Subcommand;
-use rocketmq_blocking::{Attempt, Error};
+use rocketmq_blocking::Error;
 
-use crate::failure::{Failure, complain, explain};
+use crate::failure::Failure;
 use crate::output::Output;
 
 /// Show consumer groups, change them, and move them.
@@ -60,12 +60,4 @@ fn unless_unknown(group: &str, error: Error) -> Failure {
         }
         error => error.into(),
     }
-}
-
-/// Says which brokers could not be asked; the exit status is then 1.
-pub(crate) fn told(failures: &[Attempt]) -> Result<(), Failure> {
-    for attempt in failures {
-        complain(&format!("{} could not be asked: {}", attempt.broker_name, explain(&attempt.error)));
-    }
-    if failures.is_empty() { Ok(()) } else { Err(Failure::Reported) }
 }

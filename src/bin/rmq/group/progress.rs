@@ -2,11 +2,10 @@ use clap::Args;
 use rocketmq_blocking::QueueProgress;
 use serde::Serialize;
 
-use super::{told, unless_unknown};
+use super::unless_unknown;
 use crate::cluster::Cluster;
-use crate::failure::{Failure, complain};
+use crate::failure::{Failure, complain, told};
 use crate::output::Output;
-use crate::table::table;
 use crate::text;
 
 /// Show how far a group has consumed, queue by queue.
@@ -50,14 +49,9 @@ impl Progress {
         };
         let progress = progress.map_err(|error| unless_unknown(&self.group, error))?;
         client.close()?;
-        if output.json() {
-            for queue in &progress.queues {
-                output.line(&shown(queue), String::new)?;
-            }
-        } else {
-            let rows: Vec<_> = progress.queues.iter().map(row).collect();
-            output
-                .line(&(), || table(["TOPIC", "QUEUE", "BROKER", "GROUP", "LAG", "LAST CONSUMED", "OWNER"], &rows))?;
+        let names = ["TOPIC", "QUEUE", "BROKER", "GROUP", "LAG", "LAST CONSUMED", "OWNER"];
+        output.list(names, &progress.queues, shown, row)?;
+        if !output.json() {
             let queues = text::counted(progress.queues.len() as u64, "queue");
             let lag = text::count(u64::try_from(progress.lag()).unwrap_or(0));
             complain(&format!("{queues}, {lag} behind, {:.1} messages a second", progress.rate));

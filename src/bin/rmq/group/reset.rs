@@ -7,7 +7,6 @@ use crate::cluster::Cluster;
 use crate::confirm::Confirm;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::table::table;
 
 /// Move a group to other offsets of a topic, whether its consumers run or not.
 ///
@@ -66,19 +65,14 @@ impl Reset {
 
 /// The queues and their new offsets.
 pub(super) fn show(reset: &GroupReset, output: &mut Output) -> Result<(), Failure> {
-    if output.json() {
-        for (queue, offset) in &reset.offsets {
+    output.list(
+        ["QUEUE", "OFFSET"],
+        &reset.offsets,
+        |(queue, offset)| {
             let (topic, broker_name) = (queue.topic(), queue.broker_name());
-            let shown = Shown { topic, broker_name, queue_id: queue.queue_id(), offset: *offset };
-            output.line(&shown, String::new)?;
-        }
-    } else {
-        let rows: Vec<_> = reset
-            .offsets
-            .iter()
-            .map(|(queue, offset)| [format!("{}/{}", queue.broker_name(), queue.queue_id()), offset.to_string()])
-            .collect();
-        output.line(&(), || table(["QUEUE", "OFFSET"], &rows))?;
-    }
+            Shown { topic, broker_name, queue_id: queue.queue_id(), offset: *offset }
+        },
+        |(queue, offset)| [format!("{}/{}", queue.broker_name(), queue.queue_id()), offset.to_string()],
+    )?;
     output.flush()
 }

@@ -6,9 +6,8 @@ use clap::Args;
 use rocketmq_blocking::{GroupConfig, RetryPolicy};
 use serde::Serialize;
 
-use super::told;
 use crate::cluster::Cluster;
-use crate::failure::Failure;
+use crate::failure::{Failure, told};
 use crate::output::Output;
 use crate::text;
 

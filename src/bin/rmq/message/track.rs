@@ -5,7 +5,6 @@ use serde::Serialize;
 use crate::cluster::Cluster;
 use crate::failure::{Failure, complain};
 use crate::output::Output;
-use crate::table::table;
 use crate::text;
 
 /// Show what became of a message in each group that consumes its topic.
@@ -73,14 +72,17 @@ impl Track {
         let message = find(&client, &self.topic, &self.id)?;
         let tracks = client.admin().track_message(&message)?;
         client.close()?;
-        if output.json() {
-            for MessageTrack { group, status, reason, .. } in &tracks {
-                let shown = ShownTrack { group, status: status.to_string(), reason: reason.as_deref() };
-                output.line(&shown, String::new)?;
-            }
-        } else {
-            let rows: Vec<_> = tracks.iter().map(row).collect();
-            output.line(&(), || table(["GROUP", "STATUS", "REASON"], &rows))?;
+        output.list(
+            ["GROUP", "STATUS", "REASON"],
+            &tracks,
+            |track| ShownTrack {
+                group: &track.group,
+                status: track.status.to_string(),
+                reason: track.reason.as_deref(),
+            },
+            row,
+        )?;
+        if !output.json() {
             complain(&text::counted(tracks.len() as u64, "group"));
         }
         output.flush()

@@ -5,7 +5,6 @@ use crate::cluster::Cluster;
 use crate::confirm::Confirm;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::table::table;
 
 /// Show how many queues an ordered topic has on each broker, by the word of the name servers, or fix it.
 ///
@@ -66,15 +65,15 @@ impl Order {
         }
         let order = admin.topic_order(name)?.unwrap_or_default();
         client.close()?;
-        if output.json() {
-            for (broker_name, queues) in &order {
-                output.line(&Shown { topic: name, broker_name, queues: *queues }, String::new)?;
-            }
-        } else if order.is_empty() {
+        if order.is_empty() && !output.json() {
             output.line(&(), || "nothing is fixed".to_owned())?;
         } else {
-            let rows: Vec<_> = order.iter().map(|(broker, queues)| [broker.clone(), queues.to_string()]).collect();
-            output.line(&(), || table(["BROKER", "QUEUES"], &rows))?;
+            output.list(
+                ["BROKER", "QUEUES"],
+                &order,
+                |(broker_name, queues)| Shown { topic: name, broker_name, queues: *queues },
+                |(broker, queues)| [broker.clone(), queues.to_string()],
+            )?;
         }
         output.flush()
     }

@@ -4,11 +4,9 @@ use clap::Args;
 use rocketmq_blocking::{StaticMapping, TopicConfig};
 use serde::Serialize;
 
-use crate::administer::told;
 use crate::cluster::Cluster;
-use crate::failure::Failure;
+use crate::failure::{Failure, told};
 use crate::output::Output;
-use crate::table::table;
 use crate::text;
 
 /// Show the settings of a topic on each broker: queues, permissions, order, attributes.
@@ -43,15 +41,8 @@ impl Show {
         let client = self.cluster.connect()?;
         let found = client.admin().topic_config(&self.name)?;
         client.close()?;
-        if output.json() {
-            for config in &found.configs {
-                output.line(&shown(config), String::new)?;
-            }
-        } else {
-            let rows: Vec<_> = found.configs.iter().map(row).collect();
-            let names = ["BROKER", "READ QUEUES", "WRITE QUEUES", "PERMISSION", "ORDER", "ATTRIBUTES"];
-            output.line(&(), || table(names, &rows))?;
-        }
+        let names = ["BROKER", "READ QUEUES", "WRITE QUEUES", "PERMISSION", "ORDER", "ATTRIBUTES"];
+        output.list(names, &found.configs, shown, row)?;
         output.flush()?;
         told(&found.failures)
     }

@@ -2,11 +2,9 @@ use clap::Args;
 use rocketmq_blocking::QueueStats;
 use serde::Serialize;
 
-use crate::administer::told;
 use crate::cluster::Cluster;
-use crate::failure::{Failure, complain};
+use crate::failure::{Failure, complain, told};
 use crate::output::Output;
-use crate::table::table;
 use crate::text;
 
 /// Show how many messages each queue of a topic holds, and when the last one came.
@@ -37,14 +35,7 @@ impl Stats {
         let client = self.cluster.connect()?;
         let stats = client.admin().topic_stats(&self.name)?;
         client.close()?;
-        if output.json() {
-            for queue in &stats.queues {
-                output.line(&shown(queue), String::new)?;
-            }
-        } else {
-            let rows: Vec<_> = stats.queues.iter().map(row).collect();
-            output.line(&(), || table(["QUEUE", "MIN", "MAX", "MESSAGES", "LAST"], &rows))?;
-        }
+        output.list(["QUEUE", "MIN", "MAX", "MESSAGES", "LAST"], &stats.queues, shown, row)?;
         output.flush()?;
         if !output.json() {
             let messages = u64::try_from(stats.messages()).unwrap_or(0);

@@ -31,9 +31,12 @@ fn commits(actions: &[Action]) -> Vec<i64> {
     actions.iter().filter_map(offset).collect()
 }
 
-fn answers(actions: &[Action]) -> Vec<(u64, Answer)> {
-    let answer =
-        |action: &Action| if let Action::Answer { ask, answer } = action { Some((*ask, *answer)) } else { None };
+fn answers(actions: &[Action]) -> Vec<String> {
+    let answer = |action: &Action| match action {
+        Action::Answer { ask, answer: Answer::Failed(error) } => Some(format!("{ask} {error}")),
+        Action::Answer { ask, answer } => Some(format!("{ask} {answer:?}")),
+        _ => None,
+    };
     actions.iter().filter_map(answer).collect()
 }
 
@@ -46,7 +49,7 @@ fn what_callers_have_is_not_committed_and_takes_no_room() {
     stage.now += 5 * SECOND;
     assert_eq!(commits(&stage.tell(Event::Tick)), [0; 0], "the store has 10");
     assert_eq!(commits(&take(&mut stage, &spell, 14..18, Some(14))), [14]);
-    stage.tell(Event::Committed { spell: spell.clone(), done: true });
+    stage.tell(Event::Committed { spell: spell.clone(), result: Ok(()) });
     stage.now += 5 * SECOND;
     assert_eq!(commits(&take(&mut stage, &spell, 18..20, Some(18))), [18]);
 }
@@ -59,15 +62,15 @@ fn without_automatic_commits_nothing_is_committed_until_somebody_asks() {
     stage.now += 60 * SECOND;
     assert_eq!(commits(&stage.tell(Event::Tick)), [0; 0]);
     let actions = stage.tell(Event::Commit { queue: spell.queue.clone(), offset: None, ask: 7 });
-    assert_eq!((commits(&actions), answers(&actions)), (vec![14], vec![]));
+    assert_eq!((commits(&actions), answers(&actions)), (vec![14], Vec::new()));
     let explicit = Event::Commit { queue: spell.queue.clone(), offset: Some(12), ask: 8 };
     assert!(stage.tell(explicit).is_empty(), "one commit at a time");
-    let actions = stage.tell(Event::Committed { spell: spell.clone(), done: true });
-    assert_eq!((commits(&actions), answers(&actions)), (vec![12], vec![(7, Answer::Done)]));
-    let actions = stage.tell(Event::Committed { spell: spell.clone(), done: false });
-    assert_eq!(answers(&actions), [(8, Answer::Failed)]);
+    let actions = stage.tell(Event::Committed { spell: spell.clone(), result: Ok(()) });
+    assert_eq!((commits(&actions), answers(&actions)), (vec![12], vec!["7 Committed(Some(14))".to_owned()]));
+    let actions = stage.tell(Event::Committed { spell: spell.clone(), result: Err(Error::invalid("no")) });
+    assert_eq!(answers(&actions), ["8 no"]);
     let again = stage.tell(Event::Commit { queue: spell.queue.clone(), offset: Some(14), ask: 9 });
-    assert_eq!(answers(&again), [(9, Answer::Done)], "the store has it already");
+    assert_eq!(answers(&again), ["9 Committed(Some(14))"], "the store has it already");
     let actions = stage.tell(Event::Close { grace: SECOND });
     assert!(matches!(actions[..], [Action::Recall { .. }]), "{actions:?}");
     let actions = stage.tell(Event::Recalled { spell, held: Held::default() });
@@ -94,9 +97,9 @@ fn only_a_queue_that_is_here_can_be_sought_and_committed() {
     let (mut stage, _) = handed_over(AUTO, 20);
     let other = MessageQueue::new("T", "b", 9);
     let sought = stage.tell(Event::Seek { queue: other.clone(), offset: 3, ask: 1 });
-    assert_eq!(answers(&sought), [(1, Answer::NotHere)]);
+    assert_eq!(answers(&sought), ["1 NotHere"]);
     let committed = stage.tell(Event::Commit { queue: other, offset: Some(3), ask: 2 });
-    assert_eq!(answers(&committed), [(2, Answer::NotHere)]);
+    assert_eq!(answers(&committed), ["2 NotHere"]);
 }
 
 #[test]
@@ -123,7 +126,7 @@ fn a_queue_that_leaves_asks_back_what_nobody_took_and_waits_for_who_took_some() 
     let held = Held { floor: Some(10), busy: true };
     assert!(stage.tell(Event::Recalled { spell: spell.clone(), held }).is_empty());
     assert_eq!(commits(&take(&mut stage, &spell, [], None)), [14]);
-    let actions = stage.tell(Event::Committed { spell, done: true });
+    let actions = stage.tell(Event::Committed { spell, result: Ok(()) });
     assert!(matches!(actions[..], [Action::Left { .. }]), "{actions:?}");
 }
 

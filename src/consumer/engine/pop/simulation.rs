@@ -316,7 +316,7 @@ fn view(id: i32, offset: i64, times: i32, delivery: u64) -> MessageView {
     stored.commit_log_offset = delivery as i64;
     let body = Ok(stored.body.clone());
     let mut view = MessageView::new(stored, "b".into(), body);
-    view.read_from(&queue(id), 0);
+    view.edit().read_from(&queue(id).into(), 0);
     view
 }
 

@@ -30,7 +30,7 @@ fn message(id: i32, offset: i64, times: i32) -> MessageView {
     stored.reconsume_times = times;
     let body = Ok(stored.body.clone());
     let mut message = MessageView::new(stored, "b".into(), body);
-    message.read_from(&queue(id), 0);
+    message.edit().read_from(&queue(id).into(), 0);
     message
 }
 

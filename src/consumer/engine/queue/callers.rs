@@ -7,6 +7,7 @@ use super::super::event::{Action, Answer, Held, Why};
 use super::{EngineOptions, Queue, Stage};
 use crate::code::ResponseCode;
 use crate::error::Error;
+use crate::message::MessageQueue;
 
 #[derive(Debug, Default)]
 pub(super) struct Callers {
@@ -17,7 +18,7 @@ pub(super) struct Callers {
     recalled: bool,
     /// Commits that somebody waits for: an offset, or what is finished.
     wanted: VecDeque<(Option<i64>, u64)>,
-    committing: Option<u64>,
+    committing: Option<(i64, u64)>,
     answers: Vec<(u64, Answer)>,
     refusal: Option<Error>,
 }
@@ -28,21 +29,24 @@ impl Callers {
     }
 
     /// The queue begins elsewhere: what callers have is none of it.
-    pub(super) fn renew(&mut self) {
+    pub(super) fn renew(&mut self, queue: &MessageQueue) {
         self.held = Held::default();
-        self.give_up(Answer::Failed);
+        let reason = "it went on at another offset before it was committed".into();
+        self.give_up(&Answer::Failed(Error::NoBroker { what: queue.to_string().into(), reason }));
     }
 
-    pub(super) fn committed(&mut self, done: bool) {
-        if let Some(ask) = self.committing.take() {
-            self.answers.push((ask, if done { Answer::Done } else { Answer::Failed }));
+    pub(super) fn committed(&mut self, result: Result<(), Error>) {
+        if let Some((offset, ask)) = self.committing.take() {
+            let answer = result.map_or_else(Answer::Failed, |()| Answer::Committed(Some(offset)));
+            self.answers.push((ask, answer));
         }
     }
 
     /// Nothing that callers wait for will come.
-    fn give_up(&mut self, answer: Answer) {
-        let asks = self.committing.take().into_iter().chain(self.wanted.drain(..).map(|(_, ask)| ask));
-        self.answers.extend(asks.map(|ask| (ask, answer)));
+    fn give_up(&mut self, answer: &Answer) {
+        let committing = self.committing.take().map(|(_, ask)| ask);
+        let asks = committing.into_iter().chain(self.wanted.drain(..).map(|(_, ask)| ask));
+        self.answers.extend(asks.map(|ask| (ask, answer.clone())));
     }
 }
 
@@ -86,7 +90,7 @@ impl Queue {
         match (self.stage, offset) {
             (Stage::Open | Stage::Moving { .. }, _) => self.callers.wanted.push_back((offset, ask)),
             // Nothing of it was consumed yet.
-            (_, None) => self.callers.answers.push((ask, Answer::Done)),
+            (_, None) => self.callers.answers.push((ask, Answer::Committed(None))),
             (_, Some(_)) => self.callers.answers.push((ask, Answer::NotHere)),
         }
     }
@@ -105,17 +109,17 @@ impl Queue {
             let offset = offset.unwrap_or_else(|| self.commit_offset());
             match self.progress.send(offset) {
                 Some(offset) => {
-                    self.callers.committing = Some(ask);
+                    self.callers.committing = Some((offset, ask));
                     actions.push(Action::Commit { spell: self.spell.clone(), offset });
                 }
-                None => self.callers.answers.push((ask, Answer::Done)),
+                None => self.callers.answers.push((ask, Answer::Committed(Some(offset)))),
             }
         }
     }
 
     pub(super) fn tell_callers(&mut self, actions: &mut Vec<Action>) {
         if self.stage == Stage::Gone {
-            self.callers.give_up(Answer::NotHere);
+            self.callers.give_up(&Answer::NotHere);
         }
         if let Some(error) = self.callers.refusal.take() {
             actions.push(Action::Refused { queue: self.spell.queue.clone(), error });

@@ -65,7 +65,7 @@ impl SimQueue {
             stored.reconsume_times = self.messages[offset as usize].tries;
             let body = Ok(stored.body.clone());
             let mut view = MessageView::new(stored, "b".into(), body);
-            view.read_from(queue, 0);
+            view.edit().read_from(&queue.clone().into(), 0);
             view
         };
         match offset {

@@ -157,7 +157,10 @@ impl Trial {
                 }
                 Event::HandedBack { spell, offset, done }
             }
-            Action::Commit { spell, .. } => Event::Committed { spell, done },
+            Action::Commit { spell, .. } => Event::Committed {
+                spell,
+                result: if done { Ok(()) } else { Err(crate::error::Error::invalid("lost")) },
+            },
             _ => Event::Tick,
         };
         self.tell(event);

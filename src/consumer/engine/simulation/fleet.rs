@@ -149,7 +149,7 @@ impl Fleet {
             Action::FindStart { spell } => {
                 ("offsets", Event::Started { spell, start: Ok(Start { offset: 0, stored: Some(0) }) })
             }
-            Action::Commit { spell, .. } => ("commits", Event::Committed { spell, done: true }),
+            Action::Commit { spell, .. } => ("commits", Event::Committed { spell, result: Ok(()) }),
             Action::Pull { spell, offset, ticket } => {
                 *self.requests.entry("pulls").or_default() += 1;
                 let answer = Event::Pulled { spell, ticket, pulled: Pulled::Nothing { next: offset } };

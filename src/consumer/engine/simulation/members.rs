@@ -150,7 +150,7 @@ impl World {
                 if arrives {
                     queue.commit(&spell.queue, offset);
                 }
-                Event::Committed { spell, done: !lost }
+                Event::Committed { spell, result: if lost { Err(Error::invalid("lost")) } else { Ok(()) } }
             }
             _ => return,
         };

@@ -34,7 +34,7 @@ impl Direct {
         }
         let frame = &self.request.frame;
         let broker_name = frame.field("brokerName").unwrap_or_default().as_ref().into();
-        let (messages, broken) = shared.core.views(frame.body_bytes(), &broker_name);
+        let (messages, broken) = shared.core.messages(frame.body_bytes(), &broker_name);
         let missing = || broken.unwrap_or_else(|| Error::malformed("there is no message"));
         let mut message = messages.into_iter().next().ok_or_else(missing)?;
         message.restore_topic(&shared.retry_topic, |name| shared.core.own_name(name).into_owned());

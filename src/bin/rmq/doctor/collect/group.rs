@@ -137,11 +137,12 @@ impl Probe<'_> {
             Err(Error::NoRoute { .. }) => return Some(0),
             Err(_) => return None,
         };
-        let mut count = 0;
+        let mut count = 0_i64;
         for broker in route.brokers() {
             for queue_id in 0..broker.read_queues().max(broker.write_queues()) {
                 let queue = MessageQueue::new(topic.as_str(), broker.name(), queue_id);
-                count += self.client.max_offset(&queue).ok()? - self.client.min_offset(&queue).ok()?.max(0);
+                let (max, min) = (self.client.max_offset(&queue).ok()?, self.client.min_offset(&queue).ok()?);
+                count = count.saturating_add(max.saturating_sub(min.max(0)));
             }
         }
         Some(count)

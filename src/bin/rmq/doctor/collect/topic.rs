@@ -22,14 +22,14 @@ impl Probe<'_> {
             route,
         };
         let Ok(Some(places)) = &topic.route else { return topic };
+        // The brokers' own word, which a name server may have been told otherwise.
+        let own = self.admin.topic_config(name).map(|found| found.configs).unwrap_or_default();
+        topic.own_perms = own.iter().map(|config| (config.broker_name.to_string(), config.permissions)).collect();
         for place in places {
             let Some(master) = servers.iter().find(|server| server.is_master() && server.name == place.broker) else {
                 continue;
             };
             topic.sends.push((place.broker.clone(), self.send(name, &master.addr)));
-            if let Some(perm) = self.own_perm(name, &master.addr) {
-                topic.own_perms.insert(place.broker.clone(), perm);
-            }
         }
         topic
     }
@@ -64,13 +64,6 @@ impl Probe<'_> {
             Err(Error::Rejected { remark, .. }) if remark.contains("queueId[") => Ok(()),
             Err(error) => Err(Trouble::of(&error)),
         }
-    }
-
-    /// What the broker itself says the topic allows, which a name server may have been told otherwise. Since 5.0.
-    fn own_perm(&self, topic: &str, addr: &str) -> Option<i32> {
-        let asked = self.admin.request(addr, RequestCode::GET_TOPIC_CONFIG, &[("topic", topic)], b"").ok()?;
-        let body: serde_json::Value = serde_json::from_slice(&asked.body).ok()?;
-        i32::try_from(body.get("perm")?.as_i64()?).ok()
     }
 }
 

@@ -6,10 +6,6 @@ use crate::doctor::facts::{Broker, Clock, Copying, Elsewhere, Reach, Runtime, Se
 use crate::doctor::trouble::{Access, Trouble};
 use crate::text;
 
-/// From here on brokers refuse messages, and a little before they begin to delete old ones (`diskSpaceWarningLevelRatio`,
-/// `diskSpaceCleanForciblyRatio`).
-const DISK_FULL: f64 = 0.90;
-const DISK_FILLING: f64 = 0.85;
 /// In milliseconds: what timers allow for, and what makes brokers answer every pop as if it were late.
 const CLOCK_DIFFERS: i64 = 2_000;
 const CLOCK_WRONG: i64 = 10_000;
@@ -27,7 +23,8 @@ pub(in crate::doctor) fn one(facts: &Broker, asker: &Asker) -> Vec<Check> {
     }
     match &facts.runtime {
         Ok(runtime) => {
-            checks.extend(runtime.disk.map(|full| disk(full, &subject)));
+            let limits = DiskLimits::of(facts.config.as_ref().ok());
+            checks.extend(runtime.disk.map(|full| disk(full, limits, &subject)));
             checks.extend(runtime.clock.map(|found| clock(found, &subject)));
         }
         Err(trouble) => checks.push(unseen(trouble, &subject, asker)),
@@ -101,21 +98,53 @@ fn unseen(trouble: &Trouble, subject: &str, asker: &Asker) -> Check {
     advice.into_iter().fold(check, Check::advise)
 }
 
-fn disk(full: f64, subject: &str) -> Check {
+/// How full a disk may be, from 0 to 1, as the broker is set; in the bounds it keeps itself.
+#[derive(Debug, Clone, Copy)]
+struct DiskLimits {
+    /// From here on expired messages are deleted at any hour (`diskMaxUsedSpaceRatio`).
+    expired: f64,
+    /// From here on others are deleted before their time (`diskSpaceCleanForciblyRatio`).
+    early: f64,
+    /// From here on messages are refused (`diskSpaceWarningLevelRatio`).
+    refused: f64,
+}
+
+impl DiskLimits {
+    /// Brokers before 5.0 have the last two as options of their Java machine, which nobody can ask them for.
+    fn of(config: Option<&BTreeMap<String, String>>) -> DiskLimits {
+        let percent = |name: &str, usual: f64, least: f64, most: f64| {
+            let set = config.and_then(|config| config.get(name)?.trim().parse::<f64>().ok());
+            set.unwrap_or(usual).clamp(least, most) / 100.0
+        };
+        DiskLimits {
+            expired: percent("diskMaxUsedSpaceRatio", 75.0, 10.0, 95.0),
+            early: percent("diskSpaceCleanForciblyRatio", 85.0, 30.0, 85.0),
+            refused: percent("diskSpaceWarningLevelRatio", 90.0, 35.0, 90.0),
+        }
+    }
+}
+
+fn disk(full: f64, limits: DiskLimits, subject: &str) -> Check {
     const NAME: &str = "broker-disk";
+    let DiskLimits { expired, early, refused } = limits;
     let percent = format!("the disk of its messages is {:.0} % full", full * 100.0);
-    if full >= DISK_FULL {
-        let found = format!("{percent}: from 90 % on brokers refuse messages (code 14), unless configured otherwise");
+    let from = |limit: f64| format!("from {:.0} % on", limit * 100.0);
+    if full >= refused {
+        let found = format!("{percent}: {} it refuses messages (code 14)", from(refused));
         Check::failed(NAME, subject, found).advise(
-            "make room on that disk, or keep messages for less time (fileReservedTime, in hours) and let it delete now: \
-             deleteWhen, or mqadmin deleteExpiredCommitLog",
+            "make room on that disk, or keep messages for less time (rmq cluster change --broker NAME fileReservedTime=HOURS) and let \
+             it delete now: rmq cluster clean expired-messages",
         )
-    } else if full >= DISK_FILLING {
+    } else if full >= early {
         let found = format!(
-            "{percent}: from 85 % on old messages are deleted before their time, from 90 % on new ones are refused"
+            "{percent}: {} old messages are deleted before their time, {} new ones are refused",
+            from(early),
+            from(refused)
         );
         Check::warning(NAME, subject, found)
             .advise("make room on that disk, or keep messages for less time (fileReservedTime)")
+    } else if full >= expired {
+        Check::ok(NAME, subject, format!("{percent}: {} what has expired is deleted at any hour", from(expired)))
     } else {
         Check::ok(NAME, subject, percent)
     }
@@ -152,9 +181,11 @@ fn permission(config: &BTreeMap<String, String>, addr: &str, subject: &str) -> O
     };
     let found =
         format!("its configuration has brokerPermission={perm}: it may not be {lacking}, whatever the topic allows");
-    Some(Check::failed(NAME, subject, found).advise(format!(
-        "set it back, if it is not meant so: mqadmin updateBrokerConfig -b {addr} -k brokerPermission -v 6",
-    )))
+    Some(
+        Check::failed(NAME, subject, found).advise(format!(
+            "set it back, if it is not meant so: rmq cluster change --broker {addr} brokerPermission=6",
+        )),
+    )
 }
 
 /// Nobody needs that port by default any more, so it is nothing to complain about.

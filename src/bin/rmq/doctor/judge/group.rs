@@ -20,7 +20,7 @@ pub(in crate::doctor) fn all(facts: &Group, asker: &Asker) -> Vec<Check> {
                 "no broker knows it: no consumer of it has come so far, for that would have made its retry topic";
             return vec![Check::failed(NAME, subject, found).advise(
                 "start a consumer of it, or check the name and the namespace; where brokers do not create groups by themselves \
-                 (autoCreateSubscriptionGroup=false), create it first: mqadmin updateSubGroup",
+                 (autoCreateSubscriptionGroup=false), create it first: rmq group create NAME",
             )];
         }
         Ok(Some(members)) => members,
@@ -149,7 +149,7 @@ fn retry_topic(facts: &Group, subject: &str) -> Option<Check> {
         let found = format!("its retry topic %RETRY%{} is missing on {}", facts.name, listed(&lacking));
         Check::warning(NAME, subject, found).advise(
             "messages from there that fail cannot be given back: it is made by the first heartbeat of a consumer, so see whether the \
-             members reach that broker; or create it: mqadmin updateSubGroup, and restart a consumer",
+             members reach that broker; or create it: rmq group create NAME, and restart a consumer",
         )
     })
 }
@@ -167,7 +167,7 @@ fn dead_letters(facts: &Group, subject: &str) -> Check {
                 facts.name
             );
             Check::warning(NAME, subject, found).advise(format!(
-                "look at them: rmq pull --topic %DLQ%{0} (where that is forbidden, first mqadmin updateTopicPerm -t %DLQ%{0} -p 6); mend the \
+                "look at them: rmq pull --topic %DLQ%{0} (where that is forbidden, first rmq topic allow %DLQ%{0} both); mend the \
                  listener, and send again those that count",
                 facts.name
             ))

@@ -172,7 +172,7 @@ fn idle(members: &Members, queues: &[Queue], subject: &str) -> Option<Check> {
     let found = format!("has {count} members and {most} queues (of {topic}): {} of them get nothing", count - most);
     Some(
         Check::warning(NAME, subject, found)
-            .advise("give the topic more queues (mqadmin updateTopic -r N -w N), or run fewer members"),
+            .advise("give the topic more queues (rmq topic change TOPIC --queues N), or run fewer members"),
     )
 }
 

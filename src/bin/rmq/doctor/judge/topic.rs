@@ -31,7 +31,7 @@ pub(in crate::doctor) fn all(facts: &Topic, asker: &Asker) -> Vec<Check> {
 }
 
 fn missing(facts: &Topic, subject: &str) -> Check {
-    let create = format!("rmq topic create {} --queues 8, or mqadmin updateTopic", facts.name);
+    let create = format!("rmq topic create {} --queues 8", facts.name);
     if facts.creating.is_empty() {
         return Check::failed(EXISTS, subject, "no name server knows it, and no broker creates topics on first use")
             .advise(format!("create it: {create}"))
@@ -58,22 +58,25 @@ fn permission(place: &Place, facts: &Topic) -> Option<Check> {
         (false, false) => "can neither be read nor written".to_owned(),
     };
     let check = |found| Check::failed(NAME, &*subject, found);
+    if place.readable && place.writable {
+        return Some(check(lacking).advise(format!("give it some: rmq topic change {} --queues 8", facts.name)));
+    }
     // The broker's own word is newer than what it told the name server, or the name server was told otherwise.
     let own = facts.own_perms.get(&place.broker).copied();
+    let allow = format!("rmq topic allow {} both --broker {}", facts.name, place.broker);
+    let come_back = format!("rmq cluster allow-writes {}", place.broker);
     let wiped = !place.writable && own.is_some_and(|own| own & WRITE != 0);
     Some(if wiped {
         check(format!(
             "{lacking}: the name server says so, and the broker itself would allow it: its write permission was wiped"
         ))
-        .advise(format!("when its maintenance is over: mqadmin addWritePerm -b {}, at every name server", place.broker))
+        .advise(format!("when its maintenance is over: {come_back}"))
     } else if let Some(own) = own {
         check(format!("{lacking}; the topic's permission there is {own} ({})", words(own)))
-            .advise(format!("mqadmin updateTopicPerm -t {} -p 6 for this broker, if it is not meant so", facts.name))
+            .advise(format!("{allow}, if it is not meant so"))
     } else {
-        check(lacking).advise(format!(
-            "mqadmin updateTopicPerm -t {} -p 6, or mqadmin addWritePerm -b {} if its write permission was wiped for maintenance",
-            facts.name, place.broker
-        ))
+        check(lacking)
+            .advise(format!("{allow}, or {come_back} if producers were to leave it; the broker itself does not say"))
     })
 }
 
@@ -122,13 +125,13 @@ pub(super) fn allowed(
 
 fn on_code(code: i32, what: &str) -> String {
     match code {
-        2 => "the broker is overloaded and refuses work: see its send queue (rmq cluster, mqadmin brokerStatus) and its disk".to_owned(),
+        2 => "the broker is overloaded and refuses work: see its send queue (rmq cluster show BROKER) and its disk".to_owned(),
         14 => "the broker takes nothing: it is a slave, its disk is full, or it is shutting down".to_owned(),
         16 => format!("nobody may {what} now: see the permissions of the broker (brokerPermission), the topic and the group (consumeEnable)"),
         17 => "the broker does not have the topic although the name server says so: it was deleted a moment ago, or the broker has lost \
                its settings: create it again"
             .to_owned(),
-        26 => "brokers do not create groups by themselves here (autoCreateSubscriptionGroup=false): create it with mqadmin updateSubGroup"
+        26 => "brokers do not create groups by themselves here (autoCreateSubscriptionGroup=false): rmq group create GROUP"
             .to_owned(),
         _ => "see the broker's log for what it says about this request".to_owned(),
     }
@@ -181,11 +184,11 @@ mod tests {
         };
         let no_queue = Place { write_queues: 0, ..place(true, true) };
         for (place, own, found, advice) in [
-            (place(true, false), Some(6), "permission was wiped", "addWritePerm -b a"),
-            (place(true, false), Some(4), "permission there is 4 (read only)", "updateTopicPerm -t T -p 6"),
-            (place(false, true), Some(2), "cannot be read; ", "updateTopicPerm"),
-            (place(false, false), None, "neither", "addWritePerm"),
-            (no_queue, Some(6), "cannot be written (it has no queue for that)", "updateTopicPerm"),
+            (place(true, false), Some(6), "permission was wiped", "rmq cluster allow-writes a"),
+            (place(true, false), Some(4), "permission there is 4 (read only)", "rmq topic allow T both --broker a"),
+            (place(false, true), Some(2), "cannot be read; ", "rmq topic allow T"),
+            (place(false, false), None, "neither", "allow-writes"),
+            (no_queue, Some(6), "cannot be written (it has no queue for that)", "rmq topic change T"),
         ] {
             let check = with(place, own);
             assert_eq!(check.verdict, Verdict::Failed);

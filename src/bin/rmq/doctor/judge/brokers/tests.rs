@@ -72,11 +72,30 @@ fn what_only_operators_may_see_is_skipped_and_wrong_keys_fail() {
 
 #[test]
 fn a_disk_is_judged_by_the_limits_of_brokers() {
-    for (full, verdict) in
-        [(0.2, Verdict::Ok), (0.85, Verdict::Warning), (0.9, Verdict::Failed), (0.99, Verdict::Failed)]
-    {
-        let check = disk(full, "broker a");
-        assert_eq!(check.verdict, verdict, "{full}");
+    let set = |pairs: &[(&str, &str)]| {
+        let config = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        DiskLimits::of(Some(&config))
+    };
+    let usual = DiskLimits::of(None);
+    let low = set(&[
+        ("diskMaxUsedSpaceRatio", "40"),
+        ("diskSpaceCleanForciblyRatio", "50"),
+        ("diskSpaceWarningLevelRatio", "60"),
+    ]);
+    // What is out of bounds, or no number, brokers do not follow either.
+    let wrong = set(&[("diskSpaceCleanForciblyRatio", "99"), ("diskSpaceWarningLevelRatio", "full")]);
+    for (full, limits, verdict, found) in [
+        (0.2, usual, Verdict::Ok, "20 % full"),
+        (0.8, usual, Verdict::Ok, "from 75 % on what has expired"),
+        (0.85, usual, Verdict::Warning, "from 85 % on old messages"),
+        (0.9, usual, Verdict::Failed, "from 90 % on it refuses"),
+        (0.45, low, Verdict::Ok, "from 40 % on what has expired"),
+        (0.5, low, Verdict::Warning, "from 60 % on new ones are refused"),
+        (0.6, low, Verdict::Failed, "from 60 % on it refuses"),
+        (0.86, wrong, Verdict::Warning, "from 90 % on new ones"),
+    ] {
+        let check = disk(full, limits, "broker a");
+        assert!(check.verdict == verdict && check.found.contains(found), "{full}: {check:?}");
         assert!(verdict == Verdict::Ok || check.advice.join(" ").contains("fileReservedTime"), "{check:?}");
     }
 }

@@ -1,0 +1,3 @@
+#![no_main]
+
+rocketmq_blocking_fuzz::bytes!(admin_bodies);

@@ -1,0 +1,83 @@
+//! A broker and a name server without sockets of their own and without threads: what they make of any requests.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::broker::{Broker, BrokerSet, MASTER};
+use super::builder::ClusterBuilder;
+use super::call::{Call, Handled};
+use super::clock::Clock;
+use super::link::Link;
+use super::name_server::NameServer;
+use super::server::Service;
+use crate::protocol::frame::Frame;
+
+/// Both servers, and two connections of clients to them. Time stands still but for [`pass`](Bare::pass).
+pub(crate) struct Bare {
+    broker: Broker,
+    name_server: NameServer,
+    links: [Arc<Link>; 2],
+    now: Instant,
+}
+
+impl Bare {
+    pub(crate) fn new(pop: bool) -> Bare {
+        let settings = ClusterBuilder::default().pop(pop).transaction_timeout(Duration::ZERO).settings();
+        let clock = Arc::new(Clock::new().0);
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 10911));
+        let set = BrokerSet::new("broker-a".into(), Arc::new(settings), vec![(MASTER, addr)], clock);
+        let sets: Arc<[Arc<BrokerSet>]> = [set.clone()].into();
+        // Only here.
+        let _ = set.neighbours.set(Arc::downgrade(&sets));
+        let broker = Broker::new(set, 0);
+        broker.up(true);
+        let links = [0, 1].map(|id| Arc::new(Link::kept(id, socket(), addr)));
+        Bare { broker, name_server: NameServer::new(sets), links, now: Instant::now() }
+    }
+
+    /// Hands a frame that has come from a client to one of the servers. Returns its answer, which is empty when none is due or it
+    /// comes later, and whether it may.
+    pub(crate) fn serve(&self, to_broker: bool, client: usize, frame: &Frame) -> (Vec<u8>, bool) {
+        let link = &self.links[client];
+        let service: &dyn Service = if to_broker { &self.broker } else { &self.name_server };
+        let mut out = Vec::new();
+        if frame.is_response() {
+            service.answered(link, frame);
+            return (out, false);
+        }
+        let handled = service.serve(&mut Call { frame, link, out: &mut out, may_hold: true });
+        if frame.is_oneway() {
+            out.clear();
+        }
+        (out, handled == Handled::Held)
+    }
+
+    /// What was sent to a client unasked, or later.
+    pub(crate) fn taken(&self, client: usize) -> Vec<u8> {
+        self.links[client].taken()
+    }
+
+    /// Lets time pass and does what is due.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.broker.tick(self.now);
+        self.name_server.tick(self.now);
+    }
+
+    /// The client is gone.
+    pub(crate) fn leave(&self, client: usize) {
+        self.broker.left(&self.links[client]);
+        self.name_server.left(&self.links[client]);
+    }
+}
+
+/// A connection to nobody, for links need one.
+fn socket() -> TcpStream {
+    static SOCKET: OnceLock<TcpStream> = OnceLock::new();
+    let stream = SOCKET.get_or_init(|| {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        TcpStream::connect(listener.local_addr().expect("its port")).expect("the kernel accepts it")
+    });
+    stream.try_clone().expect("a further handle")
+}
