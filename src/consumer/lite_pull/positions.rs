@@ -2,10 +2,8 @@
 
 use std::time::SystemTime;
 
-use crossbeam_channel::Receiver;
-
 use super::LitePullConsumer;
-use crate::channel;
+use crate::channel::{self, Receiver};
 use crate::client::{check_offset, check_queue};
 use crate::consumer::engine::{Answer, Event};
 use crate::error::{Error, Outcome, QueueCommit, Result};
