@@ -15,6 +15,8 @@
 //! }
 //! ```
 //!
+//! The [`guide`] has an example for every kind of producer and consumer, and says when to take which.
+//!
 //! # Connecting
 //!
 //! A [`Client`] is one identity towards a cluster and one set of connections. Clone it freely: clones share everything.
@@ -354,7 +356,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 // The models are of the connection: what stands on it is left out, which is most of the time that building takes.
-#![cfg_attr(loom, allow(dead_code, unused_imports, reason = "nobody is there to use it"))]
+#![cfg_attr(loom, allow(dead_code, unreachable_pub, unused_imports, reason = "nobody is there to use it"))]
 
 #[cfg(not(loom))]
 mod admin;
@@ -368,11 +370,13 @@ mod code;
 #[cfg(not(loom))]
 mod consumer;
 #[cfg(all(feature = "embedded", not(loom)))]
+#[cfg_attr(docsrs, doc(cfg(feature = "embedded")))]
 pub mod embedded;
 mod error;
 #[cfg(all(any(fuzzing, test), feature = "embedded", not(loom)))]
 #[doc(hidden)]
 pub mod fuzz;
+pub mod guide;
 mod message;
 #[cfg(not(loom))]
 mod producer;
@@ -396,6 +400,7 @@ pub use admin::{
     UserType, WorkQueue,
 };
 #[cfg(all(feature = "tls", not(loom)))]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
 pub use client::Tls;
 #[cfg(not(loom))]
 pub use client::{

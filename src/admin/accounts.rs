@@ -8,6 +8,9 @@ use crate::protocol::rpc::plain_acl::{
     AccountBody, AccountsBody, DeleteAccount, GetAccounts, GetAccountsVersion, PutAccount, PutWhiteAddresses, Secret,
 };
 
+/// The shortest access key and secret key that brokers take.
+const SHORTEST: usize = 7;
+
 /// An account of brokers 4.x (ACL 1.0; Java: `PlainAccessConfig`).
 ///
 /// Permissions are `DENY`, `PUB`, `SUB` or `PUB|SUB`. The secret key is only ever sent, never read back, and does not appear in
@@ -43,12 +46,12 @@ pub struct PlainAccounts {
 }
 
 impl PlainAccount {
-    /// Begins an account.
+    /// Begins an account; its access key has at least 7 characters.
     pub fn new(access_key: impl Into<String>) -> PlainAccount {
         PlainAccount { access_key: access_key.into(), ..PlainAccount::default() }
     }
 
-    /// Sets the secret key, at least 7 characters. A new account needs one.
+    /// Sets the secret key, at least 7 characters. Brokers want it with every change.
     #[must_use]
     pub fn secret_key(mut self, secret_key: impl Into<String>) -> PlainAccount {
         self.secret_key = Some(secret_key.into());
@@ -114,13 +117,20 @@ impl Admin {
         Ok(OnBrokers::new(found, failures))
     }
 
-    /// Creates an account on all brokers, or changes it (`mqadmin updateAclConfig`).
+    /// Creates an account on all brokers, or changes it (`mqadmin updateAclConfig`): what is absent or empty stays as it was then,
+    /// but for `admin`.
     ///
     /// # Errors
-    /// It was done on all brokers or an error is returned; calling again is harmless. [`Error::Invalid`] for a blank access key or
-    /// a permission with a comma; [`Error::Rejected`] (209) for what a broker refuses.
+    /// It was done on all brokers or an error is returned; calling again is harmless. [`Error::Invalid`] for an access key or a
+    /// secret key of less than 7 characters, no secret key, or a permission with a comma; [`Error::Rejected`] (209) for what a broker refuses.
     pub fn create_account(&self, account: &PlainAccount) -> Result<()> {
         check_key(&account.access_key)?;
+        // Brokers answer with the secret key itself when one of them is too short.
+        let short = |key: &str| key.chars().count() < SHORTEST;
+        if short(&account.access_key) || account.secret_key.as_deref().is_none_or(short) {
+            let rule = format!("an account has an access key and a secret key of at least {SHORTEST} characters each");
+            return Err(Error::invalid(rule));
+        }
         let listed = |perms: &[String]| (!perms.is_empty()).then(|| perms.join(","));
         if let Some(wrong) = account.topic_perms.iter().chain(&account.group_perms).find(|perm| perm.contains(',')) {
             return Err(Error::invalid(format!("{wrong:?} is not one permission: something like orders=PUB is")));

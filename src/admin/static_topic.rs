@@ -18,8 +18,10 @@ impl Admin {
     /// numbers when they move to other brokers (`mqadmin updateStaticTopic`; brokers 5.0 and later).
     /// [`topic_config`](Admin::topic_config) shows which queues lie where.
     ///
-    /// **This crate's producers and consumers see the brokers' own queues of such a topic**, not those that are numbered through.
-    /// Moving queues to other brokers is left to Apache's tools.
+    /// **This crate's producers and consumers do not use such topics rightly:** they number the queues broker by broker, which
+    /// brokers take for numbers over all of them, and refuse with `NOT_LEADER_FOR_QUEUE` (501) what lies elsewhere (seen with
+    /// 5.5.0). Only with a single broker are both the same. Java's clients can use them. Moving queues to other brokers is left to
+    /// Apache's tools.
     ///
     /// Blocks until all masters have answered, at most for the request timeout (3 s by default).
     ///

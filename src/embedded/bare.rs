@@ -81,3 +81,54 @@ fn socket() -> TcpStream {
     });
     stream.try_clone().expect("a further handle")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::{RequestCode, ResponseCode};
+    use crate::protocol::fields::NoFields;
+    use crate::protocol::frame::{self, Head, HeaderKind, decode_whole};
+
+    fn answer(servers: &Bare, code: RequestCode, fields: &[(&str, &str)], body: &[u8]) -> ResponseCode {
+        let mut bytes = Vec::new();
+        frame::encode(&mut bytes, &Head::request(HeaderKind::Json, code, 1), &NoFields, fields, body.len()).unwrap();
+        bytes.extend_from_slice(body);
+        let (answer, held) = servers.serve(true, 0, &decode_whole(&bytes).unwrap());
+        assert!(!held);
+        decode_whole(&answer).unwrap().response_code()
+    }
+
+    /// A message with these system flags, time of birth and properties.
+    fn sent(servers: &Bare, sys_flag: &str, born: &str, properties: &str) -> ResponseCode {
+        let fields = [("a", "PG"), ("b", "T"), ("c", "TBW102"), ("d", "4"), ("e", "0"), ("f", sys_flag), ("g", born)];
+        let fields = [&fields[..], &[("h", "0"), ("i", properties)]].concat();
+        answer(servers, RequestCode::SEND_MESSAGE_V2, &fields, b"body")
+    }
+
+    #[test]
+    fn numbers_without_measure_are_answered_like_others() {
+        let mut servers = Bare::new(true);
+        let (least, most) = ("-9223372036854775808", "9223372036854775807");
+        // More messages in one than its body has room for.
+        let inner = crate::message::sys_flag::INNER_BATCH.to_string();
+        let many = "INNER_NUM\u{1}18446744073709551615\u{2}";
+        assert_eq!(sent(&servers, &inner, "0", many), ResponseCode::SUCCESS);
+        let past = format!("TIMER_DELIVER_MS\u{1}{least}\u{2}");
+        assert_eq!(sent(&servers, "0", "0", &past), ResponseCode::SUCCESS);
+        // A half message from before time began, which the clock looks at.
+        let half = "TRAN_MSG\u{1}true\u{2}PGROUP\u{1}PG\u{2}";
+        assert_eq!(sent(&servers, "4", least, half), ResponseCode::SUCCESS);
+        servers.pass(Duration::from_secs(3600));
+        let acks = format!(
+            r#"{{"bn":"b","acks":[{{"c":"CG","t":"T","r":"0","so":{most},"rq":999,"q":0,"pt":1,"it":1,"b":"AQ=="}}]}}"#
+        );
+        assert_eq!(answer(&servers, RequestCode::BATCH_ACK_MESSAGE, &[], acks.as_bytes()), ResponseCode::SUCCESS);
+        let of_topic = |queues| {
+            let fields = [("topic", "N"), ("defaultTopic", "TBW102"), ("readQueueNums", queues)];
+            [&fields[..], &[("writeQueueNums", "4"), ("perm", "6"), ("order", "false")]].concat()
+        };
+        let create = RequestCode::UPDATE_AND_CREATE_TOPIC;
+        assert_eq!(answer(&servers, create, &of_topic("65536"), &[]), ResponseCode::INVALID_PARAMETER);
+        assert_eq!(answer(&servers, create, &of_topic("65535"), &[]), ResponseCode::SUCCESS);
+    }
+}

@@ -69,7 +69,7 @@ pub(super) fn requested(known: &Known<'_>) -> Result<Delay, Refusal> {
     } else {
         return Ok(Delay::None);
     };
-    if at - now > MAX_TIMER_MILLIS {
+    if at.saturating_sub(now) > MAX_TIMER_MILLIS {
         return Err(illegal());
     }
     Ok(if at > now { Delay::At(at) } else { Delay::None })

@@ -4,6 +4,7 @@ use super::broker::Broker;
 use super::records::NewRecord;
 use super::store::Place;
 use crate::message::{key, sys_flag, write_property};
+use crate::protocol::batch::FIXED;
 use crate::protocol::rpc::send::SendReply;
 
 impl Broker {
@@ -32,6 +33,8 @@ impl NewRecord {
             return 1;
         }
         let count = crate::message::find_in_wire(self.properties(), key::INNER_COUNT);
-        count.and_then(|count| count.parse().ok()).unwrap_or(1)
+        // Whoever sent it may say what they like; there are no more than the body has room for.
+        let most = (self.body.len() / FIXED).max(1);
+        count.and_then(|count| count.parse().ok()).map_or(1, |count: usize| count.min(most))
     }
 }

@@ -23,7 +23,8 @@ impl Broker {
             Ok(asked) => asked,
             Err(error) => return call.unreadable(&error),
         };
-        if let Err(remark) = topics::check_topic(&asked.topic) {
+        let queues = [asked.read_queues, asked.write_queues];
+        if let Err(remark) = topics::check_topic(&asked.topic).and_then(|()| topics::check_queues(queues)) {
             return call.error(ResponseCode::INVALID_PARAMETER, &remark);
         }
         if self.set.topics.is_system(&asked.topic) {
@@ -77,7 +78,8 @@ impl Broker {
             Ok(mapping) => mapping,
             Err(error) => return call.unreadable(&error),
         };
-        if let Err(remark) = topics::check_topic(&asked.topic) {
+        let queues = [asked.read_queues, asked.write_queues];
+        if let Err(remark) = topics::check_topic(&asked.topic).and_then(|()| topics::check_queues(queues)) {
             return call.error(ResponseCode::INVALID_PARAMETER, &remark);
         }
         if self.set.topics.is_system(&asked.topic) {

@@ -18,6 +18,8 @@ pub(super) const DEAD_LETTER_PREFIX: &str = "%DLQ%";
 
 const READ_WRITE: i32 = perm::READ | perm::WRITE;
 const TEMPLATE_QUEUES: i32 = 8;
+/// As many as the builder can be told.
+const MOST_QUEUES: i32 = 65_535;
 const MAX_LENGTH: usize = 127;
 const MAX_PREFIXED_LENGTH: usize = 255;
 
@@ -197,6 +199,14 @@ fn system_topics(cluster: &str, broker: &str) -> Vec<Topic> {
 
 pub(super) fn is_forbidden(name: &str) -> bool {
     FORBIDDEN.contains(&name)
+}
+
+/// Checks how many queues a topic is to have: there are answers that name each of them.
+pub(super) fn check_queues(counts: [i32; 2]) -> Result<(), String> {
+    match counts.into_iter().find(|count| *count > MOST_QUEUES) {
+        Some(count) => Err(format!("{count} queues; the embedded cluster has topics of at most {MOST_QUEUES}")),
+        None => Ok(()),
+    }
 }
 
 /// Checks a topic's name; the error is Java's remark.

@@ -147,7 +147,7 @@ impl BrokerSet {
         let Some(named) = find_in_wire(properties, key::CHECK_IMMUNITY_SECONDS) else { return false };
         let least = millis(self.settings.transactions.timeout);
         let age = named.parse::<i64>().map_or(0, |seconds| seconds.saturating_mul(1000)).max(least);
-        now_millis() - half.born_timestamp > age
+        now_millis().saturating_sub(half.born_timestamp) > age
     }
 
     /// Stores the message under its own topic, or with a delay where delayed messages wait.
@@ -191,7 +191,7 @@ impl BrokerSet {
         }
         let named = find_in_wire(properties, key::CHECK_IMMUNITY_SECONDS).and_then(|age| age.parse::<i64>().ok());
         let first_check = named.map_or(millis(settings.timeout), |seconds| seconds.saturating_mul(1000));
-        if (0..first_check).contains(&(now_millis() - half.born_timestamp)) {
+        if (0..first_check).contains(&(now_millis().saturating_sub(half.born_timestamp))) {
             return None;
         }
         let mut properties = without(properties, &[key::TRANSACTION_CHECKS]);

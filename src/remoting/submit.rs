@@ -144,6 +144,7 @@ impl Connection {
             }
             if !patient {
                 let limit = self.options.outbox_limit;
+                self.counters.received.calls_refused.one();
                 let what = format!("{limit} bytes already wait to be written to {}", self.addr);
                 return Err(Error::Busy { what: what.into() });
             }

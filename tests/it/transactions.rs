@@ -3,6 +3,7 @@
 //! On Apache's server they run last and on a broker of their own, which one test restarts: the others wait meanwhile.
 
 mod own;
+mod resumed;
 mod traced;
 
 use std::collections::HashMap;

@@ -23,6 +23,7 @@ pub(crate) enum Message {
     List(list::List),
     Track(track::Track),
     Consume(track::Consume),
+    Recheck(Recheck),
 }
 
 /// Show a message by its id.
@@ -62,6 +63,16 @@ pub(crate) struct Find {
     cluster: Cluster,
 }
 
+/// Have a broker ask the producers again what became of the transaction of a message, also when it has given up asking.
+#[derive(Debug, Args)]
+pub(crate) struct Recheck {
+    /// Offset message id of the message as it was sent, or of its copy in TRANS_CHECK_MAX_TIME_TOPIC.
+    id: String,
+
+    #[command(flatten)]
+    cluster: Cluster,
+}
+
 impl Message {
     pub(crate) fn run(&self, output: &mut Output) -> Result<(), Failure> {
         match self {
@@ -70,6 +81,7 @@ impl Message {
             Message::List(list) => list.run(output),
             Message::Track(track) => track.run(output),
             Message::Consume(consume) => consume.run(output),
+            Message::Recheck(recheck) => recheck.run(),
         }
     }
 }
@@ -116,6 +128,14 @@ impl Find {
             }
             (false, true) => Ok(()),
         }
+    }
+}
+
+impl Recheck {
+    fn run(&self) -> Result<(), Failure> {
+        let client = self.cluster.connect()?;
+        client.admin().resume_check(&self.id)?;
+        Ok(client.close()?)
     }
 }
 

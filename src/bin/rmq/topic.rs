@@ -53,6 +53,12 @@ pub(crate) struct Create {
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute, allow_hyphen_values = true)]
     attributes: Vec<(String, String)>,
 
+    /// Make it a static topic (brokers 5.0 and later): one with so many queues in all, numbered through over the masters of all
+    /// brokers. Clients in Java can use it; this program only where there is a single broker.
+    #[arg(long = "static", value_name = "N", conflicts_with_all = ["queues", "key_topic", "kind", "attributes"],
+          value_parser = clap::value_parser!(i32).range(1..=65_536))]
+    static_queues: Option<i32>,
+
     #[command(flatten)]
     cluster: Cluster,
 }
@@ -122,6 +128,11 @@ impl Topic {
 impl Create {
     fn run(&self, output: &mut Output) -> Result<(), Failure> {
         let client = self.cluster.connect()?;
+        if let Some(queues) = self.static_queues {
+            client.admin().create_static_topic(&self.name, queues)?;
+            show(output, &client.topic_route(&self.name)?, None)?;
+            return Ok(client.close()?);
+        }
         let mut topic = client.prepare_topic(self.name.as_str()).key_topic(self.key_topic.as_str()).queues(self.queues);
         for (name, value) in &self.attributes {
             topic = topic.attribute(name, value);

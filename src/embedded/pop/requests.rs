@@ -238,7 +238,7 @@ impl BrokerSet {
             return;
         }
         let order = state.orders.get_mut(&(topic.clone(), group.clone(), *queue_id));
-        let next = order.map_or(Acked::Next(offset + 1), |order| order.ack(*offset, *pop_time));
+        let next = order.map_or(Acked::Next(offset.saturating_add(1)), |order| order.ack(*offset, *pop_time));
         if let Acked::Next(next) = next {
             self.offsets.commit(group, topic, *queue_id, next);
             drop(state);

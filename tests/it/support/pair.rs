@@ -55,7 +55,7 @@ impl Pair {
     }
 
     pub(crate) fn builder(&self) -> ClientBuilder {
-        Client::builder().name_servers(&self.name_server)
+        super::client_builder().name_servers(&self.name_server)
     }
 
     /// Waits until the slave has all that the master has.

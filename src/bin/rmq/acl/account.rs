@@ -45,9 +45,10 @@ pub(crate) struct Show {
     cluster: Cluster,
 }
 
-/// Create an account on all brokers, or replace what it may do.
+/// Create an account on all brokers, or change it.
 ///
-/// What is not given is not kept, but for the secret key; brokers read a change within some seconds.
+/// Its access key and its secret key have at least 7 characters; brokers want the secret key for every change. A change leaves what is
+/// not given, but for --admin, and is known within some seconds.
 #[derive(Debug, Args)]
 pub(crate) struct Put {
     /// The account's access key.
@@ -57,11 +58,11 @@ pub(crate) struct Put {
     #[arg(long)]
     admin: bool,
 
-    /// What it may do with topics that are not listed. [default: DENY]
+    /// What it may do with topics that are not listed. [default for a new one: deny]
     #[arg(long, value_enum, value_name = "PERMISSION")]
     topics: Option<Permission>,
 
-    /// What it may do as groups that are not listed. [default: DENY]
+    /// What it may do as groups that are not listed. [default for a new one: deny]
     #[arg(long, value_enum, value_name = "PERMISSION")]
     groups: Option<Permission>,
 
@@ -185,13 +186,11 @@ impl Account {
 impl Put {
     fn run(&self, new: bool) -> Result<(), Failure> {
         let mut account = PlainAccount::new(self.key.as_str());
-        let secret = if new { Some(self.password.demand()?) } else { self.password.find()? };
-        if let Some(secret) = &secret {
-            account = account.secret_key(secret.reveal());
-        }
-        let or_deny = |permission: Option<Permission>| Some(permission.map_or("DENY", Permission::wire).to_owned());
+        account = account.secret_key(self.password.demand()?.reveal());
+        let usual = new.then_some(Permission::Deny);
+        let wire = |permission: Option<Permission>| permission.or(usual).map(|permission| permission.wire().to_owned());
         account.admin = self.admin;
-        (account.default_topic_perm, account.default_group_perm) = (or_deny(self.topics), or_deny(self.groups));
+        (account.default_topic_perm, account.default_group_perm) = (wire(self.topics), wire(self.groups));
         (account.topic_perms, account.group_perms) = (self.topic.clone(), self.group.clone());
         account.white_address.clone_from(&self.unchecked);
         let client = self.cluster.connect()?;

@@ -48,7 +48,7 @@ impl Password {
     pub(super) fn demand(&self) -> Result<Secret, Failure> {
         self.find()?.ok_or_else(|| {
             let places = format!("--password-file, --password-stdin or the environment's {VARIABLE}");
-            Failure::Usage(format!("it needs a password or secret key: give it by {places}"))
+            Failure::Usage(format!("a password (the secret key) is needed: give it by {places}"))
         })
     }
 }
