@@ -355,31 +355,41 @@
 //! The feature `bench` belongs to the crate's own benchmarks; what it opens may change at any time.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
+// The models are of the connection: what stands on it is left out, which is most of the time that building takes.
+#![cfg_attr(loom, allow(dead_code, unreachable_pub, unused_imports, reason = "nobody is there to use it"))]
 
+#[cfg(not(loom))]
 mod admin;
-#[cfg(feature = "bench")]
+#[cfg(all(feature = "bench", not(loom)))]
 #[doc(hidden)]
 pub mod bench;
+mod channel;
+#[cfg(not(loom))]
 mod client;
 mod code;
+#[cfg(not(loom))]
 mod consumer;
-#[cfg(feature = "embedded")]
+#[cfg(all(feature = "embedded", not(loom)))]
 #[cfg_attr(docsrs, doc(cfg(feature = "embedded")))]
 pub mod embedded;
 mod error;
-#[cfg(all(any(fuzzing, test), feature = "embedded"))]
+#[cfg(all(any(fuzzing, test), feature = "embedded", not(loom)))]
 #[doc(hidden)]
 pub mod fuzz;
 pub mod guide;
 mod message;
+#[cfg(not(loom))]
 mod producer;
 // Every header encodes and decodes: the client uses one side, the embedded cluster the other, tests and benches both.
 #[cfg_attr(not(all(test, feature = "embedded")), allow(dead_code, reason = "a build without the server uses one side"))]
 mod protocol;
 mod remoting;
+mod sorted;
 mod thread;
+#[cfg(not(loom))]
 mod trace;
 
+#[cfg(not(loom))]
 pub use admin::{
     Acl, AclAction, AclDecision, AclPolicy, AclRule, Admin, AdminResponse, BrokerCounter, BrokerRole, BrokerRuntime,
     ClusterBroker, ClusterView, CountedPeriod, DirectConsumption, DirectOutcome, GroupConfig, GroupMember,
@@ -389,16 +399,19 @@ pub use admin::{
     StaticMapping, TimeSpanReport, TopicChange, TopicConfig, TopicConfigs, TopicStats, TrackStatus, User, UserStatus,
     UserType, WorkQueue,
 };
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "tls", not(loom)))]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
 pub use client::Tls;
+#[cfg(not(loom))]
 pub use client::{
     BrokerRoute, Client, ClientBuilder, ClientStats, CloseReport, ConnectionState, ConnectionStats, Credentials,
     Latency, PreparedTopic, QueryResult, SendContext, SendHook, SendMode, SendResult, SendStatus, TopicRoute,
     TraceStats,
 };
 pub use code::{RequestCode, ResponseCode};
+#[cfg(not(loom))]
 pub use consumer::allocation;
+#[cfg(not(loom))]
 pub use consumer::{
     ConsumeContext, ConsumeFromWhere, ConsumeHook, ConsumeResult, ConsumerStats, Consumption, Filter, FilterHook,
     LitePullConsumer, LitePullConsumerBuilder, LocalFileOffsetStore, MessageModel, Messages, OffsetReset, OffsetStore,
@@ -408,11 +421,13 @@ pub use consumer::{
 };
 pub use error::{Attempt, Error, Exhaustion, Limit, Outcome, QueueCommit, Result, Stage};
 pub use message::{Message, MessageBuilder, MessageQueue, MessageView, OffsetMessageId, Properties, TopicType};
+#[cfg(not(loom))]
 pub use producer::{
     AutoBatch, BatchingStats, BrokerState, BrokerStats, PendingError, PendingSend, PreparedSend, Producer,
     ProducerBuilder, ProducerStats, RequestStats, SendError, Sendable, Stored, Transaction, TransactionProducer,
     TransactionProducerBuilder, TransactionResolution, TransactionSendResult, TransactionStats, select, split_batch,
 };
+#[cfg(not(loom))]
 pub use trace::Trace;
 
 pub use protocol::compress::Compression;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::members::{self, Connected};
+use crate::channel;
 use crate::client::Core;
 use crate::message::MessageQueue;
 use crate::protocol::json;
@@ -41,7 +42,7 @@ fn ask(
     let mut seen = BTreeSet::new();
     let clients = connected.iter().flat_map(|at| at.body.connection_set.iter().map(move |one| (&at.addr, one)));
     let clients: Vec<_> = clients.filter(|(_, client)| seen.insert(client.client_id.clone())).collect();
-    let (done, answers) = crossbeam_channel::bounded(clients.len());
+    let (done, answers) = channel::bounded(clients.len());
     for (addr, client) in clients {
         let (done, client_id) = (done.clone(), client.client_id.clone());
         let request = RunningInfo { client_id: client_id.clone(), consumer_group: group.into(), stacks: Some(false) };

@@ -4,20 +4,22 @@ use std::sync::Arc;
 
 use super::core::Core;
 use super::offsets::{is_connection_over, may_have_moved};
+use super::route::Route;
 use crate::error::{Error, Result};
 use crate::message::MessageQueue;
+use crate::protocol::frame::Frame;
 use crate::protocol::request::{Answer, Request};
-use crate::remoting::{Deadline, Hold};
+use crate::remoting::{Asking, Deadline, Hold, checked};
 
 /// A question on its way.
-struct Question<R: Request> {
+struct Question {
     core: Arc<Core>,
     queue: MessageQueue,
-    request: R,
+    request: Box<dyn Asking + Send>,
     body: Vec<u8>,
     hold: Option<Hold>,
     deadline: Deadline,
-    done: Box<dyn FnOnce(Result<Answer<R>>) + Send>,
+    done: Box<dyn FnOnce(Result<Frame>) + Send>,
 }
 
 impl Core {
@@ -25,7 +27,7 @@ impl Core {
     /// only forward: it may run on a reader's thread.
     ///
     /// Only for requests that may be repeated.
-    pub(crate) fn ask_master_async<R: Request + Clone + Send + 'static>(
+    pub(crate) fn ask_master_async<R: Request>(
         self: &Arc<Self>,
         queue: &MessageQueue,
         request: R,
@@ -58,7 +60,7 @@ impl Core {
     }
 
     /// As [`ask_master_async`](Core::ask_master_async), for a request that the broker may hold before it answers.
-    pub(crate) fn ask_master_held_async<R: Request + Clone + Send + 'static>(
+    pub(crate) fn ask_master_held_async<R: Request>(
         self: &Arc<Self>,
         queue: &MessageQueue,
         request: R,
@@ -67,61 +69,63 @@ impl Core {
         deadline: Deadline,
         done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
     ) {
-        let (core, topic) = (self.clone(), queue.shared_topic().clone());
-        let question = Question { core, queue: queue.clone(), request, body, hold, deadline, done: Box::new(done) };
-        self.routes().get_async(self, &topic, deadline, move |route| match route {
-            Ok(route) => match route.master(question.queue.broker_name()).cloned() {
-                Some(addr) => question.ask(addr),
-                None => question.look_again(None),
-            },
-            Err(error) => (question.done)(Err(error)),
-        });
+        let (request, done) = (Box::new(request), move |answer: Result<Frame>| done(answer.map(Answer::new)));
+        let (core, queue) = (self.clone(), queue.clone());
+        Question { core, queue, request, body, hold, deadline, done: Box::new(done) }.begin();
     }
 }
 
-impl<R: Request + Clone + Send + 'static> Question<R> {
+impl Question {
+    fn begin(self) {
+        let (core, topic) = (self.core.clone(), self.queue.shared_topic().clone());
+        core.routes().get_async(&core, &topic, self.deadline, move |route| match route {
+            Ok(route) => match route.master(self.queue.broker_name()).cloned() {
+                Some(addr) => self.ask(addr),
+                None => self.look_again(None),
+            },
+            Err(error) => (self.done)(Err(error)),
+        });
+    }
+
     fn ask(self, addr: Arc<str>) {
-        let (core, request, body) = (self.core.clone(), self.request.clone(), self.body.clone());
+        let (core, request, body) = (self.core.clone(), self.request.keep(), self.body.clone());
         let (hold, deadline, asked) = (self.hold, self.deadline, addr.clone());
-        submit(&core, &addr, &request, &body, hold, deadline, move |answer| match answer {
+        let answers = request.answers();
+        let done = move |result: Result<Frame>| match result.and_then(|frame| checked(&asked, frame, answers)) {
             Err(error) if may_have_moved(&error) => self.look_again(Some((asked, error))),
             answer => (self.done)(answer),
-        });
+        };
+        core.remoting().submit_any(&addr, &*request, &body, hold, deadline, Box::new(done));
     }
 
     /// Looks the route up, and asks the master it names, unless that is the one that just failed.
     fn look_again(self, failed: Option<(Arc<str>, Error)>) {
         let (core, topic, deadline) = (self.core.clone(), self.queue.shared_topic().clone(), self.deadline);
-        core.routes().refresh_async(&core, &topic, deadline, move |route| {
-            let Question { core, queue, request, body, hold, done, .. } = self;
+        let done = move |route: Result<Arc<Route>>| {
             let route = match route {
                 Ok(route) => route,
-                Err(error) => return done(Err(failed.map_or(error, |(_, first)| first))),
+                Err(error) => return (self.done)(Err(failed.map_or(error, |(_, first)| first))),
             };
-            match (route.master(queue.broker_name()), failed) {
-                (Some(addr), Some((asked, error))) if *addr == asked && !is_connection_over(&error) => done(Err(error)),
-                (Some(addr), _) => submit(&core, addr, &request, &body, hold, deadline, done),
-                (None, Some((_, error))) => done(Err(error)),
-                (None, None) => done(Err(Error::NoBroker {
-                    what: queue.to_string().into(),
-                    reason: format!("the route of topic {} names no master of this broker", queue.topic()).into(),
-                })),
+            match (route.master(self.queue.broker_name()), failed) {
+                (Some(addr), Some((asked, error))) if *addr == asked && !is_connection_over(&error) => {
+                    (self.done)(Err(error));
+                }
+                (Some(addr), _) => self.ask_last(addr),
+                (None, Some((_, error))) => (self.done)(Err(error)),
+                (None, None) => {
+                    let reason = format!("the route of topic {} names no master of this broker", self.queue.topic());
+                    let what = self.queue.to_string().into();
+                    (self.done)(Err(Error::NoBroker { what, reason: reason.into() }));
+                }
             }
-        });
+        };
+        core.routes().refresh_async(&core, &topic, deadline, Box::new(done));
     }
-}
 
-fn submit<R: Request + 'static>(
-    core: &Core,
-    addr: &Arc<str>,
-    request: &R,
-    body: &[u8],
-    hold: Option<Hold>,
-    deadline: Deadline,
-    done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
-) {
-    match hold {
-        None => core.remoting().submit(addr, request, body, deadline, done),
-        Some(hold) => core.remoting().submit_held(addr, request, body, hold, deadline, done),
+    fn ask_last(self, addr: &Arc<str>) {
+        let Question { core, request, body, hold, deadline, done, .. } = self;
+        let (asked, answers) = (addr.clone(), request.answers());
+        let done = move |result: Result<Frame>| done(result.and_then(|frame| checked(&asked, frame, answers)));
+        core.remoting().submit_any(addr, &*request, &body, hold, deadline, Box::new(done));
     }
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::core::Core;
 use super::name_server;
+use crate::channel;
 use crate::error::{Error, Outcome, Result, Stage};
 use crate::remoting::Deadline;
 
@@ -196,14 +197,12 @@ impl Core {
     /// Waits until name servers are discovered. Fails when there is nowhere to ask.
     pub(super) fn discover(&self, deadline: Deadline) -> Result<()> {
         let core = self.me().ok_or(Error::Closed { outcome: Outcome::NotSent })?;
-        let (done, found) = crossbeam_channel::bounded(1);
+        let (done, found) = channel::bounded(1);
         core.discover_async(deadline, move |result| drop(done.try_send(result)));
         match found.recv_deadline(deadline.at()) {
             Ok(result) => result,
-            Err(crossbeam_channel::RecvTimeoutError::Timeout) => {
-                Err(deadline.missed(Stage::Route, None, Outcome::NotSent))
-            }
-            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => Err(Error::Closed { outcome: Outcome::NotSent }),
+            Err(channel::RecvTimeoutError::Timeout) => Err(deadline.missed(Stage::Route, None, Outcome::NotSent)),
+            Err(channel::RecvTimeoutError::Disconnected) => Err(Error::Closed { outcome: Outcome::NotSent }),
         }
     }
 

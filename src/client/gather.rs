@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::core::Core;
 use super::offsets::is_connection_over;
+use crate::channel;
 use crate::error::{Attempt, Error, Outcome, Result, Stage};
 use crate::protocol::request::{Answer, Request};
 use crate::remoting::Deadline;
@@ -56,7 +57,7 @@ where
     R: Request + Send + 'static,
 {
     // One call per server is under way at a time, so sending never blocks a reader.
-    let (done, answers) = crossbeam_channel::bounded(servers.len());
+    let (done, answers) = channel::bounded(servers.len());
     let ask = |number: usize| {
         let done = done.clone();
         core.remoting().submit(&servers[number].addr, request, body, deadline, move |answer| {

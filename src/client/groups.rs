@@ -4,12 +4,11 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crossbeam_channel::Sender;
-
 use super::check_queue::CheckQueue;
 use super::close::CloseReport;
 use super::core::Core;
 use super::{heartbeat, namespace};
+use crate::channel::Sender;
 use crate::error::{Error, Result};
 use crate::protocol::rpc::heartbeat::{ConsumerBody, HeartbeatBody, ProducerBody, UnregisterClient};
 use crate::remoting::{Deadline, ServerRequest};

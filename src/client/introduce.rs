@@ -3,7 +3,7 @@
 //! A reply goes to whichever broker of the cluster the replier's send reaches, and only a broker that has seen this client's
 //! heartbeat can pass it on. So all of them are told before the first request, and again after a connection was replaced.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -13,6 +13,7 @@ use crate::message::REPLY_TOPIC_SUFFIX;
 use crate::protocol::json;
 use crate::protocol::rpc::heartbeat::{Heartbeat, UnregisterClient};
 use crate::remoting::Deadline;
+use crate::sorted::SortedSet;
 
 /// The part of the time left that a request spends on brokers that do not answer: they will hardly carry its reply.
 const SHARE: u32 = 3;
@@ -29,7 +30,7 @@ pub(crate) fn introduce(
 ) {
     let now = Instant::now();
     let until = deadline.sooner(now + deadline.left(now) / SHARE);
-    let clusters: BTreeSet<&Arc<str>> = route.brokers().filter_map(|(name, _)| route.cluster_of(name)).collect();
+    let clusters: SortedSet<&Arc<str>> = route.brokers().filter_map(|(name, _)| route.cluster_of(name)).collect();
     let masters = Arc::new(Mutex::new(masters_of(route)));
     let (to, group, found) = (core.clone(), group.clone(), masters.clone());
     let last = Last::new(move || {
@@ -50,7 +51,7 @@ pub(crate) fn introduce(
     }
 }
 
-fn masters_of(route: &Route) -> BTreeSet<Arc<str>> {
+fn masters_of(route: &Route) -> SortedSet<Arc<str>> {
     // At the advertised address, where heartbeats go: the way to a client leads over one connection.
     route.brokers().filter_map(|(_, addrs)| addrs.get(&0).cloned()).collect()
 }
@@ -58,12 +59,12 @@ fn masters_of(route: &Route) -> BTreeSet<Arc<str>> {
 fn tell(
     core: &Arc<Core>,
     group: &Arc<str>,
-    masters: BTreeSet<Arc<str>>,
+    masters: SortedSet<Arc<str>>,
     until: Deadline,
     done: impl FnOnce() + Send + 'static,
 ) {
     let left = core.groups().left();
-    let connected: BTreeSet<Arc<str>> = core.remoting().connected().into_iter().collect();
+    let connected: SortedSet<Arc<str>> = core.remoting().connected().into_iter().collect();
     let knows = |addr: &Arc<str>| connected.contains(addr) && core.introductions().is_made(addr, left);
     let (know, others): (Vec<_>, Vec<_>) = masters.into_iter().partition(knows);
     let last = Last::new(done);

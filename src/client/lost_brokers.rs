@@ -1,11 +1,11 @@
 //! The masters that a topic's route has lost. Until they are back it is asked for more often than the others: nobody tells a
 //! client that a broker has returned, and its queues would wait for the next periodic refresh.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::route::Route;
+use crate::sorted::SortedSet;
 
 /// How soon is looked the first time; each pause is twice as long as the one before, up to the longest.
 const SOON: Duration = Duration::from_secs(1);
@@ -15,7 +15,7 @@ const GONE: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Default)]
 pub(super) struct LostBrokers {
-    names: BTreeSet<Arc<str>>,
+    names: SortedSet<Arc<str>>,
     /// When the last one was lost, and the next pause.
     course: Option<(Instant, Duration)>,
     /// Whether the next look is under way.
@@ -39,7 +39,7 @@ impl LostBrokers {
     pub(super) fn look_after(&mut self, now: Instant) -> Option<Duration> {
         let (since, pause) = self.course?;
         if self.names.is_empty() || now.saturating_duration_since(since) >= GONE {
-            (self.names, self.course) = (BTreeSet::new(), None);
+            (self.names, self.course) = (SortedSet::new(), None);
             return None;
         }
         if std::mem::replace(&mut self.awaited, true) {

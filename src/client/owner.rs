@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::TrySendError;
-
 use super::core::Core;
 use super::{checks, heartbeat};
+use crate::channel::TrySendError;
 use crate::code::{RequestCode, ResponseCode};
 use crate::protocol::fields::NoFields;
 use crate::remoting::{Owner, ServerRequest};

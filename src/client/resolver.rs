@@ -7,9 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
-
 use super::timers::Job;
+use crate::channel::{self, Receiver, Sender, TrySendError};
 use crate::error::{Error, Outcome, Result};
 use crate::remoting::{Deadline, Resolve};
 use crate::thread::Thread;
@@ -29,12 +28,12 @@ pub(super) struct Resolver {
     state: Mutex<State>,
     lookup: Arc<Lookup>,
     /// Disconnects when the resolver closes, which releases whoever waits for a name.
-    closed: Receiver<()>,
+    closed: crossbeam_channel::Receiver<()>,
 }
 
 enum State {
-    Idle { close: Sender<()> },
-    Running { close: Sender<()>, jobs: Sender<Job>, thread: Thread },
+    Idle { close: crossbeam_channel::Sender<()> },
+    Running { close: crossbeam_channel::Sender<()>, jobs: Sender<Job>, thread: Thread },
     Closed,
 }
 
@@ -91,7 +90,7 @@ impl Resolver {
                 Ok(jobs)
             }
             State::Idle { close } => {
-                let (jobs, todo) = crossbeam_channel::bounded(QUEUE);
+                let (jobs, todo) = channel::bounded(QUEUE);
                 let closed = self.closed.clone();
                 match Thread::spawn(self.thread.into(), move || work(&todo, &closed)) {
                     Ok(thread) => {
@@ -112,7 +111,7 @@ impl Resolver {
     }
 }
 
-fn work(todo: &Receiver<Job>, closed: &Receiver<()>) {
+fn work(todo: &Receiver<Job>, closed: &crossbeam_channel::Receiver<()>) {
     while let Ok(job) = todo.recv() {
         // Nothing is ever sent on it, so anything but "empty" means closed.
         if closed.try_recv() == Err(crossbeam_channel::TryRecvError::Disconnected) {
@@ -126,7 +125,7 @@ fn work(todo: &Receiver<Job>, closed: &Receiver<()>) {
 
 impl Resolve for Resolver {
     fn resolve(&self, host: &str, port: u16, deadline: Deadline) -> io::Result<Vec<SocketAddr>> {
-        let (reply, answer) = crossbeam_channel::bounded(1);
+        let (reply, answer) = channel::bounded(1);
         let (lookup, name) = (self.lookup.clone(), host.to_owned());
         let job = move || {
             if !deadline.is_over(Instant::now()) {
@@ -137,7 +136,7 @@ impl Resolve for Resolver {
         self.run(job).map_err(io::Error::other)?;
         let in_vain = || io::Error::new(io::ErrorKind::TimedOut, format!("{host} was not resolved in time"));
         crossbeam_channel::select! {
-            recv(answer) -> found => found.unwrap_or_else(|_| Err(in_vain())),
+            recv(answer.news()) -> _ => answer.take().unwrap_or_else(|| Err(in_vain())),
             recv(self.closed) -> _ => Err(io::Error::other("closed")),
             default(deadline.left(Instant::now())) => Err(in_vain()),
         }

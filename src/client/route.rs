@@ -10,12 +10,13 @@ use crate::message::MessageQueue;
 use crate::protocol::json::MOST_IN_BODY;
 use crate::protocol::rpc::route::RouteBody;
 use crate::protocol::rpc::topic::perm;
+use crate::sorted::{self, SortedMap};
 
 /// Where a topic lies.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Route {
     topic: Arc<str>,
-    brokers: BTreeMap<Arc<str>, Broker>,
+    brokers: SortedMap<Arc<str>, Broker>,
     shares: Vec<Share>,
     publish: Arc<[MessageQueue]>,
     subscribe: Arc<[MessageQueue]>,
@@ -66,7 +67,7 @@ impl Route {
         let bounded = |what: &str, found: usize| within(Limit::Brokers, found, what, limits.brokers);
         bounded("brokers in a route", body.broker_datas.len())?;
         within(Limit::Route, body.queue_datas.len(), "queue entries in a route", limits.route)?;
-        let mut brokers = BTreeMap::new();
+        let mut brokers = SortedMap::new();
         for broker in body.broker_datas {
             bounded("addresses of one broker", broker.broker_addrs.len())?;
             limits.check_text("bytes in the name of a broker", &broker.broker_name)?;
@@ -96,12 +97,12 @@ impl Route {
 
     fn build(
         topic: &Arc<str>,
-        brokers: BTreeMap<Arc<str>, Broker>,
+        brokers: SortedMap<Arc<str>, Broker>,
         mut shares: Vec<Share>,
         order: Option<&str>,
         most: usize,
     ) -> Result<Route> {
-        shares.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
+        sorted::sort_by(&mut shares, |one, other| one.broker_name.cmp(&other.broker_name));
         shares.dedup_by(|a, b| a.broker_name == b.broker_name);
         let has_master = |name: &str| brokers.get(name).is_some_and(|broker| broker.addrs.contains_key(&0));
         let writable = shares.iter().filter(|share| share.perm & perm::WRITE != 0 && has_master(&share.broker_name));

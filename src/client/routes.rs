@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::core::Core;
 use super::route::Route;
-use super::route_entry::{Entry, Found, Miss, Waiter};
+use super::route_entry::{Done, Entry, Found, Miss, Waiter};
 use super::{heartbeat, namespace};
+use crate::channel;
 use crate::error::{Error, Result};
 use crate::protocol::json;
 use crate::protocol::request::Answer;
@@ -18,6 +19,9 @@ use crate::remoting::Deadline;
 
 /// A waiter with less time than this left does not make a request worth repeating.
 const WORTH_ASKING: Duration = Duration::from_millis(5);
+
+/// What is to be done with a route once it is there.
+type Then = Box<dyn FnOnce(Result<Arc<Route>>) + Send>;
 
 /// The cache.
 #[derive(Default)]
@@ -47,15 +51,9 @@ impl Routes {
     }
 
     /// As [`refresh`](Routes::refresh), without waiting. `done` must only forward: it may run on a reader's thread.
-    pub(crate) fn refresh_async(
-        &self,
-        core: &Arc<Core>,
-        topic: &Arc<str>,
-        deadline: Deadline,
-        done: impl FnOnce(Result<Arc<Route>>) + Send + 'static,
-    ) {
+    pub(crate) fn refresh_async(&self, core: &Arc<Core>, topic: &Arc<str>, deadline: Deadline, done: Then) {
         let named = topic.clone();
-        self.ask(core, topic, deadline, move |found| done(found.map_err(|miss| miss.into_error(&named))));
+        self.ask(core, topic, deadline, Box::new(move |found| done(found.map_err(|miss| miss.into_error(&named)))));
     }
 
     /// Returns the route name servers answered last, without asking.
@@ -85,7 +83,7 @@ impl Routes {
     ) {
         match self.cached(topic) {
             Some(route) => done(Ok(route)),
-            None => self.refresh_async(core, topic, deadline, done),
+            None => self.refresh_async(core, topic, deadline, Box::new(done)),
         }
     }
 
@@ -122,12 +120,24 @@ impl Routes {
         deadline: Deadline,
         done: impl FnOnce(Result<Arc<Route>>) + Send + 'static,
     ) {
-        if let Some(route) = self.to_publish(topic) {
-            return done(Ok(route));
+        match self.to_publish(topic) {
+            Some(route) => done(Ok(route)),
+            None => self.ask_to_publish(core, topic, template, default_queues, deadline, Box::new(done)),
         }
+    }
+
+    fn ask_to_publish(
+        &self,
+        core: &Arc<Core>,
+        topic: &Arc<str>,
+        template: &Arc<str>,
+        default_queues: i32,
+        deadline: Deadline,
+        done: Then,
+    ) {
         let (core, topic, template) = (core.clone(), topic.clone(), template.clone());
         let (then, named) = (core.clone(), topic.clone());
-        core.routes().ask(&core, &topic, deadline, move |found| match found {
+        let publish = move |found| match found {
             Ok(route) => done(Ok(route)),
             Err(Miss::Unknown(reason)) => {
                 let core = then.clone();
@@ -136,7 +146,8 @@ impl Routes {
                 });
             }
             Err(Miss::Failed(error)) => done(Err(error)),
-        });
+        };
+        core.routes().ask(&core, &topic, deadline, Box::new(publish));
     }
 
     /// Keeps a topic in the periodic refresh, even while name servers do not know it.
@@ -226,7 +237,7 @@ impl Routes {
 
     /// Asks and waits on the calling thread.
     fn wait(&self, core: &Arc<Core>, topic: &Arc<str>, deadline: Deadline, wants_newer: bool) -> Found {
-        let (done, found) = crossbeam_channel::bounded(1);
+        let (done, found) = channel::bounded(1);
         let mut waiter = Waiter::new(deadline, Box::new(move |found| drop(done.try_send(found))));
         waiter.wants_newer = wants_newer;
         self.fly(core, topic, waiter.clone());
@@ -237,8 +248,8 @@ impl Routes {
     }
 
     /// Asks, and gives up at the deadline.
-    fn ask(&self, core: &Arc<Core>, topic: &Arc<str>, deadline: Deadline, done: impl FnOnce(Found) + Send + 'static) {
-        let waiter = Waiter::new(deadline, Box::new(done));
+    fn ask(&self, core: &Arc<Core>, topic: &Arc<str>, deadline: Deadline, done: Done) {
+        let waiter = Waiter::new(deadline, done);
         let expired = waiter.clone();
         self.fly(core, topic, waiter);
         core.timers().at(deadline.at(), move || expired.finish(expired.missed()));

@@ -114,6 +114,10 @@ impl Timers {
     /// When the client closes, jobs whose time has not come run at once, so that what they would have completed is
     /// completed; a job added after that is dropped.
     pub(crate) fn at(&self, when: Instant, job: impl FnOnce() + Send + 'static) {
+        self.add(when, Box::new(job));
+    }
+
+    fn add(&self, when: Instant, job: Job) {
         let mut state = self.lock();
         if state.stopped {
             drop(state);
@@ -122,7 +126,7 @@ impl Timers {
             return;
         }
         let earliest = state.jobs.next_at().is_none_or(|next| when < next);
-        state.jobs.push(when, Box::new(job));
+        state.jobs.push(when, job);
         drop(state);
         if earliest {
             self.wake();

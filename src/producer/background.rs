@@ -139,8 +139,8 @@ impl Background {
     /// Asks for the route anew, because the one that is known does not name the queue's broker; should that fail, it says so.
     fn look_again(self: &Arc<Self>, known: Arc<Route>) {
         let (send, core) = (self.clone(), &self.shared.core);
-        core.routes()
-            .refresh_async(core, &self.prepared.topic, self.deadline, move |route| send.go(route.unwrap_or(known)));
+        let go = move |route: Result<Arc<Route>>| send.go(route.unwrap_or(known));
+        core.routes().refresh_async(core, &self.prepared.topic, self.deadline, Box::new(go));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -23,6 +23,44 @@ pub(crate) trait Header: Sized {
     fn take(fields: FieldSource<'_>) -> Result<Self>;
 }
 
+/// Where it makes no difference whose fields they are or where they go.
+pub(crate) trait Fields {
+    fn put_all(&self, sink: &mut dyn FieldSink);
+}
+
+impl<H: Header> Fields for H {
+    fn put_all(&self, mut sink: &mut dyn FieldSink) {
+        self.put(&mut sink);
+    }
+}
+
+impl FieldSink for &mut dyn FieldSink {
+    fn text(&mut self, name: &str, value: &str) {
+        (**self).text(name, value);
+    }
+
+    fn number(&mut self, name: &str, value: i64) {
+        (**self).number(name, value);
+    }
+
+    fn flag(&mut self, name: &str, value: bool) {
+        (**self).flag(name, value);
+    }
+}
+
+/// The fields of any header, as a header that is only ever written. A hundred headers share the code that writes this one.
+pub(crate) struct AnyFields<'a>(pub(crate) &'a dyn Fields);
+
+impl Header for AnyFields<'_> {
+    fn put<S: FieldSink>(&self, sink: &mut S) {
+        self.0.put_all(sink);
+    }
+
+    fn take(_fields: FieldSource<'_>) -> Result<Self> {
+        Err(Error::malformed("fields of any kind are not read back"))
+    }
+}
+
 /// The header of requests and answers without fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct NoFields;

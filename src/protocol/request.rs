@@ -16,6 +16,9 @@ pub(crate) trait Request: Header + Clone + Send + 'static {
     /// The version the request reports.
     const VERSION: i32 = VERSION;
 
+    /// Whether its writing is worth code of its own.
+    const IS_FREQUENT: bool = false;
+
     fn code(&self) -> RequestCode;
 }
 

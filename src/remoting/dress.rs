@@ -1,31 +1,73 @@
 //! What every request gets on its way out, whatever it asks: the namespace of its names, further fields, the signature.
 
 use super::RemotingOptions;
+use crate::code::ResponseCode;
 use crate::error::{Error, Result};
-use crate::protocol::fields::{FieldSink, FieldSource, Header};
+use crate::protocol::fields::{AnyFields, FieldSink, FieldSource, Header};
 use crate::protocol::frame::{self, Head};
 use crate::protocol::namespace::InNamespace;
 use crate::protocol::request::Request;
 
-/// Appends a request without its body to `out`.
-pub(super) fn encode<R: Request>(
+/// What is asked, whatever it is: what remoting does with it is compiled once, and not for every request.
+pub(crate) trait Asking {
+    /// Appends it without its body to `out`.
+    fn encode(
+        &self,
+        options: &RemotingOptions,
+        out: &mut Vec<u8>,
+        body: &[u8],
+        opaque: i32,
+        oneway: bool,
+    ) -> Result<()>;
+
+    /// The codes that are answers.
+    fn answers(&self) -> &'static [ResponseCode];
+
+    /// A copy for later.
+    fn keep(&self) -> Box<dyn Asking + Send>;
+}
+
+impl<R: Request> Asking for R {
+    fn encode(
+        &self,
+        options: &RemotingOptions,
+        out: &mut Vec<u8>,
+        body: &[u8],
+        opaque: i32,
+        oneway: bool,
+    ) -> Result<()> {
+        let head = Head::request(options.header_kind, self.code(), opaque);
+        let head = Head { version: R::VERSION, ..if oneway { head.oneway() } else { head } };
+        match R::IS_FREQUENT {
+            true => encode(options, out, &head, self, body),
+            false => encode(options, out, &head, &AnyFields(self), body),
+        }
+    }
+
+    fn answers(&self) -> &'static [ResponseCode] {
+        R::ANSWERS
+    }
+
+    fn keep(&self) -> Box<dyn Asking + Send> {
+        Box::new(self.clone())
+    }
+}
+
+fn encode<H: Header>(
     options: &RemotingOptions,
     out: &mut Vec<u8>,
-    request: &R,
+    head: &Head<'_>,
+    header: &H,
     body: &[u8],
-    opaque: i32,
-    oneway: bool,
 ) -> Result<()> {
-    let head = Head::request(options.header_kind, request.code(), opaque);
-    let head = Head { version: R::VERSION, ..if oneway { head.oneway() } else { head } };
-    let dressed = Dressed { header: request, options };
+    let dressed = Dressed { header, options };
     #[cfg(feature = "acl")]
     if let Some(signer) = options.signing.signer()? {
         let extra = signer.sign(&dressed, body);
         let extra: Vec<(&str, &str)> = extra.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        return frame::encode(out, &head, &dressed, &extra, body.len());
+        return frame::encode(out, head, &dressed, &extra, body.len());
     }
-    frame::encode(out, &head, &dressed, &[], body.len())
+    frame::encode(out, head, &dressed, &[], body.len())
 }
 
 /// A request with all that is signed: servers compute the signature over every field they receive.
@@ -68,7 +110,7 @@ mod tests {
     fn sent(options: &RemotingOptions) -> Vec<(String, String)> {
         let mut out = Vec::new();
         let request = GetRoute { standard_json: None, topic: "orders".into() };
-        encode(options, &mut out, &request, &[], 7, false).unwrap();
+        Asking::encode(&request, options, &mut out, &[], 7, false).unwrap();
         let frame = frame::decode_whole(&out).unwrap();
         let fields: Result<Vec<_>> = frame.fields().collect();
         fields.unwrap().into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()

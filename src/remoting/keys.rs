@@ -135,14 +135,14 @@ impl Keys {
     }
 
     /// Calls `then` once there are keys, or asking for them failed; at `deadline` [`expire`](Keys::expire) does.
-    pub(super) fn when_known(&self, deadline: Deadline, then: impl FnOnce(Result<()>) + Send + 'static) {
+    pub(super) fn when_known(&self, deadline: Deadline, then: Then) {
         let mut state = self.lock();
         match state.verdict() {
             Some(verdict) => {
                 drop(state);
                 then(verdict);
             }
-            None => state.waiting.push_back((deadline, Box::new(then))),
+            None => state.waiting.push_back((deadline, then)),
         }
     }
 
@@ -200,7 +200,7 @@ mod tests {
         let keys = Keys::default();
         keys.asking();
         let (done, ended) = crossbeam_channel::bounded(1);
-        keys.when_known(deadline(20_000), move |known| drop(done.try_send(known)));
+        keys.when_known(deadline(20_000), Box::new(move |known| drop(done.try_send(known))));
         keys.take_in(Err("the vault is sealed".into()));
         let error = ended.try_recv().unwrap().unwrap_err();
         assert!(matches!(&error, Error::Credentials { reason } if reason.contains("sealed")), "{error}");
@@ -218,7 +218,7 @@ mod tests {
         let (done, ended) = crossbeam_channel::bounded(2);
         for millis in [0, 20_000] {
             let done = done.clone();
-            keys.when_known(deadline(millis), move |known| drop(done.try_send(known)));
+            keys.when_known(deadline(millis), Box::new(move |known| drop(done.try_send(known))));
         }
         assert!(keys.expire(Instant::now()).is_some());
         assert!(ended.try_recv().unwrap().unwrap_err().is_timeout());

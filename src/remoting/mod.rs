@@ -52,6 +52,7 @@ pub(crate) use allowed::Allowed;
 pub(crate) use cork::together;
 pub(crate) use counter::Counter;
 pub(crate) use deadline::Deadline;
+pub(crate) use dress::Asking;
 pub(crate) use hold::{Asker, Hold};
 #[cfg(feature = "acl")]
 pub(crate) use keys::{Keys, Signing};
@@ -266,16 +267,16 @@ impl Remoting {
         body: &[u8],
         deadline: Deadline,
     ) -> Result<Answer<R>> {
-        self.ask(addr, request, body, deadline)
+        self.ask(addr, request, body, deadline).map(Answer::new)
     }
 
-    fn ask<R: Request>(&self, addr: &Arc<str>, request: &R, body: &[u8], deadline: Deadline) -> Result<Answer<R>> {
+    fn ask(&self, addr: &Arc<str>, request: &dyn Asking, body: &[u8], deadline: Deadline) -> Result<Frame> {
         let mut refused = false;
         loop {
             let slot = Slot::mine();
             let waiter = Waiter::Slot(slot.clone(), 0);
             let ticket = self.start(addr, request, body, deadline, waiter)?;
-            let answer = answer_of(addr, ticket.end(&slot, deadline)?);
+            let answer = checked(addr, ticket.end(&slot, deadline)?, request.answers());
             // A server that leaves did nothing: ask once more on a new connection.
             match &answer {
                 Err(error) if !refused && error.code() == Some(ResponseCode::GO_AWAY) => refused = true,
@@ -285,7 +286,7 @@ impl Remoting {
     }
 
     /// Asks without waiting. `done` is called exactly once, on a thread that must not be blocked: it forwards.
-    pub(crate) fn submit<R: Request + 'static>(
+    pub(crate) fn submit<R: Request>(
         &self,
         addr: &Arc<str>,
         request: &R,
@@ -293,11 +294,13 @@ impl Remoting {
         deadline: Deadline,
         done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
     ) {
-        self.submit_request(addr, request, body, None, deadline, done);
+        let from = addr.clone();
+        let done = move |result: Result<Frame>| done(result.and_then(|frame| answer_of(&from, frame)));
+        self.submit_any(addr, request, body, None, deadline, Box::new(done));
     }
 
     /// As [`submit`](Remoting::submit), for a request that the server may hold before it answers.
-    pub(crate) fn submit_held<R: Request + 'static>(
+    pub(crate) fn submit_held<R: Request>(
         &self,
         addr: &Arc<str>,
         request: &R,
@@ -306,47 +309,49 @@ impl Remoting {
         deadline: Deadline,
         done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
     ) {
-        self.submit_request(addr, request, body, Some(hold), deadline, done);
+        let from = addr.clone();
+        let done = move |result: Result<Frame>| done(result.and_then(|frame| answer_of(&from, frame)));
+        self.submit_any(addr, request, body, Some(hold), deadline, Box::new(done));
     }
 
-    fn submit_request<R: Request + 'static>(
+    /// As [`submit`](Remoting::submit), whatever is asked. What `done` gets can be any frame; see [`checked`].
+    pub(crate) fn submit_any(
         &self,
         addr: &Arc<str>,
-        request: &R,
+        request: &dyn Asking,
         body: &[u8],
         hold: Option<Hold>,
         deadline: Deadline,
-        done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
+        done: Box<dyn FnOnce(Result<Frame>) + Send>,
     ) {
         #[cfg(feature = "acl")]
         if let Some(keys) = self.missing_keys() {
-            let (me, addr, request, body) = (self.clone(), addr.clone(), request.clone(), body.to_vec());
-            keys.when_known(deadline, move |known| match known {
-                Ok(()) => me.submit_signed(&addr, &request, &body, hold, deadline, done),
+            let (me, addr, request, body) = (self.clone(), addr.clone(), request.keep(), body.to_vec());
+            let then = move |known| match known {
+                Ok(()) => me.submit_signed(&addr, &*request, &body, hold, deadline, done),
                 Err(error) => done(Err(error)),
-            });
+            };
+            keys.when_known(deadline, Box::new(then));
             return self.wake_owner(deadline);
         }
         self.submit_signed(addr, request, body, hold, deadline, done);
     }
 
-    /// As [`submit`](Remoting::submit), once there are keys to sign with.
-    fn submit_signed<R: Request>(
+    /// As [`submit_any`](Remoting::submit_any), once there are keys to sign with.
+    fn submit_signed(
         &self,
         addr: &Arc<str>,
-        request: &R,
+        request: &dyn Asking,
         body: &[u8],
         hold: Option<Hold>,
         deadline: Deadline,
-        done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
+        done: Box<dyn FnOnce(Result<Frame>) + Send>,
     ) {
         let connection = match self.pool.connection(addr, deadline) {
             Ok(connection) => connection,
             Err(error) => return done(Err(error)),
         };
-        let from = addr.clone();
-        let forward = Box::new(move |result: Result<Frame>| done(result.and_then(|frame| answer_of(&from, frame))));
-        match self.hand_over(&connection, request, body, hold, deadline, Waiter::Callback(forward), false) {
+        match self.hand_over(&connection, request, body, hold, deadline, Waiter::Callback(done), false) {
             // Once it is registered: a tick that came in between would not see it, and forget when to come back.
             Ok(_) => self.wake_owner(deadline),
             Err((waiter, error)) => waiter.complete(Err(error)),
@@ -354,10 +359,10 @@ impl Remoting {
     }
 
     /// Starts one attempt of a blocked caller, who waits for room in a full outbox.
-    fn start<R: Request>(
+    fn start(
         &self,
         addr: &Arc<str>,
-        request: &R,
+        request: &dyn Asking,
         body: &[u8],
         deadline: Deadline,
         waiter: Waiter,
@@ -371,10 +376,10 @@ impl Remoting {
     }
 
     /// Starts one attempt of a blocked caller; its end goes to `slot` under the number `attempt`.
-    pub(crate) fn attempt<R: Request>(
+    pub(crate) fn attempt(
         &self,
         addr: &Arc<str>,
-        request: &R,
+        request: &dyn Asking,
         body: &[u8],
         deadline: Deadline,
         slot: &Arc<Slot>,
@@ -405,10 +410,10 @@ impl Remoting {
 
     /// Encodes a request and gives it to the connection.
     #[expect(clippy::too_many_arguments, reason = "the one place where all that a call consists of comes together")]
-    fn hand_over<R: Request>(
+    fn hand_over(
         &self,
         connection: &Arc<Connection>,
-        request: &R,
+        request: &dyn Asking,
         body: &[u8],
         hold: Option<Hold>,
         deadline: Deadline,
@@ -417,7 +422,7 @@ impl Remoting {
     ) -> Result<i32, (Waiter, Error)> {
         let opaque = connection.next_opaque();
         with_scratch(|head| {
-            if let Err(error) = dress::encode(self.pool.options(), head, request, body, opaque, false) {
+            if let Err(error) = request.encode(self.pool.options(), head, body, opaque, false) {
                 return Err((waiter, error));
             }
             let waiting = Connection::waiting(waiter, deadline, hold);
@@ -427,10 +432,10 @@ impl Remoting {
 
     /// Sends without an answer: returns once the kernel took the whole frame, or with an error by the deadline. A
     /// `buffered` one returns when it waits to be written.
-    pub(crate) fn oneway<R: Request>(
+    pub(crate) fn oneway(
         &self,
         addr: &Arc<str>,
-        request: &R,
+        request: &dyn Asking,
         body: &[u8],
         deadline: Deadline,
         buffered: bool,
@@ -439,7 +444,7 @@ impl Remoting {
         let connection = self.pool.connection(addr, deadline)?;
         let opaque = connection.next_opaque();
         with_scratch(|head| {
-            dress::encode(self.pool.options(), head, request, body, opaque, true)?;
+            request.encode(self.pool.options(), head, body, opaque, true)?;
             connection.send_oneway(&Outgoing { opaque, head, body }, deadline, buffered)
         })
     }
@@ -539,11 +544,17 @@ impl Remoting {
     }
 }
 
-/// Makes an answer of a frame, or the error that its code stands for: the one place where codes become errors.
+/// Makes an answer of a frame, or the error that its code stands for.
 pub(crate) fn answer_of<R: Request>(addr: &Arc<str>, frame: Frame) -> Result<Answer<R>> {
+    checked(addr, frame, R::ANSWERS).map(Answer::new)
+}
+
+/// Returns a frame with one of the codes that are answers, else the error that its code stands for: the one place where
+/// codes become errors.
+pub(crate) fn checked(addr: &Arc<str>, frame: Frame, answers: &[ResponseCode]) -> Result<Frame> {
     let code = frame.response_code();
-    if R::ANSWERS.contains(&code) {
-        return Ok(Answer::new(frame));
+    if answers.contains(&code) {
+        return Ok(frame);
     }
     let remark: Arc<str> = frame.remark().trim().into();
     if code == ResponseCode::REQUEST_CODE_NOT_SUPPORTED {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
-use crate::protocol::fields::{Collected, Header};
+use crate::protocol::fields::{Collected, Fields};
 use crate::protocol::rpc::query::UNSIGNED_QUERY_FIELD;
 
 /// Signs requests with one pair of keys.
@@ -37,12 +37,12 @@ impl Signer {
     }
 
     /// Returns the fields to be added to a request, the signature last.
-    pub(crate) fn sign<H: Header>(&self, header: &H, body: &[u8]) -> Vec<(&'static str, String)> {
+    pub(crate) fn sign(&self, header: &dyn Fields, body: &[u8]) -> Vec<(&'static str, String)> {
         let mut extra = vec![("AccessKey", self.access_key.clone())];
         extra.extend(self.channel.iter().map(|channel| ("OnsChannel", channel.clone())));
         extra.extend(self.security_token.iter().map(|token| ("SecurityToken", token.clone())));
         let mut fields = Collected::default();
-        header.put(&mut fields);
+        header.put_all(&mut fields);
         let signature = signature(&self.secret_key, &content(fields.0, &extra, body));
         extra.push(("Signature", signature));
         extra

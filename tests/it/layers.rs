@@ -8,14 +8,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("code", &[]),
     ("error", &["code"]),
     ("thread", &["error", "code"]),
+    ("channel", &[]),
+    ("sorted", &[]),
     ("message", &["error", "code", "thread"]),
-    ("protocol", &["error", "code", "thread", "message"]),
+    ("protocol", &["error", "code", "thread", "sorted", "message"]),
     ("remoting", &["error", "code", "thread", "message", "protocol"]),
-    ("client", &["error", "code", "thread", "message", "protocol", "remoting"]),
-    ("trace", &["error", "code", "thread", "message", "protocol", "remoting", "client"]),
-    ("producer", &["error", "code", "thread", "message", "protocol", "remoting", "client", "trace"]),
-    ("consumer", &["error", "code", "thread", "message", "protocol", "remoting", "client", "trace"]),
-    ("admin", &["error", "code", "thread", "message", "protocol", "remoting", "client", "trace"]),
+    ("client", &["error", "code", "thread", "channel", "sorted", "message", "protocol", "remoting"]),
+    ("trace", &["error", "code", "thread", "channel", "sorted", "message", "protocol", "remoting", "client"]),
+    (
+        "producer",
+        &["error", "code", "thread", "channel", "sorted", "message", "protocol", "remoting", "client", "trace"],
+    ),
+    (
+        "consumer",
+        &["error", "code", "thread", "channel", "sorted", "message", "protocol", "remoting", "client", "trace"],
+    ),
+    ("admin", &["error", "code", "thread", "channel", "sorted", "message", "protocol", "remoting", "client", "trace"]),
     ("embedded", &["error", "code", "thread", "message", "protocol"]),
 ];
 

@@ -84,7 +84,7 @@ fn requests_of_brokers_reach_the_mailbox_of_their_group_and_others_are_refused()
     let client = server.client();
     let core = client.core();
     core.routes().get(core, &topic("T"), within(3000)).unwrap();
-    let (mailbox, letters) = crossbeam_channel::bounded(1);
+    let (mailbox, letters) = crate::channel::bounded(1);
     let consumer = Member { mailbox: Some(mailbox), ..member(GroupKind::Consumer, "g") };
     let _membership = core.groups().join(core, consumer).unwrap();
     let send = |code: i32, group: &str, opaque: i32| {
@@ -95,7 +95,7 @@ fn requests_of_brokers_reach_the_mailbox_of_their_group_and_others_are_refused()
         server.script.streams.lock().unwrap()[0].write_all(&out).unwrap();
     };
     send(307, "g", 1);
-    let letter = letters.recv_timeout(Duration::from_secs(5)).unwrap();
+    let letter = letters.recv_deadline(Instant::now() + Duration::from_secs(5)).unwrap();
     assert_eq!(letter.frame.request_code(), RequestCode::GET_CONSUMER_RUNNING_INFO);
     letter.answer(ResponseCode::SUCCESS, None, &NoFields, b"{}");
     let answered = |opaque: i32| {
@@ -107,7 +107,7 @@ fn requests_of_brokers_reach_the_mailbox_of_their_group_and_others_are_refused()
     send(9999, "g", 3);
     eventually("both are refused", || answered(2) == Some(1) && answered(3) == Some(3));
     send(307, "g", 4);
-    eventually("the mailbox is full", || letters.is_full());
+    eventually("the mailbox is full", || letters.news().is_full());
     send(307, "g", 5);
     eventually("one too many is told to come back", || answered(5) == Some(2));
     client.close().unwrap();

@@ -13,6 +13,7 @@ pub use machine_room::{MachineRoom, MachineRoomNearby};
 
 use crate::error::{Error, Result};
 use crate::message::MessageQueue;
+use crate::sorted;
 
 /// What an allocation is computed from.
 #[derive(Debug, Clone, Copy)]
@@ -122,11 +123,8 @@ pub(crate) fn allocate(strategy: &dyn Allocation, situation: &Situation<'_>) -> 
 }
 
 /// Orders names as Java orders strings: by their UTF-16 units.
-pub(crate) fn sort_members(members: &mut [Arc<str>]) {
-    if members.iter().all(|member| member.is_ascii()) {
-        return members.sort_unstable();
-    }
-    members.sort_by(|left, right| left.encode_utf16().cmp(right.encode_utf16()));
+pub(crate) fn sort_members(members: &mut Vec<Arc<str>>) {
+    sorted::sort_by(members, |left, right| left.encode_utf16().cmp(right.encode_utf16()));
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Queues that a broker assigns, in the place of members who each compute it: some to be pulled, some to be popped.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,17 +10,18 @@ use super::rebalance::Change;
 use super::{Engine, Standing};
 use crate::error::Error;
 use crate::message::MessageQueue;
+use crate::sorted::SortedSet;
 
 /// What an engine knows only when brokers assign its queues.
 #[derive(Debug, Default)]
 pub(super) struct ByBroker {
     pub(super) pops: PopQueues,
     /// Topics whose broker does not know the question.
-    unsupported: BTreeSet<Arc<str>>,
+    unsupported: SortedSet<Arc<str>>,
     /// Which way of reading has the first choice of a free listener, in turn.
     pops_first: bool,
     /// Topics of which the broker says that this member is to have nothing: so it answers a member it does not know, too.
-    doubted: BTreeSet<Arc<str>>,
+    doubted: SortedSet<Arc<str>>,
 }
 
 impl Engine {

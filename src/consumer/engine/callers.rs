@@ -1,11 +1,11 @@
 //! What callers of a lite pull consumer want of an engine.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Action, Answer, Engine, Event};
 use crate::message::MessageQueue;
+use crate::sorted::{SortedMap, SortedSet};
 
 impl Engine {
     pub(super) fn called(&mut self, event: Event, now: Instant, actions: &mut Vec<Action>) {
@@ -49,12 +49,12 @@ impl Engine {
     /// Has the queues that were given, and no others.
     pub(super) fn assign_given(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let Some(given) = self.given.clone() else { return };
-        let mut by_topic: BTreeMap<Arc<str>, Vec<MessageQueue>> = BTreeMap::new();
+        let mut by_topic: SortedMap<Arc<str>, Vec<MessageQueue>> = SortedMap::new();
         let has = self.queues.iter().map(|queue| queue.spell().queue.shared_topic().clone());
-        let topics: BTreeSet<Arc<str>> = has.collect();
+        let topics: SortedSet<Arc<str>> = has.collect();
         by_topic.extend(topics.into_iter().map(|topic| (topic, Vec::new())));
         for queue in given {
-            by_topic.entry(queue.shared_topic().clone()).or_default().push(queue);
+            by_topic.get_or_insert_with(queue.shared_topic().clone(), Vec::new).push(queue);
         }
         for (topic, queues) in by_topic {
             self.assign(&topic, queues, now, now, actions);

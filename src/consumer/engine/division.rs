@@ -1,6 +1,5 @@
 //! Which queues of the subscribed topics this member has: dividing them among the group's members, and taking over its own.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use super::rebalance::change;
 use super::{Engine, MessageModel, Order, Queue};
 use crate::consumer::allocation::{self, Situation, sort_members};
 use crate::message::MessageQueue;
+use crate::sorted::SortedMap;
 
 impl Engine {
     pub(super) fn subscribe(
@@ -17,7 +17,7 @@ impl Engine {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let mut topics: BTreeMap<_, _> = topics.into_iter().collect();
+        let mut topics: SortedMap<_, _> = topics.into_iter().collect();
         if topics == self.topics {
             return;
         }
@@ -25,7 +25,7 @@ impl Engine {
         // Its brokers may not have heard of this member.
         let found = topics.iter().any(|(topic, new)| new.is_some() && !matches!(self.topics.get(topic), Some(Some(_))));
         // A topic whose route got lost keeps its queues: name servers forget nothing that brokers still have.
-        for (topic, queues) in &mut topics {
+        for (topic, queues) in topics.iter_mut() {
             if queues.is_none() {
                 *queues = self.topics.get(topic).cloned().flatten();
             }

@@ -21,7 +21,6 @@ mod simulation;
 mod tests;
 mod unlocks;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -41,13 +40,14 @@ use self::queues::{Number, Queues};
 use self::rebalance::Rebalance;
 use self::unlocks::Unlocks;
 use crate::message::MessageQueue;
+use crate::sorted::{SortedMap, SortedSet};
 
 /// All queues of one consumer.
 #[derive(Debug)]
 pub(crate) struct Engine {
     options: EngineOptions,
     /// The subscribed topics and their queues, sorted; `None` while the route is not known.
-    topics: BTreeMap<Arc<str>, Option<AllQueues>>,
+    topics: SortedMap<Arc<str>, Option<AllQueues>>,
     queues: Queues,
     by_broker: ByBroker,
     rebalance: Rebalance,
@@ -58,7 +58,7 @@ pub(crate) struct Engine {
     /// The queues that were given; `None` when the group's members share them.
     given: Option<Vec<MessageQueue>>,
     /// Queues whose master was asked for its bounds.
-    asked_bounds: BTreeSet<Spell>,
+    asked_bounds: SortedSet<Spell>,
     unlocks: Unlocks,
     dropped_pulls: u64,
     suspended: bool,
@@ -69,7 +69,7 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(options: EngineOptions, now: Instant) -> Engine {
         Engine {
-            topics: BTreeMap::new(),
+            topics: SortedMap::new(),
             queues: Queues::default(),
             by_broker: ByBroker::default(),
             rebalance: Rebalance::new(options.rebalance_interval, now),
@@ -77,7 +77,7 @@ impl Engine {
             running: 0,
             pace: Pace::default(),
             given: None,
-            asked_bounds: BTreeSet::new(),
+            asked_bounds: SortedSet::new(),
             unlocks: Unlocks::default(),
             dropped_pulls: 0,
             suspended: false,

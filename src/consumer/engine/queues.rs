@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::event::Spell;
 use super::queue::Queue;
 use crate::message::MessageQueue;
+use crate::sorted::SortedMap;
 
 /// Names a queue among those of its engine, and never another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +28,7 @@ pub(super) struct Queues {
     numbers: BTreeMap<MessageQueue, Number>,
     places: BTreeMap<Number, Place>,
     /// How many there are of each topic.
-    counts: BTreeMap<Arc<str>, usize>,
+    counts: SortedMap<Arc<str>, usize>,
     last: u64,
     /// Something happened to these. What is gone may still be named here, and in `ready`.
     touched: VecDeque<Number>,
@@ -44,7 +45,7 @@ impl Queues {
     pub(super) fn insert(&mut self, queue: Queue) {
         self.last += 1;
         let (name, number) = (queue.spell().queue.clone(), Number(self.last));
-        *self.counts.entry(name.shared_topic().clone()).or_default() += 1;
+        *self.counts.get_or_insert_with(name.shared_topic().clone(), || 0) += 1;
         self.numbers.insert(name, number);
         self.places.insert(number, Place { queue, is_touched: true, is_ready: false, timer: None });
         self.touched.push_back(number);

@@ -1,9 +1,9 @@
 //! When the queues of a group are divided anew, and what changes by that. Pure.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::message::MessageQueue;
+use crate::sorted::SortedSet;
 
 /// Between two divisions of one group lies at least this, however often members come and go.
 const AT_LEAST: Duration = Duration::from_secs(1);
@@ -81,7 +81,7 @@ pub(crate) fn change<'a>(
     has: impl Iterator<Item = &'a MessageQueue>,
     wanted: impl IntoIterator<Item = MessageQueue>,
 ) -> Change {
-    let (has, wanted): (BTreeSet<_>, BTreeSet<_>) = (has.cloned().collect(), wanted.into_iter().collect());
+    let (has, wanted): (SortedSet<_>, SortedSet<_>) = (has.cloned().collect(), wanted.into_iter().collect());
     let gained = wanted.difference(&has).cloned().collect();
     Change { gained, lost: has.difference(&wanted).cloned().collect() }
 }

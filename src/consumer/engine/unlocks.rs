@@ -1,17 +1,17 @@
 //! Locks that are given back. A broker that could not be told is told again: until it knows, or the lock is too old, nobody
 //! else gets the queue. Pure.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::message::MessageQueue;
+use crate::sorted::SortedMap;
 
 /// How long brokers keep a lock that nobody renews.
 const LIFE: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
-pub(crate) struct Unlocks(BTreeMap<MessageQueue, Unlock>);
+pub(crate) struct Unlocks(SortedMap<MessageQueue, Unlock>);
 
 #[derive(Debug)]
 struct Unlock {
@@ -23,7 +23,7 @@ struct Unlock {
 impl Unlocks {
     /// A broker is told now.
     pub(crate) fn told(&mut self, queue: &MessageQueue, now: Instant) {
-        self.0.entry(queue.clone()).or_insert(Unlock { until: now + LIFE, again: None }).again = None;
+        self.0.get_or_insert_with(queue.clone(), || Unlock { until: now + LIFE, again: None }).again = None;
     }
 
     /// Whether the broker knows.

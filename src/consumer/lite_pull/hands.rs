@@ -1,10 +1,11 @@
 //! What callers have taken and not finished. Pure, but for the thread it is called on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::thread::ThreadId;
 
 use crate::consumer::engine::{Held, Spell};
+use crate::sorted::SortedMap;
 
 thread_local! {
     /// Dropped with the thread.
@@ -36,7 +37,7 @@ impl Caller {
 }
 
 /// The lowest and the highest unfinished offset of each queue. What lies between may be somebody else's.
-type Spans = BTreeMap<Spell, (i64, i64)>;
+type Spans = SortedMap<Spell, (i64, i64)>;
 
 #[derive(Debug)]
 struct Hand {

@@ -4,17 +4,17 @@
 //! All that callers do reaches the engine as events, sent under the lock so that they arrive in the order in which things
 //! happened. The channel has no bound, so nobody waits for it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender};
-
 use super::hands::{Caller, Hands};
+use crate::channel::{self, Receiver, Sender};
 use crate::consumer::engine::{Answer, Batch, Event, Held, Spell};
 use crate::consumer::runner::Events;
 use crate::error::{Error, Outcome, Result};
 use crate::message::{MessageQueue, MessageView};
+use crate::sorted::{SortedMap, SortedSet};
 
 /// A message and the spell it was taken in.
 pub(super) type Taken = (Spell, MessageView);
@@ -34,11 +34,11 @@ struct State {
     returned: VecDeque<Taken>,
     hands: Hands,
     /// The spell of each queue of which something came.
-    spells: BTreeMap<MessageQueue, u64>,
-    paused: BTreeSet<MessageQueue>,
+    spells: SortedMap<MessageQueue, u64>,
+    paused: SortedSet<MessageQueue>,
     refusals: VecDeque<Error>,
     /// What was refused already: a topic, and the broker's code.
-    told: BTreeSet<(Arc<str>, i32)>,
+    told: SortedSet<(Arc<str>, i32)>,
     asks: HashMap<u64, Sender<Answer>>,
     last_ask: u64,
     closing: bool,
@@ -163,7 +163,7 @@ impl Inbox {
 
     /// Sends what a caller wants of the engine; the answer comes through the channel, which disconnects when the engine ends.
     pub(super) fn ask(&self, event: impl FnOnce(u64) -> Event) -> Result<Receiver<Answer>> {
-        let (sender, answer) = crossbeam_channel::bounded(1);
+        let (sender, answer) = channel::bounded(1);
         let mut state = self.lock();
         if state.ended {
             return Err(Error::Closed { outcome: Outcome::NotSent });

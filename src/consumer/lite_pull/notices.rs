@@ -1,11 +1,11 @@
 //! Telling listeners that queues are others now, on the client's callback threads, one after the other.
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::client::Core;
 use crate::message::MessageQueue;
+use crate::sorted::SortedMap;
 
 /// Gets a topic, all its queues, and those of this member.
 pub(super) type QueueListener = Arc<dyn Fn(&str, &[MessageQueue], &[MessageQueue]) + Send + Sync>;
@@ -23,10 +23,10 @@ pub(super) struct Notices {
 #[derive(Default)]
 struct State {
     rebalances: Option<QueueListener>,
-    topics: BTreeMap<Arc<str>, Watched>,
+    topics: SortedMap<Arc<str>, Watched>,
     /// What listeners are to be told. Of two notices about the same only the last is kept, so that a listener that hangs does
     /// not make them pile up.
-    waiting: BTreeMap<(Kind, Arc<str>), Notice>,
+    waiting: SortedMap<(Kind, Arc<str>), Notice>,
     /// Whether a callback thread is at it.
     busy: bool,
 }

@@ -2,9 +2,8 @@
 
 use std::time::SystemTime;
 
-use crossbeam_channel::Receiver;
-
 use super::LitePullConsumer;
+use crate::channel::{self, Receiver};
 use crate::client::{check_offset, check_queue};
 use crate::consumer::engine::{Answer, Event};
 use crate::error::{Error, Outcome, QueueCommit, Result};
@@ -184,7 +183,7 @@ impl LitePullConsumer {
         let Some(keeper) = &shared.keeper else {
             return shared.core.committed_offset(&shared.group, queue, shared.core.request_deadline());
         };
-        let (sender, answer) = crossbeam_channel::bounded(1);
+        let (sender, answer) = channel::bounded(1);
         keeper.load(queue.clone(), move |stored| {
             // Fails when nobody waits any more.
             let _ = sender.try_send(stored);

@@ -1,16 +1,15 @@
 //! What a file of offsets looks like, and what it is called. Pure.
 
-use std::collections::BTreeMap;
-
 use crate::consumer::allocation::md5::md5;
 use crate::error::{Error, Result};
 use crate::message::MessageQueue;
 use crate::protocol::json;
 use crate::protocol::rpc::lock::QueueBody;
 use crate::protocol::rpc::reset;
+use crate::sorted::SortedMap;
 
 /// Offsets by queue; their topics in the form that is on the wire.
-pub(crate) type Table = BTreeMap<MessageQueue, i64>;
+pub(crate) type Table = SortedMap<MessageQueue, i64>;
 
 /// Reads a file: Java's, whose keys are objects, or one whose table is a list.
 pub(crate) fn read(text: &[u8]) -> Result<Table> {
@@ -21,7 +20,8 @@ pub(crate) fn read(text: &[u8]) -> Result<Table> {
     }
     let queue = |body: QueueBody| MessageQueue::new(body.topic, body.broker_name, body.queue_id);
     let table: Table = reset::read(text)?.into_iter().map(|(body, offset)| (queue(body), offset)).collect();
-    match table.iter().find(|(_, offset)| **offset < 0) {
+    let wrong = table.iter().find(|(_, offset)| **offset < 0).map(|(queue, offset)| (queue.clone(), *offset));
+    match wrong {
         Some((queue, offset)) => Err(Error::malformed(format!("table of offsets: {offset} for {queue}"))),
         None => Ok(table),
     }

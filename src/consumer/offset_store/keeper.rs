@@ -4,9 +4,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
-
 use super::OffsetStore;
+use crate::channel::{self, Receiver, Sender};
 use crate::error::{Error, Result};
 use crate::message::MessageQueue;
 use crate::thread::Thread;
@@ -35,7 +34,7 @@ impl Keeper {
     /// Starts the thread, which [`end`](Keeper::end) ends.
     pub(in crate::consumer) fn start(group: &Arc<str>, store: Arc<dyn OffsetStore>) -> Result<(Keeper, Thread)> {
         // Its length is bounded by the number of queues: each has one request under way.
-        let (jobs, work) = crossbeam_channel::unbounded();
+        let (jobs, work) = channel::unbounded();
         let keeping = Keeping { group: group.clone(), store, failing: false };
         let thread = Thread::spawn(format!("mq-offsets {group}"), move || keeping.run(&work))?;
         Ok((Keeper { jobs }, thread))
@@ -71,7 +70,7 @@ impl Keeper {
 
     fn tell(&self, job: Job) {
         // The thread ends after its consumer's engine, for which nobody waits any more then.
-        let _ = self.jobs.send(job);
+        let _ = self.jobs.try_send(job);
     }
 }
 
@@ -152,7 +151,7 @@ mod tests {
     struct Flaky {
         calls: Mutex<Vec<Vec<i64>>>,
         broken: AtomicBool,
-        release: Mutex<Option<Receiver<()>>>,
+        release: Mutex<Option<crossbeam_channel::Receiver<()>>>,
     }
 
     impl OffsetStore for Flaky {

@@ -239,7 +239,7 @@ impl PullConsumerBuilder {
                 let settings = settings(model);
                 let plan =
                     Plan { client: client.clone(), group, settings, options: engine, subscriptions, store: None };
-                let running = Running::start_within(plan, Some(close), |_| Ok(Box::new(ShareSink(share))))?;
+                let running = Running::start_within(plan, Some(close), Box::new(|_| Ok(Box::new(ShareSink(share)))))?;
                 upkeep.parts().running = Some(running);
             }
         }

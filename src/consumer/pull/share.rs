@@ -1,6 +1,5 @@
 //! The queues that a pull consumer has of the topics it is registered for.
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -11,6 +10,7 @@ use crate::client::Core;
 use crate::consumer::engine::Batch;
 use crate::consumer::runner::Sink;
 use crate::message::MessageQueue;
+use crate::sorted::SortedMap;
 use crate::thread::Thread;
 
 /// User code that is told about the queues of a topic: all of them, and those of this member.
@@ -29,9 +29,9 @@ pub(super) struct Share {
 
 #[derive(Default)]
 pub(super) struct State {
-    mine: BTreeMap<Arc<str>, Vec<MessageQueue>>,
+    mine: SortedMap<Arc<str>, Vec<MessageQueue>>,
     /// What the listener is to be told next; of several changes of a topic the last.
-    news: BTreeMap<Arc<str>, Queues>,
+    news: SortedMap<Arc<str>, Queues>,
     /// A callback thread tells it.
     telling: bool,
 }

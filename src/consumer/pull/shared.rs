@@ -11,6 +11,7 @@ use super::result::{Asked, PullResult};
 use super::source::{Source, Suggestions};
 use super::window::{Callback, Window};
 use super::{PullOptions, PullStatus};
+use crate::channel;
 use crate::client::{CloseReport, Core, Membership, Route, heartbeat, is_connection_over};
 use crate::error::{Error, Outcome, Result, Stage};
 use crate::protocol::json;
@@ -145,7 +146,7 @@ impl Shared {
             return remoting.call(addr, &request, &[], deadline);
         };
         // Waiting on a channel lets closing end the wait.
-        let (done, answered) = crossbeam_channel::bounded(1);
+        let (done, answered) = channel::bounded(1);
         let hold = Hold::of(self.asker, hold);
         remoting.submit_held(addr, &request, &[], hold, deadline, move |answer| {
             // Fails when nobody waits any more.
@@ -154,7 +155,7 @@ impl Shared {
         self.withdraw_if_closed();
         let late = || deadline.missed(Stage::Reply, Some(addr), Outcome::Unknown);
         crossbeam_channel::select! {
-            recv(answered) -> answer => answer.unwrap_or_else(|_| Err(late())),
+            recv(answered.news()) -> _ => answered.take().unwrap_or_else(|| Err(late())),
             recv(self.closing) -> _ => Err(Error::Closed { outcome: Outcome::Unknown }),
             recv(crossbeam_channel::at(deadline.at() + GRACE)) -> _ => Err(late()),
         }

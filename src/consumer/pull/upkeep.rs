@@ -8,6 +8,7 @@ use super::positions::Positions;
 use super::share::Share;
 use super::shared::Shared;
 use super::tasks::Tasks;
+use crate::channel;
 use crate::client::CloseReport;
 use crate::consumer::runner::Running;
 use crate::error::{Error, Result};
@@ -54,10 +55,10 @@ impl Upkeep {
         let Some(keeper) = &self.positions.keeper else {
             return core.committed_offset(self.shared.group(), queue, deadline);
         };
-        let (told, loaded) = crossbeam_channel::bounded(1);
+        let (told, loaded) = channel::bounded(1);
         keeper.load(queue.clone(), move |offset| {
             // Whoever asked may not wait any more.
-            let _ = told.send(offset);
+            let _ = told.try_send(offset);
         });
         loaded.recv_deadline(deadline.at()).unwrap_or_else(|_| {
             let source = "it does not answer".to_owned();

@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, never};
+use crossbeam_channel::never;
 
 use super::events::Bell;
 use super::queues::ProcessQueue;
+use crate::channel::{self, Receiver, Sender};
 use crate::remoting::ServerRequest;
 
 /// Where users want to be told what the queues look like.
@@ -39,13 +40,13 @@ impl Inputs {
                     Ok(()) => return Input::Bell,
                     Err(_) => self.bell = never(),
                 },
-                recv(self.requests) -> request => match request {
-                    Ok(request) => return Input::Request(request),
-                    Err(_) => self.requests = never(),
+                recv(self.requests.news()) -> news => match news.ok().and_then(|()| self.requests.take()) {
+                    Some(request) => return Input::Request(request),
+                    None => self.requests = channel::never(),
                 },
-                recv(self.questions) -> question => match question {
-                    Ok(question) => return Input::Question(question),
-                    Err(_) => self.questions = never(),
+                recv(self.questions.news()) -> news => match news.ok().and_then(|()| self.questions.take()) {
+                    Some(question) => return Input::Question(question),
+                    None => self.questions = channel::never(),
                 },
                 recv(time) -> _ => return Input::Time,
             }
@@ -62,8 +63,8 @@ mod tests {
     #[test]
     fn what_nobody_can_send_any_more_does_not_wake() {
         let (ring, bell) = crossbeam_channel::bounded(1);
-        let (_, requests) = crossbeam_channel::bounded(1);
-        let (_, questions) = crossbeam_channel::bounded(1);
+        let (_, requests) = channel::bounded(1);
+        let (_, questions) = channel::bounded(1);
         let mut inputs = Inputs { bell, requests, questions };
         for _ in 0..3 {
             let until = Instant::now() + Duration::from_millis(10);

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use super::shared::Shared;
+use crate::client::Route;
 use crate::consumer::Filter;
+use crate::error::Result;
 use crate::remoting::Deadline;
 
 /// The names of the retry topic, the older one first. The topic in it has its wire name, whatever it is called here.
@@ -39,12 +41,13 @@ pub(in crate::consumer) fn unsubscribe(shared: &Arc<Shared>, topic: &str) {
 fn subscribe_if_there(shared: &Arc<Shared>, name: &Arc<str>) {
     let (core, then, named) = (&shared.core, shared.clone(), name.clone());
     let deadline = Deadline::after(core.options().request_timeout);
-    core.routes().refresh_async(core, name, deadline, move |route| {
+    let look = move |route: Result<Arc<Route>>| {
         let is_there = route.is_ok_and(|route| !route.subscribe_queues().is_empty());
         if is_there && then.with_subscriptions(|known| known.add(named, Filter::all())) {
             then.changed();
         }
-    });
+    };
+    core.routes().refresh_async(core, name, deadline, Box::new(look));
 }
 
 fn give_up(shared: &Arc<Shared>, name: &str) {

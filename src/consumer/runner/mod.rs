@@ -168,7 +168,7 @@ impl Runner {
             }
             Input::Question(question) => {
                 // Who asked may have gone.
-                let _ = question.send(self.describe(now));
+                let _ = question.try_send(self.describe(now));
                 Event::Tick
             }
             Input::Bell | Input::Time => Event::Tick,

@@ -1,6 +1,5 @@
 //! Carrying out what an engine wants: every action is a request whose answer comes back as an event. Nothing here waits.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use crate::protocol::json;
 use crate::protocol::rpc::heartbeat::{ConsumerList, ConsumerListBody};
 use crate::protocol::rpc::lock::{LockBatch, LockBody, LockedBody, QueueBody, UnlockBatch};
 use crate::remoting::Deadline;
+use crate::sorted::SortedMap;
 
 /// Java's time for this.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -28,11 +28,13 @@ pub(in crate::consumer) fn all(
     order: Order,
     actions: impl Iterator<Item = Action>,
 ) {
-    let mut locks: BTreeMap<Arc<str>, Vec<Spell>> = BTreeMap::new();
+    let mut locks: SortedMap<Arc<str>, Vec<Spell>> = SortedMap::new();
     let mut heartbeat = false;
     for action in actions {
         match action {
-            Action::Lock { spell } => locks.entry(spell.queue.shared_broker_name().clone()).or_default().push(spell),
+            Action::Lock { spell } => {
+                locks.get_or_insert_with(spell.queue.shared_broker_name().clone(), Vec::new).push(spell)
+            }
             Action::Heartbeat => heartbeat = true,
             Action::Consume(batch) => sink.consume(batch),
             Action::Recall { spell } => sink.recall(&spell),

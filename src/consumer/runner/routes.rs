@@ -92,7 +92,7 @@ impl Routes {
 fn refresh(shared: &Shared, topic: &Arc<str>) {
     let core = &shared.core;
     let deadline = Deadline::after(core.options().request_timeout);
-    core.routes().refresh_async(core, topic, deadline, |_| ());
+    core.routes().refresh_async(core, topic, deadline, Box::new(|_| ()));
 }
 
 /// Whether a master that has another topic is missing from what is known of the retry topic.

@@ -1,11 +1,12 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 
 use super::inputs::{Inputs, Question};
 use super::pool::Pool;
 use super::{Events, ProcessQueue, Routes, Runner, Settings, Shared, Sink, Subscriptions};
+use crate::channel;
 use crate::client::{Client, CloseReport, GroupKind, Member, RouteWatcher};
 use crate::consumer::engine::{Engine, EngineOptions, Event};
 use crate::consumer::offset_store::{Keeper, OffsetStore};
@@ -42,7 +43,7 @@ pub(in crate::consumer) type Close = Box<dyn Fn() -> CloseReport + Send + Sync>;
 pub(in crate::consumer) struct Running {
     pub(in crate::consumer) shared: Arc<Shared>,
     engine: Mutex<Option<Thread>>,
-    questions: Sender<Question>,
+    questions: channel::Sender<Question>,
     done: Receiver<()>,
     _client: Client,
 }
@@ -54,22 +55,22 @@ impl Running {
         plan: Plan,
         sink: impl FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>>,
     ) -> Result<Running> {
-        Running::start_within(plan, None, sink)
+        Running::start_within(plan, None, Box::new(sink))
     }
 
     /// As [`start`](Running::start), for a consumer of which this is a part, and which closes it.
     pub(in crate::consumer) fn start_within(
         plan: Plan,
         whole: Option<Close>,
-        sink: impl FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>>,
+        sink: Box<dyn FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>> + '_>,
     ) -> Result<Running> {
         let Plan { client, group, settings, options, subscriptions, store } = plan;
         let core = client.core().clone();
         // Its threads are started now, so that their failing is an error here.
         core.callbacks()?;
         let (events, events_out, bell) = Events::channel();
-        let (mailbox, requests) = crossbeam_channel::bounded(MAILBOX);
-        let (questions, asked) = crossbeam_channel::unbounded();
+        let (mailbox, requests) = channel::bounded(MAILBOX);
+        let (questions, asked) = channel::unbounded();
         let (done, is_done) = crossbeam_channel::bounded(0);
         let puller = Arc::new(pull::Shared::of_engine(&core, &group));
         let (keeper, keeping) = store.map(|store| Keeper::start(&group, store)).transpose()?.unzip();
@@ -124,8 +125,8 @@ impl Running {
     /// Looks at every queue; blocks until the engine's thread has looked.
     pub(in crate::consumer) fn queues(&self) -> Result<Vec<ProcessQueue>> {
         self.shared.check_open()?;
-        let (answer, queues) = crossbeam_channel::bounded(1);
-        self.questions.send(answer).map_err(|_| closed())?;
+        let (answer, queues) = channel::bounded(1);
+        self.questions.try_send(answer).map_err(|_| closed())?;
         // The thread drops the question when it ends.
         queues.recv().map_err(|_| closed())
     }

@@ -1,16 +1,16 @@
 //! What a consumer has subscribed to. Pure.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::consumer::Filter;
 use crate::protocol::filter::{java_hash, tags_of};
 use crate::protocol::rpc::heartbeat::SubscriptionBody;
+use crate::sorted::SortedMap;
 
 /// The topics of a consumer, each with its filter.
 #[derive(Debug, Clone, Default)]
 pub(in crate::consumer) struct Subscriptions {
-    filters: BTreeMap<Arc<str>, Filter>,
+    filters: SortedMap<Arc<str>, Filter>,
     /// Its queues are given to it: it is no member of the group in the eyes of brokers.
     assigned: bool,
 }

@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::builder::SimpleOptions;
 use super::news::News;
+use crate::channel;
 use crate::client::{CloseReport, Core, Membership, to_millis};
 use crate::consumer::Filter;
 use crate::consumer::around::Around;
@@ -151,14 +152,14 @@ impl Shared {
         deadline: Deadline,
         start: impl FnOnce(Box<dyn FnOnce(Result<T>) + Send>),
     ) -> Result<T> {
-        let (done, answered) = crossbeam_channel::bounded(1);
+        let (done, answered) = channel::bounded(1);
         start(Box::new(move |result| {
             // Fails when nobody waits any more.
             let _ = done.try_send(result);
         }));
         let late = || deadline.missed(Stage::Reply, None, Outcome::Unknown);
         crossbeam_channel::select! {
-            recv(answered) -> result => result.unwrap_or_else(|_| Err(late())),
+            recv(answered.news()) -> _ => answered.take().unwrap_or_else(|| Err(late())),
             recv(self.closing) -> _ => Err(Error::Closed { outcome: Outcome::Unknown }),
             recv(crossbeam_channel::at(deadline.at() + GRACE)) -> _ => Err(late()),
         }

@@ -1,6 +1,6 @@
 //! Where consumption is counted: by whoever pulls, listens or hands back, without waiting for each other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
@@ -10,12 +10,13 @@ use super::{ConsumerStats, ThreadStats, TopicConsumption};
 use crate::client::{Histogram, TraceCounters};
 use crate::message::MessageQueue;
 use crate::remoting::Counter;
+use crate::sorted::SortedMap;
 
 /// All counts of one consumer.
 #[derive(Debug)]
 pub(in crate::consumer) struct Counters {
     pub(in crate::consumer) started: SystemTime,
-    topics: RwLock<BTreeMap<Arc<str>, Arc<Topic>>>,
+    topics: RwLock<SortedMap<Arc<str>, Arc<Topic>>>,
     pulls: Histogram,
     calls: Histogram,
     /// The end of each queue, as the last pull told it.
@@ -131,7 +132,7 @@ impl Counters {
             return topic.clone();
         }
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        topics.entry(name.clone()).or_insert_with(|| Arc::new(Topic::new(Instant::now()))).clone()
+        topics.get_or_insert_with(name.clone(), || Arc::new(Topic::new(Instant::now()))).clone()
     }
 
     /// Counts a pull that was answered.

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::Handle;
 use crate::protocol::rpc::batch_ack::{AckSet, BatchAckBody, MOST_BITS, write_bits};
+use crate::sorted;
 
 /// Puts handles into sets, a body for each broker, which is named beside it. `group` and the topics are wire names.
 ///
@@ -15,7 +16,7 @@ pub(crate) fn batches(group: &Arc<str>, handles: &[(Arc<str>, Handle)]) -> (Vec<
             _ => alone.push(at),
         }
     }
-    fitting.sort_by(|one, other| key(one.0, one.1).cmp(&key(other.0, other.1)).then(one.2.cmp(&other.2)));
+    sorted::sort_by(&mut fitting, |one, other| key(one.0, one.1).cmp(&key(other.0, other.1)).then(one.2.cmp(&other.2)));
     let mut bodies: Vec<(Arc<str>, BatchAckBody)> = Vec::new();
     for set in fitting.chunk_by(|one, other| key(one.0, one.1) == key(other.0, other.1)) {
         let (topic, handle, _) = set[0];

@@ -43,6 +43,8 @@ impl Request for SendMessage {
         ResponseCode::FLUSH_SLAVE_TIMEOUT,
     ];
 
+    const IS_FREQUENT: bool = true;
+
     fn code(&self) -> RequestCode {
         if self.batch == Some(true) {
             RequestCode::SEND_BATCH_MESSAGE

@@ -90,7 +90,7 @@ fn a_sender_waiting_for_room_goes_on_when_there_is_some() {
             let other = line.beside(|line| line.submit(1, far()));
             let own = line.submit(2, far());
             let other = other.join().unwrap();
-            [1, 2].map(|number| line.pipe.await_frame(number));
+            [1, 2].iter().for_each(|number| line.pipe.await_frame(*number));
             line.connection.lose(Loss::Closed);
             line.assert_ended([writer]);
             assert!(own.only().is_err() && other.only().is_err());

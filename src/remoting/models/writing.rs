@@ -37,7 +37,7 @@ fn two_callers_and_the_writer(line: Line) {
     let other = line.beside(|line| line.submit(1, far()));
     let own = line.submit(2, far());
     // Nobody else is going to wake the writer: a frame that was forgotten never arrives.
-    [1, 2].map(|number| line.pipe.await_frame(number));
+    [1, 2].iter().for_each(|number| line.pipe.await_frame(*number));
     let other = other.join().unwrap();
     assert_eq!(frames(&line.pipe.arrived()), [1, 2]);
     assert!(line.connection.out().outbox.is_empty());
@@ -77,12 +77,12 @@ fn frames_of_one_turn_leave_at_its_end_beside_those_of_others() {
         let writer = line.writer();
         let other = line.beside(|line| together(|| line.submit(1, far())));
         let own = line.submit(2, far());
-        [1, 2].map(|number| line.pipe.await_frame(number));
+        [1, 2].iter().for_each(|number| line.pipe.await_frame(*number));
         assert_eq!(frames(&line.pipe.arrived()), [1, 2]);
         let ends = [own, other.join().unwrap()];
         line.connection.lose(Loss::Closed);
         line.assert_ended([writer]);
-        ends.map(|end| assert!(end.only().is_err()));
+        ends.iter().for_each(|end| assert!(end.only().is_err()));
     });
 }
 

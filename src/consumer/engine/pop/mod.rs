@@ -19,6 +19,7 @@ use super::event::{Batch, Spell, Verdict};
 use super::options::{EngineOptions, Order};
 use super::rebalance::{Change, change};
 use crate::message::{MessageQueue, MessageView};
+use crate::sorted::SortedMap;
 
 /// Messages that a listener has.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ struct Handed {
 /// All popped queues of one consumer.
 #[derive(Debug, Default)]
 pub(super) struct PopQueues {
-    queues: BTreeMap<MessageQueue, PopQueue>,
+    queues: SortedMap<MessageQueue, PopQueue>,
     /// Each batch is a spell of its own, as several of one queue are out at once: its epoch leads here.
     handed: BTreeMap<u64, Handed>,
     last_number: u64,
@@ -186,6 +187,6 @@ pub(super) fn overlap(one: &MessageQueue, other: &MessageQueue) -> bool {
 }
 
 /// The queue of a spell, unless that is over.
-fn of<'a>(queues: &'a mut BTreeMap<MessageQueue, PopQueue>, spell: &Spell) -> Option<&'a mut PopQueue> {
+fn of<'a>(queues: &'a mut SortedMap<MessageQueue, PopQueue>, spell: &Spell) -> Option<&'a mut PopQueue> {
     queues.get_mut(&spell.queue).filter(|queue| queue.spell().epoch == spell.epoch)
 }

@@ -13,6 +13,7 @@ use super::super::queue::{REFUSED_DELAY, Standing};
 use super::event::{PopOptions, Popped};
 use super::fate::{Fate, fate, pause};
 use crate::message::{MessageQueue, MessageView};
+use crate::sorted::SortedSet;
 
 /// With more messages than this that are not acknowledged, no more are popped (Java: `popThresholdForQueue`).
 pub(super) const THRESHOLD: usize = 96;
@@ -201,7 +202,7 @@ impl PopQueue {
     /// Brokers hand out messages of a queue in order only when everything before is acknowledged or its time is up. What
     /// still waits here of such a queue therefore comes again, and before it what must be consumed first.
     fn supersede(&mut self, messages: &[MessageView]) {
-        let lanes: BTreeSet<&MessageQueue> = messages.iter().map(MessageView::queue).collect();
+        let lanes: SortedSet<&MessageQueue> = messages.iter().map(MessageView::queue).collect();
         let held = &mut self.held;
         self.waiting.retain(|number| {
             let forget = held.get(number).is_none_or(|held| lanes.contains(held.message.queue()));
@@ -219,8 +220,8 @@ impl PopQueue {
         }
         self.touched = true;
         self.forget_late(now);
-        let busy: BTreeSet<&MessageQueue> = match options.order {
-            Order::Concurrent | Order::Elsewhere | Order::Polled { .. } => BTreeSet::new(),
+        let busy: SortedSet<&MessageQueue> = match options.order {
+            Order::Concurrent | Order::Elsewhere | Order::Polled { .. } => SortedSet::new(),
             Order::Orderly => self.lanes(|state| state == State::Running),
         };
         let held = &self.held;
@@ -252,7 +253,7 @@ impl PopQueue {
     }
 
     /// The queues of the broker that have messages in such a state.
-    fn lanes(&self, is: impl Fn(State) -> bool) -> BTreeSet<&MessageQueue> {
+    fn lanes(&self, is: impl Fn(State) -> bool) -> SortedSet<&MessageQueue> {
         self.held.values().filter(|held| is(held.state)).map(|held| held.message.queue()).collect()
     }
 

@@ -10,7 +10,7 @@ fn spell(id: i32) -> Spell {
 
 struct Stage {
     inbox: Inbox,
-    events: Receiver<Event>,
+    events: crossbeam_channel::Receiver<Event>,
 }
 
 impl Stage {

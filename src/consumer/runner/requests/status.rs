@@ -75,7 +75,8 @@ fn properties(shared: &Shared, order: Order) -> BTreeMap<&'static str, String> {
 
 fn topics(shared: &Shared) -> BTreeMap<Arc<str>, TopicStatus> {
     let millis = |time: Duration| time.as_secs_f64() * 1e3;
-    let topics = shared.counters.topics(Instant::now()).into_iter().map(|topic| {
+    let mut topics = BTreeMap::new();
+    for topic in shared.counters.topics(Instant::now()) {
         let status = TopicStatus {
             failed: topic.failed,
             failed_per_second: topic.failed_per_second,
@@ -84,7 +85,7 @@ fn topics(shared: &Shared) -> BTreeMap<Arc<str>, TopicStatus> {
             pull_time: millis(topic.pull_time),
             pulled_per_second: topic.pulled_per_second,
         };
-        (shared.core.wire_name(&topic.topic), status)
-    });
-    topics.collect()
+        topics.insert(shared.core.wire_name(&topic.topic), status);
+    }
+    topics
 }
