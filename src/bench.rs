@@ -293,5 +293,5 @@ pub fn deflate(kind: Compression, body: &[u8]) -> Option<(Bytes, i32)> {
 
 /// Inflates a body as a consumer does, up to 64 MiB.
 pub fn inflate(flag: i32, body: &[u8]) -> Result<Bytes> {
-    compress::inflate(flag, body, 64 << 20).map_err(|what| crate::Error::Malformed { what, addr: None })
+    compress::inflate(flag, body, 64 << 20).map_err(|damage| damage.error())
 }

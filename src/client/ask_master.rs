@@ -1,14 +1,13 @@
 //! Asking the master of a queue without waiting.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::core::Core;
 use super::offsets::{is_connection_over, may_have_moved};
 use crate::error::{Error, Result};
 use crate::message::MessageQueue;
 use crate::protocol::request::{Answer, Request};
-use crate::remoting::Deadline;
+use crate::remoting::{Deadline, Hold};
 
 /// A question on its way.
 struct Question<R: Request> {
@@ -16,7 +15,7 @@ struct Question<R: Request> {
     queue: MessageQueue,
     request: R,
     body: Vec<u8>,
-    hold: Option<Duration>,
+    hold: Option<Hold>,
     deadline: Deadline,
     done: Box<dyn FnOnce(Result<Answer<R>>) + Send>,
 }
@@ -37,13 +36,34 @@ impl Core {
         self.ask_master_held_async(queue, request, body, None, deadline, done);
     }
 
+    /// As [`ask_master_async`](Core::ask_master_async), but while the route names no master a slave is asked; `done` is told
+    /// whether it was one.
+    pub(crate) fn ask_readable_async<R: Request + Clone + Send + 'static>(
+        self: &Arc<Self>,
+        queue: &MessageQueue,
+        request: R,
+        deadline: Deadline,
+        done: impl FnOnce(Result<Answer<R>>, bool) + Send + 'static,
+    ) {
+        let (core, queue, topic) = (self.clone(), queue.clone(), queue.shared_topic().clone());
+        self.routes().get_async(self, &topic, deadline, move |route| {
+            let slave = route.ok().filter(|route| route.master(queue.broker_name()).is_none());
+            match slave.and_then(|route| route.any(queue.broker_name()).cloned()) {
+                Some(addr) => core.remoting().submit(&addr, &request, &[], deadline, move |answer| done(answer, true)),
+                None => {
+                    core.ask_master_async(&queue, request, Vec::new(), deadline, move |answer| done(answer, false));
+                }
+            }
+        });
+    }
+
     /// As [`ask_master_async`](Core::ask_master_async), for a request that the broker may hold before it answers.
     pub(crate) fn ask_master_held_async<R: Request + Clone + Send + 'static>(
         self: &Arc<Self>,
         queue: &MessageQueue,
         request: R,
         body: Vec<u8>,
-        hold: Option<Duration>,
+        hold: Option<Hold>,
         deadline: Deadline,
         done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
     ) {
@@ -96,7 +116,7 @@ fn submit<R: Request + 'static>(
     addr: &Arc<str>,
     request: &R,
     body: &[u8],
-    hold: Option<Duration>,
+    hold: Option<Hold>,
     deadline: Deadline,
     done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
 ) {

@@ -80,7 +80,8 @@ impl Core {
 /// dropped, is an error with a type, and is counted in [`ClientStats`](crate::ClientStats).
 impl ClientBuilder {
     /// Sets the largest size a received message's body may have once it is inflated, in bytes. 64 MiB by default; brokers
-    /// take bodies up to 4 MiB unless configured otherwise. A larger one is [damaged](crate::MessageView::check_body).
+    /// take bodies up to 4 MiB unless configured otherwise. A larger one is [`LimitExceeded`](crate::Error::LimitExceeded) where it is
+    /// [checked](crate::MessageView::check_body).
     pub fn body_limit(mut self, bytes: usize) -> ClientBuilder {
         self.limits.messages.body = bytes;
         self
@@ -100,8 +101,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how many properties a message may have. 4 096 by default. A message with more is
-    /// [damaged](crate::MessageView::check_body), and has only the first of them.
+    /// Sets how many properties a message may have. 4 096 by default. A message with more has only the first
+    /// of them and no body, and is [`LimitExceeded`](crate::Error::LimitExceeded) where it is
+    /// [checked](crate::MessageView::check_body).
     pub fn property_limit(mut self, properties: usize) -> ClientBuilder {
         self.limits.messages.properties = properties;
         self

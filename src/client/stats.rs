@@ -49,6 +49,7 @@ impl Client {
             malformed_frames: received.malformed_frames.get(),
             addresses_refused: received.addresses_refused.get(),
             calls_refused: received.calls_refused.get(),
+            connections_refused: received.connections_refused.get(),
             server_requests: received.server_requests.get(),
             server_requests_refused: received.refused_requests.get(),
             server_requests_dropped: received.dropped_requests.get(),
@@ -110,8 +111,11 @@ pub struct ClientStats {
     /// Connections that were not made because [`allowed_addresses`](crate::ClientBuilder::allowed_addresses) refused all
     /// addresses of a server.
     pub addresses_refused: u64,
-    /// Calls that failed because [`pending_limit`](crate::ClientBuilder::pending_limit) calls to their server waited already.
+    /// Calls that failed because [`pending_limit`](crate::ClientBuilder::pending_limit) calls to their server waited already,
+    /// or [`outbox_limit`](crate::ClientBuilder::outbox_limit) bytes.
     pub calls_refused: u64,
+    /// Connections that were not made because there were [`connection_limit`](crate::ClientBuilder::connection_limit) already.
+    pub connections_refused: u64,
     /// Requests that servers sent.
     pub server_requests: u64,
     /// Those of them that nothing in this client serves, and diagnosis that was refused.
@@ -151,6 +155,7 @@ impl fmt::Display for ClientStats {
             (self.malformed_frames, "malformed frames"),
             (self.addresses_refused, "addresses refused"),
             (self.calls_refused, "calls refused"),
+            (self.connections_refused, "connections refused"),
             (self.server_requests_refused, "server requests refused"),
             (self.server_requests_dropped, "server requests dropped"),
             (self.late_replies, "late replies"),

@@ -15,6 +15,10 @@ pub enum Limit {
     Messages,
     /// [`answer_limit`](crate::ClientBuilder::answer_limit): bytes of the messages of one answer, once they are inflated.
     Answer,
+    /// [`body_limit`](crate::ClientBuilder::body_limit): bytes of one message's body, once it is inflated.
+    Body,
+    /// [`property_limit`](crate::ClientBuilder::property_limit): properties of one message.
+    Properties,
     /// [`text_limit`](crate::ClientBuilder::text_limit): bytes of one name or address.
     Text,
 }
@@ -28,6 +32,8 @@ impl Limit {
             Limit::Members => "member_limit",
             Limit::Messages => "message_limit",
             Limit::Answer => "answer_limit",
+            Limit::Body => "body_limit",
+            Limit::Properties => "property_limit",
             Limit::Text => "text_limit",
         }
     }

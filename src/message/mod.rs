@@ -1,5 +1,6 @@
 //! The values users hold: messages to send, messages received, queues, properties and ids.
 
+mod damage;
 mod id;
 mod outgoing;
 mod properties;
@@ -9,6 +10,7 @@ mod reply;
 mod topic_type;
 mod view;
 
+pub(crate) use damage::Damage;
 pub use id::OffsetMessageId;
 pub(crate) use id::UniqueIds;
 pub use outgoing::{Message, MessageBuilder};

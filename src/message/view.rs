@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use super::properties::{Properties, find_in_wire, key};
-use super::{MessageQueue, OffsetMessageId, Receipt};
-use crate::error::{Error, Result};
+use super::{Damage, MessageQueue, OffsetMessageId, Receipt};
+use crate::error::Result;
 
 /// Bits of a message's system flag.
 pub(crate) mod sys_flag {
@@ -62,14 +62,14 @@ pub(crate) struct View {
     stored: Stored,
     queue: Arc<MessageQueue>,
     /// The inflated body, or why it could not be inflated; `None` for one that is stored as it is.
-    inflated: Option<Result<Bytes, Arc<str>>>,
+    inflated: Option<Result<Bytes, Damage>>,
     /// Of a message that was popped.
     receipt: Option<Arc<Receipt>>,
 }
 
 impl View {
     /// Puts a view together; `inflated` is `None` for a body that is not compressed.
-    pub(crate) fn new(stored: Stored, queue: Arc<MessageQueue>, inflated: Option<Result<Bytes, Arc<str>>>) -> View {
+    pub(crate) fn new(stored: Stored, queue: Arc<MessageQueue>, inflated: Option<Result<Bytes, Damage>>) -> View {
         View { stored, queue, inflated, receipt: None }
     }
 
@@ -79,7 +79,7 @@ impl View {
         (0..answer.len()).map(|at| MessageView { answer: answer.clone(), at }).collect()
     }
 
-    fn body(&self) -> Result<&Bytes, &Arc<str>> {
+    fn body(&self) -> Result<&Bytes, &Damage> {
         self.inflated.as_ref().map_or(Ok(&self.stored.body), Result::as_ref)
     }
 
@@ -132,7 +132,7 @@ impl PartialEq for MessageView {
 
 impl MessageView {
     /// Puts a message together that came alone; `body` is the inflated body, or why it could not be inflated.
-    pub(crate) fn new(stored: Stored, broker_name: Arc<str>, body: Result<Bytes, Arc<str>>) -> MessageView {
+    pub(crate) fn new(stored: Stored, broker_name: Arc<str>, body: Result<Bytes, Damage>) -> MessageView {
         let queue = MessageQueue::new(stored.topic.clone(), broker_name, stored.queue_id);
         MessageView::alone(View::new(stored, Arc::new(queue), Some(body)))
     }
@@ -178,11 +178,13 @@ impl MessageView {
     /// Checks that the body could be inflated.
     ///
     /// # Errors
-    /// [`Error::Malformed`] with the reason. The other parts of the message are intact, and so are the messages around it.
+    /// [`Error::LimitExceeded`](crate::Error::LimitExceeded) where it inflates to more than is taken, or has too many
+    /// properties with it, else [`Error::Malformed`](crate::Error::Malformed) with the reason. The other parts of the message
+    /// are intact, and so are the messages around it.
     pub fn check_body(&self) -> Result<()> {
         match self.view().body() {
             Ok(_) => Ok(()),
-            Err(what) => Err(Error::Malformed { what: what.clone(), addr: None }),
+            Err(damage) => Err(damage.error()),
         }
     }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::bounds::Bounds;
 use super::{batch, compress};
 use crate::error::{Error, Limit, Result};
-use crate::message::{MessageQueue, MessageView, Stored, View, first_in_wire, sys_flag};
+use crate::message::{Damage, MessageQueue, MessageView, Stored, View, first_in_wire, sys_flag};
 
 const MAGIC_V1: u32 = 0xDAA3_20A7;
 /// Since 5.1, for topics longer than 127 bytes: two bytes of topic length.
@@ -332,18 +332,20 @@ impl Made<'_> {
             if first < stored.properties.len() {
                 stored.properties.truncate(first);
                 let most = self.bounds.properties;
-                inflated = Some(Err(format!("a message with more than {most} properties (property_limit)").into()));
+                let what = format!("a message with more than {most} properties");
+                inflated = Some(Err(Damage::beyond(Limit::Properties, what)));
             }
         }
         let queue = self.queue(&stored);
         View::new(stored, queue, inflated)
     }
 
-    fn inflate(&mut self, stored: &Stored) -> Result<Bytes, Arc<str>> {
+    fn inflate(&mut self, stored: &Stored) -> Result<Bytes, Damage> {
         if self.inflated >= self.bounds.answer && self.inflated > 0 {
             // Only inside an inner batch, which is taken as a whole.
             let most = self.bounds.answer;
-            return Err(format!("the messages of its batch inflate beyond {most} bytes (answer_limit)").into());
+            let what = format!("the messages of its batch inflate beyond {most} bytes");
+            return Err(Damage::beyond(Limit::Answer, what));
         }
         let body = compress::inflate(stored.sys_flag, &stored.body, self.bounds.body);
         self.inflated = self.inflated.saturating_add(body.as_ref().map_or(0, Bytes::len));

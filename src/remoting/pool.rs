@@ -88,6 +88,7 @@ impl Pool {
         }
         let most = self.options.connection_limit;
         if entries.current.len() >= most && !entries.current.contains_key(addr) {
+            self.counters.received.connections_refused.one();
             return Err(Error::Busy { what: format!("{most} connections, and another one to {addr}").into() });
         }
         let connection = Arc::new(Connection::new(

@@ -47,8 +47,10 @@ pub(crate) struct Received {
     /// Connections ended because what came was no frame.
     pub(crate) malformed_frames: Counter,
     pub(crate) addresses_refused: Counter,
-    /// Calls for which too many waited already.
+    /// Calls for which too many waited already, or too many bytes.
     pub(crate) calls_refused: Counter,
+    /// Connections that were not made because there are so many.
+    pub(crate) connections_refused: Counter,
     /// Server requests for which their group had no room, or which were too many.
     pub(crate) dropped_requests: Counter,
 }

@@ -8,7 +8,7 @@ use rocketmq_blocking::{
     ResponseCode, User, UserStatus, UserType,
 };
 
-use crate::support::{client_to_nowhere, eventually, live_variable, mqadmin_as, say, unique};
+use crate::support::{client_builder, client_to_nowhere, eventually, live_variable, mqadmin_as, say, unique};
 
 /// Apache's brokers take some seconds to act on a change.
 const ACTS_WITHIN: Duration = Duration::from_secs(40);
@@ -266,6 +266,6 @@ fn what_cannot_be_is_refused_and_secrets_do_not_show() {
 #[test]
 fn a_cluster_that_checks_nothing_keeps_no_users() {
     let cluster = Cluster::builder().start().unwrap();
-    let admin = Client::connect(cluster.name_server()).unwrap().admin();
+    let admin = client_builder().name_servers(cluster.name_server()).connect().unwrap().admin();
     assert_eq!(admin.users("").unwrap_err().code(), Some(ResponseCode::SYSTEM_ERROR));
 }

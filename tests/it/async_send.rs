@@ -9,7 +9,7 @@ use rocketmq_blocking::{
     Error, Message, MessageQueue, Outcome, Producer, SendError, SendResult, SendStatus, Stage, select,
 };
 
-use crate::support::{PATIENCE, Scene, SilentServer, scene, sorted_bodies, unique};
+use crate::support::{PATIENCE, Scene, SilentServer, client_builder, scene, sorted_bodies, unique};
 
 type Result = std::result::Result<SendResult, SendError>;
 
@@ -73,7 +73,7 @@ fn an_asynchronous_send_creates_an_unknown_topic() {
 #[test]
 fn an_asynchronous_send_does_not_block_on_an_unknown_route() {
     let silent = SilentServer::start();
-    let client = rocketmq_blocking::Client::builder().name_servers(silent.addr()).build().unwrap();
+    let client = client_builder().name_servers(silent.addr()).build().unwrap();
     let producer = client.producer("it_silent").timeout(Duration::from_millis(600)).start().unwrap();
     let (done, called_back) = mpsc::channel();
     let began = Instant::now();
@@ -174,7 +174,7 @@ fn pending_sends_are_waited_for_in_any_order() {
 #[test]
 fn a_pending_send_can_be_asked_without_waiting_and_with_a_limit() {
     let silent = SilentServer::start();
-    let client = rocketmq_blocking::Client::builder().name_servers(silent.addr()).build().unwrap();
+    let client = client_builder().name_servers(silent.addr()).build().unwrap();
     let producer = client.producer("it_pending").start().unwrap();
     let submit = || producer.prepare(Message::new("T", "x")).timeout(Duration::from_millis(800)).submit().unwrap();
     let pending = submit().try_wait().expect_err("nobody has answered");
@@ -195,7 +195,7 @@ fn a_dropped_pending_send_is_sent_all_the_same() {
 
 /// A producer whose window the first send fills: its route is asked of a server that never answers.
 fn full_window(silent: &SilentServer, messages: usize, bytes: usize) -> (Producer, mpsc::Receiver<Result>) {
-    let client = rocketmq_blocking::Client::builder().name_servers(silent.addr()).build().unwrap();
+    let client = client_builder().name_servers(silent.addr()).build().unwrap();
     let producer = client.producer(unique("window")).async_window(messages, bytes).start().unwrap();
     let (done, called_back) = mpsc::channel();
     let fill = producer.prepare(Message::new("T", vec![1; 100])).timeout(Duration::from_secs(1));
@@ -247,7 +247,7 @@ fn a_body_larger_than_the_byte_window_is_sent_when_nothing_else_is_under_way() {
 #[test]
 fn a_callback_that_sends_into_a_full_window_is_told_so_and_not_blocked() {
     let silent = SilentServer::start();
-    let client = rocketmq_blocking::Client::builder().name_servers(silent.addr()).callback_threads(1).build().unwrap();
+    let client = client_builder().name_servers(silent.addr()).callback_threads(1).build().unwrap();
     let producer = Arc::new(client.producer(unique("window")).async_window(1, 1 << 20).start().unwrap());
     let (done, called_back) = mpsc::channel();
     let inner = producer.clone();

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{Client, Error, Message, Outcome};
+use rocketmq_blocking::{Error, Message, Outcome};
 
-use crate::support::{NOWHERE, PATIENCE, Scene, SilentServer, cluster, eventually, scene, sorted_bodies, unique};
+use crate::support::{
+    NOWHERE, PATIENCE, Scene, SilentServer, client_builder, cluster, eventually, scene, sorted_bodies, unique,
+};
 
 /// Says in a child process which part of a test it is to play.
 const CHILD: &str = "IT_CHILD";
@@ -32,7 +34,7 @@ fn is_child() -> bool {
 
 /// Finds the cluster without being told an address, and asks it something.
 fn ask_whoever_is_found() {
-    let client = Client::builder().connect().unwrap();
+    let client = client_builder().connect().unwrap();
     assert!(!client.publish_queues("TBW102").unwrap().is_empty());
 }
 
@@ -48,7 +50,7 @@ fn the_name_servers_come_from_the_environment() {
 #[test]
 fn an_address_that_is_given_goes_before_the_environment() {
     if is_child() {
-        let error = Client::connect(NOWHERE).unwrap_err();
+        let error = client_builder().name_servers(NOWHERE).connect().unwrap_err();
         assert!(error.to_string().contains(NOWHERE), "{error}");
         return;
     }
@@ -96,7 +98,7 @@ fn the_place_of_discovery_can_be_set() {
     if is_child() {
         let (domain, asked) = address_server(&std::env::var("IT_NAME_SERVER").unwrap());
         let client =
-            Client::builder().discovery_domain(domain).discovery_subgroup("ours").unit_name("u1").connect().unwrap();
+            client_builder().discovery_domain(domain).discovery_subgroup("ours").unit_name("u1").connect().unwrap();
         assert!(!client.publish_queues("TBW102").unwrap().is_empty());
         assert!(client.client_id().ends_with("@u1"), "{}", client.client_id());
         let asked = asked.lock().unwrap();
@@ -110,7 +112,7 @@ fn the_place_of_discovery_can_be_set() {
 fn the_name_servers_are_discovered_again_and_again() {
     if is_child() {
         let (domain, asked) = address_server(NOWHERE);
-        let builder = Client::builder().discovery_domain(domain).discovery_interval(Duration::from_millis(200));
+        let builder = client_builder().discovery_domain(domain).discovery_interval(Duration::from_millis(200));
         let _client = builder.build().unwrap();
         return eventually(PATIENCE, || match asked.lock().unwrap().len() {
             3.. => Ok(()),
@@ -126,7 +128,7 @@ fn of_several_name_servers_a_dead_one_is_passed_over() {
     // The first to be asked is chosen at random, so several clients meet both orders.
     for number in 0..6 {
         let list = format!("{NOWHERE};{},127.0.0.1:2", scene.cluster.name_server);
-        let client = Client::connect(list).unwrap();
+        let client = client_builder().name_servers(list).connect().unwrap();
         let producer = client.producer(&*scene.group).start().unwrap();
         producer.send(scene.message(format!("{number}"))).unwrap();
     }
@@ -138,7 +140,7 @@ fn of_several_name_servers_a_silent_one_is_passed_over_within_the_deadline() {
     let (scene, silent) = (scene(), SilentServer::start());
     for number in 0..3 {
         let client =
-            Client::builder().name_servers(format!("{};{}", silent.addr(), scene.cluster.name_server)).build().unwrap();
+            client_builder().name_servers(format!("{};{}", silent.addr(), scene.cluster.name_server)).build().unwrap();
         let producer = client.producer(&*scene.group).timeout(Duration::from_secs(2)).start().unwrap();
         producer.send(scene.message(format!("{number}"))).unwrap();
     }
@@ -148,7 +150,7 @@ fn of_several_name_servers_a_silent_one_is_passed_over_within_the_deadline() {
 #[test]
 fn connecting_to_dead_name_servers_names_each_of_them() {
     let began = Instant::now();
-    let error = Client::connect("127.0.0.1:1;127.0.0.1:2").unwrap_err();
+    let error = client_builder().name_servers("127.0.0.1:1;127.0.0.1:2").connect().unwrap_err();
     let text = error.to_string();
     assert!(text.contains("127.0.0.1:1") && text.contains("127.0.0.1:2"), "{text}");
     assert_eq!((error.outcome(), error.is_retryable()), (Outcome::NotSent, true));
@@ -157,14 +159,14 @@ fn connecting_to_dead_name_servers_names_each_of_them() {
 
 #[test]
 fn an_address_without_a_port_gets_9876() {
-    let error = Client::connect("no-such-host.invalid").unwrap_err();
+    let error = client_builder().name_servers("no-such-host.invalid").connect().unwrap_err();
     assert!(error.to_string().contains("no-such-host.invalid:9876"), "{error}");
 }
 
 #[test]
 fn lists_that_name_no_server_are_refused() {
     for list in ["host:port", "host:0", "host:70000", "a b:9876", "[::1", ":9876", "http://"] {
-        let refused = Client::builder().name_servers(list).build();
+        let refused = client_builder().name_servers(list).build();
         assert!(matches!(refused, Err(Error::Invalid { .. })), "{list:?}: {refused:?}");
     }
 }
@@ -173,7 +175,7 @@ fn lists_that_name_no_server_are_refused() {
 fn name_servers_may_be_written_in_all_of_javas_forms() {
     let server = &cluster().name_server;
     for list in [format!(" {server} ; "), format!("{server},{server}"), format!("http://jmenv.example/{server}")] {
-        let client = Client::connect(&list).unwrap_or_else(|error| panic!("{list:?}: {error}"));
+        let client = client_builder().name_servers(&list).connect().unwrap_or_else(|error| panic!("{list:?}: {error}"));
         assert!(client.publish_queues("TBW102").is_ok(), "{list:?}");
     }
 }
@@ -181,7 +183,7 @@ fn name_servers_may_be_written_in_all_of_javas_forms() {
 #[test]
 fn building_connects_to_nothing() {
     let began = Instant::now();
-    let client = Client::builder().name_servers(NOWHERE).build().unwrap();
+    let client = client_builder().name_servers(NOWHERE).build().unwrap();
     let producer = client.producer("it_lazy").start().unwrap();
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     assert!(producer.send(Message::new("T", "x")).is_err());
@@ -230,18 +232,18 @@ fn a_broker_whose_address_leads_nowhere_is_replaced_by_another() {
 #[test]
 fn a_unit_name_is_part_of_the_identity() {
     let build = |unit: &str| {
-        let client = Client::builder().name_servers(NOWHERE).instance_name(unique("i"));
+        let client = client_builder().name_servers(NOWHERE).instance_name(unique("i"));
         if unit.is_empty() { client } else { client.unit_name(unit) }.build().unwrap()
     };
     assert!(build("unit-7").client_id().ends_with("@unit-7"));
     assert_eq!(build("").client_id().matches('@').count(), 1);
-    let ip = Client::builder().name_servers(NOWHERE).client_ip([10, 9, 8, 7].into()).build().unwrap();
+    let ip = client_builder().name_servers(NOWHERE).client_ip([10, 9, 8, 7].into()).build().unwrap();
     assert!(ip.client_id().starts_with("10.9.8.7@"), "{}", ip.client_id());
 }
 
 #[test]
 fn settings_out_of_range_are_refused() {
-    let builder = || Client::builder().name_servers(NOWHERE);
+    let builder = || client_builder().name_servers(NOWHERE);
     let zero = Duration::ZERO;
     let wrong = [
         builder().request_timeout(zero),

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use rocketmq_blocking::{BrokerRole, Client, Error, RequestCode, ResponseCode, embedded};
+use rocketmq_blocking::{BrokerRole, Error, RequestCode, ResponseCode, embedded};
 
 use crate::support::{
-    Feature, NOWHERE, PATIENCE, Scene, client_to_nowhere, cluster, eventually, scene, supports, unique,
+    Feature, NOWHERE, PATIENCE, Scene, client_builder, client_to_nowhere, cluster, eventually, scene, supports, unique,
 };
 
 #[test]
@@ -232,7 +232,7 @@ fn brokers_clean_up_when_they_are_told() {
 #[test]
 fn producers_leave_a_broker_whose_write_permission_is_wiped() {
     let cluster = embedded::Cluster::builder().brokers(2).topic("T", 2).start().unwrap();
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let admin = client.admin();
     let written = || {
         let queues = client.publish_queues("T").unwrap();
@@ -258,7 +258,7 @@ fn producers_leave_a_broker_whose_write_permission_is_wiped() {
 #[test]
 fn all_name_servers_are_told_and_one_that_is_down_is_named() {
     let cluster = embedded::Cluster::builder().name_servers(2).start().unwrap();
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let admin = client.admin();
     admin.put_kv("n", "k", "v").unwrap();
     assert_eq!(cluster.requests_of(RequestCode::PUT_KV_CONFIG).len(), 2);

@@ -24,6 +24,16 @@ fn table_rows(path: &str, columns: usize) -> Vec<Vec<String>> {
     rows
 }
 
+/// The cells of the one table with this head.
+fn table_rows_of(path: &str, head: &str, columns: usize) -> Vec<Vec<String>> {
+    let text = read(path).unwrap_or_else(|| panic!("{path} is there"));
+    let lines = text.lines().skip_while(|line| !line.starts_with(head)).skip(2);
+    let cells = |line: &str| line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let rows: Vec<_> = lines.take_while(|line| line.starts_with("| ")).map(cells).collect();
+    assert!(rows.iter().all(|row| row.len() == columns), "{path}: {rows:?}");
+    rows
+}
+
 /// The tests a cell names, each `path::name` between backticks.
 fn tests(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
@@ -68,6 +78,39 @@ fn every_promise_names_tests_that_exist() {
         assert!(tests(&row[1]).next().is_some(), "no test shows: {}", row[0]);
         assert_eq!(missing(&row[1]), [""; 0], "{}", row[0]);
     }
+}
+
+#[test]
+fn every_limit_names_a_test_that_exists() {
+    let rows: Vec<_> = table_rows_of("docs/security.md", "| setter |", 6);
+    assert!(rows.len() == 13, "{}", rows.len());
+    for row in rows {
+        assert!(tests(&row[5]).next().is_some(), "no test shows: {}", row[0]);
+        assert_eq!(missing(&row[5]), [""; 0], "{}", row[0]);
+    }
+}
+
+/// Tests build their clients where each gets the secret that `.ci/secrets` looks for; those of access control have their own.
+#[test]
+fn no_test_builds_a_client_without_the_secret_that_is_searched_for() {
+    let (mut folders, mut bare) = (vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it")], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let shown = path.display().to_string();
+            if path.is_dir() {
+                folders.push(path);
+            } else if ["builder()", "connect("]
+                .iter()
+                .any(|end| read(&shown).unwrap().contains(&format!("Client::{end}")))
+            {
+                bare.push(shown);
+            }
+        }
+    }
+    let may = ["/it/acl.rs", "/it/acl_admin.rs", "/it/acl/", "/support/trace_log.rs"];
+    bare.retain(|path| !may.iter().any(|part| path.contains(part)));
+    assert_eq!(bare, [""; 0]);
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{Client, Error, Message, Outcome};
+use rocketmq_blocking::{Error, Message, Outcome};
 
-use crate::support::{NOWHERE, PATIENCE, Scene, SilentServer, client_to_nowhere, scene, unique};
+use crate::support::{NOWHERE, PATIENCE, Scene, SilentServer, client_builder, client_to_nowhere, scene, unique};
 
 #[test]
 fn a_topic_that_nobody_may_create_by_sending_has_no_route() {
@@ -36,7 +36,7 @@ fn a_wrong_name_server_is_an_error_of_the_connection_within_the_deadline() {
 fn a_silent_name_server_ends_a_call_at_its_deadline() {
     let silent = SilentServer::start();
     let client =
-        Client::builder().name_servers(silent.addr()).request_timeout(Duration::from_millis(400)).build().unwrap();
+        client_builder().name_servers(silent.addr()).request_timeout(Duration::from_millis(400)).build().unwrap();
     let producer = client.producer("it_silent").timeout(Duration::from_millis(500)).start().unwrap();
     let timed = |call: &dyn Fn() -> Error, limit: u64| {
         let began = Instant::now();
@@ -54,7 +54,7 @@ fn a_silent_name_server_ends_a_call_at_its_deadline() {
 #[test]
 fn the_timeout_of_a_send_is_the_producers_unless_it_has_its_own() {
     let silent = SilentServer::start();
-    let client = Client::builder().name_servers(silent.addr()).build().unwrap();
+    let client = client_builder().name_servers(silent.addr()).build().unwrap();
     let producer = client.producer("it_timeouts").timeout(Duration::from_secs(60)).start().unwrap();
     let began = Instant::now();
     let failed = producer.prepare(Message::new("T", "x")).timeout(Duration::from_millis(200)).send().unwrap_err();
@@ -65,7 +65,7 @@ fn the_timeout_of_a_send_is_the_producers_unless_it_has_its_own() {
 #[test]
 fn three_seconds_are_the_default_timeout() {
     let silent = SilentServer::start();
-    let client = Client::builder().name_servers(silent.addr()).build().unwrap();
+    let client = client_builder().name_servers(silent.addr()).build().unwrap();
     let producer = client.producer("it_default").start().unwrap();
     let began = Instant::now();
     let failed = producer.send(Message::new("T", "x")).unwrap_err();
@@ -106,7 +106,7 @@ fn an_error_turns_into_the_crates_own_with_a_question_mark() {
 #[test]
 fn errors_have_a_source_and_can_be_shown() {
     use std::error::Error as _;
-    let error = Client::connect(NOWHERE).unwrap_err();
+    let error = client_builder().name_servers(NOWHERE).connect().unwrap_err();
     assert!(!error.to_string().is_empty() && !format!("{error:?}").is_empty());
     let mut scene = Scene::with_queues(1);
     scene.client = scene.cluster.builder().address_map(|_| NOWHERE.to_owned()).build().unwrap();

@@ -9,7 +9,7 @@ use rocketmq_blocking::{
     Client, Error, Message, MessageQueue, Outcome, Producer, PullStatus, RequestCode, ResponseCode,
 };
 
-use crate::support::{PATIENCE, eventually, unique};
+use crate::support::{PATIENCE, client_builder, eventually, unique};
 
 struct Stage {
     cluster: Cluster,
@@ -22,7 +22,7 @@ impl Stage {
     /// With connections that are open, and about to be said GO_AWAY on.
     fn new() -> Stage {
         let cluster = Cluster::builder().topic("T", 1).start().unwrap();
-        let client = Client::connect(cluster.name_server()).unwrap();
+        let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
         let producer = client.producer(unique("leave")).timeout(PATIENCE).start().unwrap();
         let queue = producer.send(message()).unwrap().queue().clone();
         Stage { cluster, client, producer, queue }
@@ -165,7 +165,7 @@ fn a_pull_that_is_held_while_the_server_leaves_is_answered_where_it_waits() {
 fn a_server_that_says_it_over_and_over_is_a_refusal_and_another_broker_is_taken() {
     let cluster = Cluster::builder().brokers(2).topic("T", 1).start().unwrap();
     cluster.broker("broker-a").fault(Fault::go_away().on(RequestCode::SEND_MESSAGE_V2));
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let producer = client.producer(unique("leave")).timeout(PATIENCE).start().unwrap();
     for _ in 0..4 {
         let sent = producer.send(message()).unwrap();

@@ -2,7 +2,7 @@
 
 use rocketmq_blocking::{Client, Error};
 
-use crate::support::{NOWHERE, Scene, client_to_nowhere, scene, sorted_bodies, unique};
+use crate::support::{NOWHERE, Scene, client_builder, client_to_nowhere, scene, sorted_bodies, unique};
 
 fn named(instance: &str) -> Client {
     crate::support::cluster().builder().instance_name(instance).build().unwrap()
@@ -71,7 +71,7 @@ fn the_same_identity_with_other_settings_is_an_error() {
     let instance = unique("instance");
     let build = |seconds| {
         let interval = std::time::Duration::from_secs(seconds);
-        Client::builder().name_servers(NOWHERE).instance_name(&*instance).heartbeat_interval(interval).build()
+        client_builder().name_servers(NOWHERE).instance_name(&*instance).heartbeat_interval(interval).build()
     };
     let _first = build(30).unwrap();
     let error = build(31).unwrap_err();
@@ -82,7 +82,7 @@ fn the_same_identity_with_other_settings_is_an_error() {
 #[test]
 fn a_client_that_was_closed_is_not_handed_out_again() {
     let instance = unique("instance");
-    let build = || Client::builder().name_servers(NOWHERE).instance_name(&*instance).build().unwrap();
+    let build = || client_builder().name_servers(NOWHERE).instance_name(&*instance).build().unwrap();
     let first = build();
     first.close().unwrap();
     assert!(matches!(first.producer("it_closed").start(), Err(Error::Closed { .. })));

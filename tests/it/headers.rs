@@ -4,9 +4,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Client, Error, Filter, Message, MessageQueue, PullResult, PullStatus, SendError};
+use rocketmq_blocking::{Error, Filter, Message, MessageQueue, PullResult, PullStatus, SendError};
 
-use crate::support::{PATIENCE, Scene, eventually, scene};
+use crate::support::{PATIENCE, Scene, client_builder, eventually, scene};
 
 #[test]
 fn a_client_with_binary_headers_does_the_whole_round() {
@@ -81,7 +81,7 @@ fn every_other_call_of_a_client_with_binary_headers_is_answered_as_well() {
 #[test]
 fn brokers_take_heartbeats_and_farewells_in_binary_headers() {
     let cluster = Cluster::start().unwrap();
-    let client = Client::builder().name_servers(cluster.name_server()).binary_headers(true).build().unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).binary_headers(true).build().unwrap();
     let producer = client.producer("makers").topics(["T"]).start().unwrap();
     let broker = cluster.broker("broker-a");
     let known = |count: usize| {
@@ -99,7 +99,7 @@ fn brokers_take_heartbeats_and_farewells_in_binary_headers() {
 fn a_unit_is_named_by_every_send_of_its_clients() {
     let cluster = Cluster::start().unwrap();
     for on in [false, true] {
-        let client = Client::builder().name_servers(cluster.name_server()).unit_mode(on).build().unwrap();
+        let client = client_builder().name_servers(cluster.name_server()).unit_mode(on).build().unwrap();
         let producer = client.producer("makers").start().unwrap();
         producer.send(Message::new("T", "x")).unwrap();
         producer.send_batch(vec![Message::new("T", "x")]).unwrap();

@@ -13,7 +13,7 @@ use rocketmq_blocking::{Client, ClientBuilder, Error, Limit, Message, Producer};
 use serde_json::{Value, json};
 
 use self::server::{Answer, Frame, Server, body};
-use crate::support::{PATIENCE, eventually};
+use crate::support::{PATIENCE, client_builder, eventually};
 
 /// A server whose route of every topic but `good` is what `wrong` makes of a sound one.
 fn with_route(wrong: impl Fn(&Server) -> Vec<u8> + Send + Sync + 'static) -> Arc<Server> {
@@ -30,7 +30,7 @@ fn stored() -> Answer {
 }
 
 fn builder(server: &Server) -> ClientBuilder {
-    Client::builder().name_servers(&server.addr).request_timeout(PATIENCE)
+    client_builder().name_servers(&server.addr).request_timeout(PATIENCE)
 }
 
 fn producer(client: &Client) -> Producer {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::{Client, Error, Message, MessageView, PullStatus, RequestCode, TransactionResolution, select};
 
-use crate::support::{PATIENCE, Scene, eventually, live_variable, scene, sorted_bodies, unique};
+use crate::support::{PATIENCE, Scene, client_builder, eventually, live_variable, scene, sorted_bodies, unique};
 
 /// A scene in a namespace of its own, and a client that sees what the servers see.
 struct Inside {
@@ -181,7 +181,7 @@ fn errors_name_things_as_the_user_does_and_lengths_count_with_the_namespace() {
 #[test]
 fn brokers_know_the_groups_by_their_wrapped_names_until_they_leave() {
     let cluster = Cluster::start().unwrap();
-    let client = Client::builder().name_servers(cluster.name_server()).namespace("space").build().unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).namespace("space").build().unwrap();
     let producer = client.producer("makers").topics(["T"]).start().unwrap();
     let consumer = client.pull_consumer("takers").start().unwrap();
     let broker = cluster.broker("broker-a");
@@ -200,7 +200,7 @@ fn brokers_know_the_groups_by_their_wrapped_names_until_they_leave() {
 #[test]
 fn namespace_v2_travels_beside_the_names_on_every_request() {
     let cluster = Cluster::start().unwrap();
-    let client = Client::builder()
+    let client = client_builder()
         .name_servers(cluster.name_server())
         .namespace_v2("two")
         .zone("zone-1", "only")
@@ -256,7 +256,7 @@ fn brokers_find_the_group_of_a_transaction_by_its_wrapped_name() {
     let live = live_variable("TX_NAME_SERVER");
     let own = live.is_none().then(quick);
     let name_server = live.or_else(|| own.as_ref().map(|own| own.name_server().to_owned())).unwrap();
-    let builder = Client::builder().name_servers(name_server).namespace(unique("ns"));
+    let builder = client_builder().name_servers(name_server).namespace(unique("ns"));
     let client = builder.heartbeat_interval(Duration::from_millis(200)).build().unwrap();
     let topic = unique("topic");
     client.create_topic("TBW102", &topic, 1).unwrap();
@@ -302,7 +302,7 @@ fn requests_are_replied_to_in_a_namespace() {
 #[test]
 fn a_timer_message_is_recalled_by_its_handle_and_the_users_topic() {
     let cluster = Cluster::start().unwrap();
-    let client = Client::builder().name_servers(cluster.name_server()).namespace("space").build().unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).namespace("space").build().unwrap();
     let producer = client.producer("makers").start().unwrap();
     let later = Message::builder("T", "x").deliver_after(Duration::from_secs(60)).build();
     let sent = producer.send(later).unwrap();

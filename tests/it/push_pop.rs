@@ -1,16 +1,18 @@
 //! Push consumers whose queues brokers assign: a group in pop mode gets messages one by one and acknowledges them.
 
+mod share;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::{
-    Client, ConsumeResult, Error, Message, MessageRequestMode, MessageView, PushConsumer, PushConsumerBuilder,
-    RequestCode, ResponseCode, embedded,
+    ConsumeResult, Error, Message, MessageRequestMode, MessageView, PushConsumer, PushConsumerBuilder, RequestCode,
+    ResponseCode, embedded,
 };
 
 use crate::support::{
-    Feature, Inbox, LONG, PATIENCE, Scene, body, collect, eventually, numbered, scene, supports, unique,
+    Feature, Inbox, LONG, PATIENCE, Scene, body, client_builder, collect, eventually, numbered, scene, supports, unique,
 };
 
 /// The shortest time brokers and clients know.
@@ -314,7 +316,7 @@ fn brokers_that_do_not_assign_queues_leave_it_to_the_members() {
                 embedded::Fault::error(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, " request type 400 not supported");
             cluster.broker(broker).fault(old.on(RequestCode::QUERY_ASSIGNMENT));
         }
-        let client = Client::connect(cluster.name_server()).unwrap();
+        let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
         let scene = Scene { client, ..scene };
         let _consumer = consumes_by_pulling(&scene);
         // Each topic is asked about once, the group's retries among them; the members are asked for again and again.
@@ -343,7 +345,7 @@ fn a_broker_that_takes_one_acknowledgement_at_a_time_gets_them_so() {
     let cluster = embedded::Cluster::start().unwrap();
     let old = embedded::Fault::error(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, " request type 200151 not supported");
     let refused = cluster.broker("broker-a").fault(old.on(RequestCode::BATCH_ACK_MESSAGE));
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let scene = Scene { client, topic: unique("topic"), group: unique("group"), cluster: crate::support::cluster() };
     cluster.create_topic(&scene.topic, 1).unwrap();
     set_mode(&scene, MessageRequestMode::Pop);

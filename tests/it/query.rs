@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use rocketmq_blocking::{Client, Error, Message, MessageView, SendResult};
+use rocketmq_blocking::{Error, Message, MessageView, SendResult};
 
-use crate::support::{NOWHERE, PATIENCE, Scene, eventually, scene, sorted_bodies};
+use crate::support::{NOWHERE, PATIENCE, Scene, client_builder, eventually, scene, sorted_bodies};
 
 /// The index follows storing by up to a second.
 fn by_key(scene: &Scene, key: &str, count: usize) -> Vec<MessageView> {
@@ -161,7 +161,7 @@ fn questions_that_make_no_sense_are_refused_before_anything_leaves() {
 
 #[test]
 fn an_id_that_leads_nowhere_is_an_error_of_the_connection() {
-    let client = Client::builder().name_servers(NOWHERE).build().unwrap();
+    let client = client_builder().name_servers(NOWHERE).build().unwrap();
     // 127.0.0.1, port 1.
     let error = client.view_message("7F000001000000010000000000000000").unwrap_err();
     assert!(matches!(&error, Error::Connect { addr, .. } if **addr == *NOWHERE), "{error}");

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use rocketmq_blocking::embedded;
-use rocketmq_blocking::{Client, Error, Message, MessageBuilder, Outcome, ResponseCode};
+use rocketmq_blocking::{Error, Message, MessageBuilder, Outcome, ResponseCode};
 
-use crate::support::{Feature, PATIENCE, Scene, body, cluster, eventually, supports, unique};
+use crate::support::{Feature, PATIENCE, Scene, body, client_builder, cluster, eventually, supports, unique};
 
 fn timer(scene: &Scene, body: &str, seconds: u64) -> MessageBuilder {
     Message::builder(&*scene.topic, body.to_owned()).deliver_after(Duration::from_secs(seconds))
@@ -116,7 +116,7 @@ fn wrong_handles_and_topics_are_refused_before_anything_is_asked() {
 #[test]
 fn a_broker_that_was_not_set_up_to_recall_names_the_setting() {
     let cluster = embedded::Cluster::builder().recall(false).topic("T", 1).start().unwrap();
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let producer = client.producer("g").start().unwrap();
     let error = producer.recall("T", &base64("v1 T broker-a 1700000001000 AC11")).unwrap_err();
     assert!(error.to_string().contains("recallMessageEnable"), "{error}");

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Cluster, Fault};
 use rocketmq_blocking::{
-    Client, Error, Exhaustion, Message, Outcome, Producer, RequestCode, ResponseCode, SendResult, SendStatus,
+    Error, Exhaustion, Message, Outcome, Producer, RequestCode, ResponseCode, SendResult, SendStatus,
 };
 
-use crate::support::{PATIENCE, eventually, unique};
+use crate::support::{PATIENCE, client_builder, eventually, unique};
 
 const TOPIC: &str = "RetryTopic";
 
@@ -21,7 +21,7 @@ struct Stage {
 impl Stage {
     fn new(brokers: usize) -> Stage {
         let cluster = Cluster::builder().brokers(brokers).topic(TOPIC, 2).start().unwrap();
-        let client = Client::connect(cluster.name_server()).unwrap();
+        let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
         let producer = client.producer(unique("retries")).start().unwrap();
         // The connections are there, so that what follows is not about making them.
         for queue in producer.fetch_queues(TOPIC).unwrap() {
@@ -194,7 +194,7 @@ fn attempts_are_counted_and_all_of_them_listed() {
 #[test]
 fn synchronous_and_asynchronous_retries_have_their_own_numbers_and_2_by_default() {
     let cluster = Cluster::builder().brokers(2).topic(TOPIC, 2).start().unwrap();
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     for broker in BOTH {
         cluster.broker(broker).fault(Fault::error(ResponseCode::SYSTEM_BUSY, "busy").on(RequestCode::SEND_MESSAGE_V2));
     }
@@ -357,7 +357,7 @@ fn when_all_brokers_failed_they_are_used_all_the_same() {
 #[test]
 fn a_cluster_without_automatic_topics_refuses_unknown_ones() {
     let cluster = Cluster::builder().auto_create_topics(false).topic("Known", 1).start().unwrap();
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let producer = client.producer(unique("strict")).start().unwrap();
     producer.send(Message::new("Known", "x")).unwrap();
     let failed = producer.send(Message::new("Unknown", "x")).unwrap_err();
@@ -388,7 +388,7 @@ fn degraded_storage_is_tried_elsewhere_when_asked_for() {
     ];
     for send in ways {
         let cluster = Cluster::builder().brokers(2).topic(TOPIC, 1).start().unwrap();
-        let client = Client::connect(cluster.name_server()).unwrap();
+        let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
         let producer = client.producer(unique("durable")).retry_when_not_ok(true).start().unwrap();
         let degraded = |broker: &str, times| {
             let fault = Fault::error_after(ResponseCode::FLUSH_DISK_TIMEOUT, "");

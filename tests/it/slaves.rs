@@ -1,9 +1,9 @@
 //! Reading from a slave when the broker suggests it, and from the master when the slave cannot.
 
 use rocketmq_blocking::embedded::{Cluster, Fault};
-use rocketmq_blocking::{Client, Message, MessageQueue, PullConsumer, PullStatus, RequestCode, ResponseCode};
+use rocketmq_blocking::{Message, MessageQueue, PullConsumer, PullStatus, RequestCode, ResponseCode};
 
-use crate::support::{PATIENCE, body, eventually, pair, unique};
+use crate::support::{PATIENCE, body, client_builder, eventually, pair, unique};
 
 fn with_slave() -> Cluster {
     Cluster::builder().slaves(1).topic("SlaveRead", 4).start().unwrap()
@@ -12,7 +12,7 @@ fn with_slave() -> Cluster {
 #[test]
 fn a_suggested_slave_is_read_and_the_messages_are_the_same() {
     let pair = pair();
-    let client = Client::connect(&pair.name_server).unwrap();
+    let client = client_builder().name_servers(&pair.name_server).connect().unwrap();
     let producer = client.producer(unique("slave")).start().unwrap();
     let consumer = client.pull_consumer(unique("slave")).start().unwrap();
     let queue = producer.fetch_queues(&pair.topic).unwrap().remove(0);
@@ -45,7 +45,7 @@ fn a_suggested_slave_is_read_and_the_messages_are_the_same() {
 
 /// A consumer that has been told to read from the slave, its queue, and what is in it.
 fn on_the_slave(cluster: &Cluster) -> (PullConsumer, MessageQueue) {
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let producer = client.producer(unique("slave")).start().unwrap();
     let queue = producer.fetch_queues("SlaveRead").unwrap().remove(0);
     for number in 0..4 {

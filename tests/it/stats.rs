@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use rocketmq_blocking::embedded::{Cluster, Fault};
 use rocketmq_blocking::{
-    BrokerState, BrokerStats, Client, ConnectionState, Error, Message, Outcome, Producer, ProducerStats, RequestCode,
+    BrokerState, BrokerStats, ConnectionState, Error, Message, Outcome, Producer, ProducerStats, RequestCode,
     ResponseCode, Stored, TransactionResolution,
 };
 
-use crate::support::{PATIENCE, Scene, client_to_nowhere, eventually, noise, unique};
+use crate::support::{PATIENCE, Scene, client_builder, client_to_nowhere, eventually, noise, unique};
 
 const TOPIC: &str = "StatsTopic";
 const BOTH: [&str; 2] = ["broker-a", "broker-b"];
@@ -32,7 +32,7 @@ struct Stage {
 impl Stage {
     fn new(brokers: usize) -> Stage {
         let cluster = Cluster::builder().brokers(brokers).topic(TOPIC, 2).start().unwrap();
-        let client = Client::connect(cluster.name_server()).unwrap();
+        let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
         let producer = client.producer(unique("stats")).start().unwrap();
         for queue in producer.fetch_queues(TOPIC).unwrap() {
             producer.max_offset(&queue).unwrap();
@@ -313,7 +313,7 @@ fn a_server_that_leaves_and_the_new_connection_are_counted() {
 #[test]
 fn callbacks_that_run_and_wait_are_shown() {
     let cluster = Cluster::builder().topic(TOPIC, 2).start().unwrap();
-    let client = Client::builder().name_servers(cluster.name_server()).callback_threads(1).build().unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).callback_threads(1).build().unwrap();
     let producer = client.producer(unique("callbacks")).start().unwrap();
     let (release, held) = mpsc::channel::<()>();
     producer.send_async(message(), move |_| held.recv().unwrap_or_default()).unwrap();

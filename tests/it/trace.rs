@@ -10,7 +10,7 @@ use rocketmq_blocking::{
 };
 
 use crate::support::{
-    Feature, PATIENCE, Scene, eventually, live_variable, mqadmin, noise, say, scene, supports, unique,
+    Feature, PATIENCE, Scene, client_builder, eventually, live_variable, mqadmin, noise, say, scene, supports, unique,
 };
 
 /// The topic of brokers that trace, `traceTopicEnable` set.
@@ -325,7 +325,7 @@ fn traced_with_credentials(live: Option<(String, String, String)>) {
         (name_server, "trace-access".to_owned(), "trace-secret-key".to_owned())
     });
     let credentials = Credentials::new(&*access, &*secret);
-    let client = Client::builder().name_servers(name_server).credentials(credentials).build().unwrap();
+    let client = client_builder().name_servers(name_server).credentials(credentials).build().unwrap();
     let (topic, traces) = (unique("topic"), unique("traces"));
     for name in [&topic, &traces] {
         client.create_topic("TBW102", name, 1).unwrap();
@@ -357,7 +357,7 @@ fn in_a_namespace_traces_name_groups_and_topics_without_it() {
 #[test]
 fn traces_never_go_to_second_ports() {
     let cluster = embedded::Cluster::builder().vip_channel(true).topic("T", 1).start().unwrap();
-    let client = Client::builder().name_servers(cluster.name_server()).vip_channel(true).build().unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).vip_channel(true).build().unwrap();
     let producer = client.producer("group").trace(at_once()).start().unwrap();
     producer.send(Message::new("T", "x")).unwrap();
     producer.close().unwrap();
@@ -376,7 +376,7 @@ fn the_answer_to_a_check_is_an_end_that_says_so() {
         .topic("T", 1)
         .start()
         .unwrap();
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let producer = client
         .transaction_producer("group")
         .check(|_| TransactionResolution::Commit)

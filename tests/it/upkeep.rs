@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rocketmq_blocking::embedded::{Cluster, Fault};
 use rocketmq_blocking::{Client, Message, MessageQueue, Outcome, RequestCode};
 
-use crate::support::{PATIENCE, eventually, unique};
+use crate::support::{PATIENCE, client_builder, eventually, unique};
 
 const SOON: Duration = Duration::from_millis(100);
 
@@ -16,7 +16,7 @@ fn two_brokers() -> Cluster {
 
 /// A client that looks after everything often.
 fn busy(cluster: &Cluster) -> Client {
-    let builder = Client::builder().name_servers(cluster.name_server());
+    let builder = client_builder().name_servers(cluster.name_server());
     builder.route_interval(SOON).heartbeat_interval(SOON).scan_interval(SOON).build().unwrap()
 }
 
@@ -27,7 +27,7 @@ fn becomes(what: &str, is_so: impl Fn() -> bool) {
 #[test]
 fn every_broker_learns_of_a_group_and_that_it_left() {
     let cluster = two_brokers();
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let producer = client.producer("P").start().unwrap();
     producer.send(Message::new("T", "x")).unwrap();
     let consumer = client.pull_consumer("C").start().unwrap();
@@ -113,7 +113,7 @@ fn a_broker_the_cached_route_does_not_name_is_looked_up_again() {
     let cluster = two_brokers();
     let broker = cluster.broker("broker-b");
     broker.registered(false);
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let producer = client.producer("P").start().unwrap();
     assert_eq!(producer.send(Message::new("T", "x")).unwrap().queue().broker_name(), "broker-a");
     broker.registered(true);
@@ -127,7 +127,7 @@ fn a_broker_the_cached_route_does_not_name_is_looked_up_again_in_the_background(
     let cluster = two_brokers();
     let broker = cluster.broker("broker-b");
     broker.registered(false);
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let producer = client.producer("P").start().unwrap();
     producer.send(Message::new("T", "x")).unwrap();
     broker.registered(true);
@@ -139,7 +139,7 @@ fn a_broker_the_cached_route_does_not_name_is_looked_up_again_in_the_background(
 #[test]
 fn topics_named_at_the_start_are_looked_up_before_the_first_send() {
     let cluster = two_brokers();
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     cluster.clear_requests();
     let producer = client.producer("P").topics(["T"]).start().unwrap();
     let asked = || cluster.requests_of(RequestCode::GET_ROUTEINFO_BY_TOPIC).len();
@@ -153,7 +153,7 @@ fn topics_named_at_the_start_are_looked_up_before_the_first_send() {
 #[test]
 fn a_topics_first_send_looks_its_route_up_once_and_later_ones_do_not() {
     let cluster = two_brokers();
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let producer = client.producer("P").start().unwrap();
     cluster.clear_requests();
     for _ in 0..10 {
@@ -168,7 +168,7 @@ fn an_asynchronous_send_that_is_never_answered_calls_back_at_its_deadline() {
     for name in cluster.broker_names() {
         cluster.broker(&name).fault(Fault::never_answer().on(RequestCode::SEND_MESSAGE_V2));
     }
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let producer = client.producer("P").timeout(Duration::from_millis(700)).start().unwrap();
     let (done, called_back) = mpsc::channel();
     let began = Instant::now();

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Client, Error, Message, PullStatus, RequestCode};
+use rocketmq_blocking::{Error, Message, PullStatus, RequestCode};
 
-use crate::support::{NOWHERE, PATIENCE, Scene, eventually, unique};
+use crate::support::{NOWHERE, PATIENCE, Scene, client_builder, eventually, unique};
 
 /// A cluster whose brokers listen at both ports, and the servers that got requests of these codes.
 fn cluster() -> Cluster {
@@ -24,7 +24,7 @@ fn asked(cluster: &Cluster, code: RequestCode) -> Vec<String> {
 #[test]
 fn everything_but_reading_and_heartbeats_goes_to_the_second_port() {
     let cluster = cluster();
-    let client = Client::builder().name_servers(cluster.name_server()).vip_channel(true).build().unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).vip_channel(true).build().unwrap();
     let producer = client.producer("makers").start().unwrap();
     let sent = producer.send(Message::builder("T", "x").key("k").build()).unwrap();
     producer.send_oneway(Message::new("T", "x")).unwrap();
@@ -63,7 +63,7 @@ fn everything_but_reading_and_heartbeats_goes_to_the_second_port() {
 #[test]
 fn without_it_the_second_port_is_left_alone() {
     let cluster = cluster();
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     client.producer("makers").start().unwrap().send(Message::new("T", "x")).unwrap();
     assert_eq!(asked(&cluster, RequestCode::SEND_MESSAGE_V2), ["broker-a"]);
 }
@@ -79,7 +79,7 @@ fn errors_show_the_address_that_was_dialled_and_the_map_is_asked_for_both() {
         seen.lock().unwrap().push(addr.to_owned());
         if addr == refused { NOWHERE.to_owned() } else { addr.to_owned() }
     };
-    let builder = Client::builder().name_servers(cluster.name_server()).vip_channel(true).address_map(map);
+    let builder = client_builder().name_servers(cluster.name_server()).vip_channel(true).address_map(map);
     let client = builder.build().unwrap();
     let producer = client.producer("makers").retries(0).timeout(Duration::from_secs(1)).start().unwrap();
     let failed = producer.send(Message::new("T", "x")).unwrap_err().error;
@@ -95,7 +95,7 @@ fn a_second_port_that_is_mapped_by_itself_is_reached() {
     let second = format!("{}:{}", broker.ip(), broker.port() - 2);
     let (shown, real) = (second.clone(), second.replace("127.0.0.1", "localhost"));
     let map = move |addr: &str| if addr == shown { real.clone() } else { addr.to_owned() };
-    let builder = Client::builder().name_servers(cluster.name_server()).vip_channel(true).address_map(map);
+    let builder = client_builder().name_servers(cluster.name_server()).vip_channel(true).address_map(map);
     let client = builder.build().unwrap();
     client.producer("makers").start().unwrap().send(Message::new("T", "x")).unwrap();
     assert_eq!(asked(&cluster, RequestCode::SEND_MESSAGE_V2), ["broker-a/vip"]);
@@ -105,7 +105,7 @@ fn a_second_port_that_is_mapped_by_itself_is_reached() {
 fn connections_to_second_ports_outlive_the_upkeep_of_routes() {
     let cluster = cluster();
     let interval = Duration::from_millis(20);
-    let builder = Client::builder().name_servers(cluster.name_server()).vip_channel(true);
+    let builder = client_builder().name_servers(cluster.name_server()).vip_channel(true);
     let client = builder.heartbeat_interval(interval).route_interval(interval).build().unwrap();
     let producer = client.producer("makers").start().unwrap();
     producer.send(Message::new("T", "x")).unwrap();
@@ -126,7 +126,7 @@ fn connections_to_second_ports_outlive_the_upkeep_of_routes() {
 #[test]
 fn a_broker_that_restarts_comes_back_at_both_ports() {
     let cluster = cluster();
-    let client = Client::builder().name_servers(cluster.name_server()).vip_channel(true).build().unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).vip_channel(true).build().unwrap();
     let producer = client.producer("makers").timeout(PATIENCE).start().unwrap();
     producer.send(Message::new("T", "x")).unwrap();
     cluster.broker("broker-a").kill();
@@ -141,7 +141,7 @@ fn a_whole_round_works_over_the_second_port() {
     let mut scene = Scene::with_queues(2);
     let own = scene.cluster.is_embedded().then(|| Cluster::builder().brokers(2).vip_channel(true).start().unwrap());
     let builder = match &own {
-        Some(own) => Client::builder().name_servers(own.name_server()),
+        Some(own) => client_builder().name_servers(own.name_server()),
         None => scene.cluster.builder(),
     };
     scene.client = builder.vip_channel(true).build().unwrap();

@@ -48,10 +48,13 @@ impl Output {
         row: impl Fn(T) -> [String; N],
     ) -> Result<(), Failure> {
         if self.json {
-            return items.into_iter().try_for_each(|item| self.line(&shown(item), String::new));
+            items.into_iter().try_for_each(|item| self.line(&shown(item), String::new))?;
+        } else {
+            let rows: Vec<_> = items.into_iter().map(row).collect();
+            self.line(&(), || table(names, &rows))?;
         }
-        let rows: Vec<_> = items.into_iter().map(row).collect();
-        self.line(&(), || table(names, &rows))
+        // What is said of it on standard error comes behind it.
+        self.flush()
     }
 
     /// Hands what was written to whoever reads it.

@@ -11,11 +11,11 @@ mod zstd;
 
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::message::sys_flag;
+use crate::error::Limit;
+use crate::message::{Damage, sys_flag};
 
 /// How a producer compresses bodies; see [`ProducerBuilder::compression`](crate::ProducerBuilder::compression).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -89,7 +89,7 @@ enum Failure {
 /// Inflates a body whose system flag says it is compressed. Bits 8 to 10 name the type; 0 and 3 are zlib.
 ///
 /// It never takes more memory for the result than `limit` bytes, nor much more than what is really there.
-pub(crate) fn inflate(flag: i32, body: &[u8], limit: usize) -> Result<Bytes, Arc<str>> {
+pub(crate) fn inflate(flag: i32, body: &[u8], limit: usize) -> Result<Bytes, Damage> {
     let inflated = match flag & sys_flag::COMPRESSION_MASK {
         0 | sys_flag::ZLIB => zlib::inflate(body, limit),
         #[cfg(feature = "lz4")]
@@ -103,13 +103,15 @@ pub(crate) fn inflate(flag: i32, body: &[u8], limit: usize) -> Result<Bytes, Arc
         other => return Err(format!("compression type {} is unknown", other >> 8).into()),
     };
     inflated.map(Bytes::from).map_err(|failure| match failure {
-        Failure::TooLarge => format!("the compressed body inflates to more than {limit} bytes").into(),
+        Failure::TooLarge => {
+            Damage::beyond(Limit::Body, format!("the compressed body inflates to more than {limit} bytes"))
+        }
         Failure::Damaged(what) => format!("the compressed body cannot be inflated: {what}").into(),
     })
 }
 
 #[cfg(not(all(feature = "lz4", feature = "zstd")))]
-fn missing_feature(name: &str) -> Arc<str> {
+fn missing_feature(name: &str) -> Damage {
     format!(
         "the body is compressed with {name}: this program was built without the feature `{name}` of rocketmq-blocking"
     )

@@ -80,7 +80,7 @@ fn inflation_stops_at_the_limit_whatever_the_type() {
         assert!(bomb.len() < 50_000, "{kind}");
         for limit in [0, 1, 1_000_000, 4 << 20, 9_999_999] {
             let error = inflate(flag, &bomb, limit).unwrap_err();
-            assert!(error.contains(&format!("more than {limit} bytes")), "{kind}: {error}");
+            assert!(error.to_string().contains(&format!("more than {limit} bytes")), "{kind}: {error}");
         }
         for limit in [10_000_000, usize::MAX] {
             assert_eq!(inflate(flag, &bomb, limit).unwrap().len(), 10_000_000, "{kind}");
@@ -97,7 +97,7 @@ fn damage_is_an_error() {
             assert!(inflate(flag, &deflated[..cut], 100_000).is_err(), "{kind} cut at {cut}");
         }
         assert!(inflate(flag, b"neither of them", 100_000).is_err(), "{kind}");
-        assert!(inflate(0x701, &deflated, 100_000).unwrap_err().contains("type 7 is unknown"));
+        assert!(inflate(0x701, &deflated, 100_000).unwrap_err().to_string().contains("type 7 is unknown"));
     }
 }
 
@@ -152,7 +152,7 @@ mod frames {
             assert!(frame.len() < first.len() / 2, "the second block refers to the first");
             assert_eq!(inflate(0x101, &frame, 1 << 20).unwrap(), [&first[..], &second[..]].concat());
             let error = inflate(0x101, &frame, first.len() + 5).unwrap_err();
-            assert!(error.contains("more than"), "{error}");
+            assert!(error.to_string().contains("more than"), "{error}");
         }
     }
 
@@ -164,7 +164,9 @@ mod frames {
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert!(inflate(0x101, &damaged, 1 << 20).is_err(), "bit {bit}");
         }
-        assert!(inflate(0x101, &[&frame[..], b"!"].concat(), 1 << 20).unwrap_err().contains("behind the end"));
+        assert!(
+            inflate(0x101, &[&frame[..], b"!"].concat(), 1 << 20).unwrap_err().to_string().contains("behind the end")
+        );
     }
 
     #[test]
@@ -174,10 +176,10 @@ mod frames {
         frame.extend_from_slice(&(block.len() as u32).to_le_bytes());
         frame.extend_from_slice(&block);
         frame.extend_from_slice(&[0; 4]);
-        assert!(inflate(0x101, &frame, 1 << 20).unwrap_err().contains("larger than its header says"));
+        assert!(inflate(0x101, &frame, 1 << 20).unwrap_err().to_string().contains("larger than its header says"));
         let mut claims = frame[..7].to_vec();
         claims.extend_from_slice(&0x7FFF_FFFFu32.to_le_bytes());
-        assert!(inflate(0x101, &claims, usize::MAX).unwrap_err().contains("cut off"));
+        assert!(inflate(0x101, &claims, usize::MAX).unwrap_err().to_string().contains("cut off"));
     }
 }
 
@@ -196,7 +198,9 @@ mod zstd_frames {
     #[test]
     fn a_zstd_window_of_a_gibibyte_costs_nothing() {
         assert_eq!(inflate(0x201, &frame(20 << 3, b"hello"), 1000).unwrap(), "hello");
-        assert!(inflate(0x201, &frame(20 << 3, &[b'x'; 1001]), 1000).unwrap_err().contains("more than 1000"));
+        assert!(
+            inflate(0x201, &frame(20 << 3, &[b'x'; 1001]), 1000).unwrap_err().to_string().contains("more than 1000")
+        );
     }
 
     #[test]
@@ -206,7 +210,7 @@ mod zstd_frames {
         std::io::Write::write_all(&mut encoder, &body).unwrap();
         let stream = encoder.finish().unwrap();
         assert_eq!(inflate(0x201, &stream, body.len()).unwrap(), body);
-        assert!(inflate(0x201, &stream, body.len() - 1).unwrap_err().contains("more than"));
+        assert!(inflate(0x201, &stream, body.len() - 1).unwrap_err().to_string().contains("more than"));
         assert!(inflate(0x201, &[&stream[..], b"!"].concat(), 1 << 20).is_err());
     }
 }
@@ -214,11 +218,11 @@ mod zstd_frames {
 #[cfg(not(feature = "lz4"))]
 #[test]
 fn a_build_without_lz4_says_so() {
-    assert!(inflate(0x101, b"x", 1000).unwrap_err().contains("without the feature `lz4`"));
+    assert!(inflate(0x101, b"x", 1000).unwrap_err().to_string().contains("without the feature `lz4`"));
 }
 
 #[cfg(not(feature = "zstd"))]
 #[test]
 fn a_build_without_zstd_says_so() {
-    assert!(inflate(0x201, b"x", 1000).unwrap_err().contains("without the feature `zstd`"));
+    assert!(inflate(0x201, b"x", 1000).unwrap_err().to_string().contains("without the feature `zstd`"));
 }

@@ -127,6 +127,36 @@ fn a_push_consumer_that_is_refused_says_so_asks_seldom_and_begins_when_it_may() 
 }
 
 #[test]
+fn a_push_consumer_of_whoever_may_not_gets_nothing_and_asks_seldom() {
+    each_guarded(|guarded| {
+        let topic = topic(guarded);
+        for (who, credentials) in [
+            ("without credentials", None),
+            ("unknown", Some(Credentials::new("nobody", "knows"))),
+            ("with another secret", Some(Credentials::new(&*guarded.access_key, "wrong"))),
+            ("denied", Some(guarded.denied.clone())),
+            ("without a right to read", Some(guarded.sender.clone())),
+        ] {
+            let client = guarded.client(credentials);
+            let (heard, hear) = std::sync::mpsc::channel();
+            let consumer = client.push_consumer(unique("acl")).subscribe(&*topic, "*");
+            let consumer = consumer.consume_from_where(ConsumeFromWhere::FirstOffset);
+            let _consumer =
+                consumer.start(move |messages: &[MessageView]| heard.send(messages.len()).unwrap()).unwrap();
+            eventually(
+                PATIENCE,
+                || if client.stats().refusals >= 1 { Ok(()) } else { Err(client.stats().to_string()) },
+            );
+            let before = client.stats();
+            assert!(hear.recv_timeout(Duration::from_secs(3)).is_err(), "{who}");
+            let after = client.stats();
+            let (asked, refused) = (after.requests - before.requests, after.refusals - before.refusals);
+            assert!(asked <= 20 && refused <= 10, "{who}: {asked} requests, {refused} refused in three seconds");
+        }
+    });
+}
+
+#[test]
 fn a_refused_send_goes_to_no_second_broker_and_takes_no_time() {
     for old in [false, true] {
         let builder = Cluster::builder().brokers(3).credentials("a", "b").old_access_control(old).topic("T", 1);

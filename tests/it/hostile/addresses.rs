@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Client, Error, Message, Outcome};
+use rocketmq_blocking::{Error, Message, Outcome};
+
+use crate::support::client_builder;
 
 use super::{assert_goes_on, builder, producer, with_route};
 
@@ -18,7 +20,7 @@ fn no_connection_is_made_to_an_address_that_is_not_allowed() {
         seen.lock().unwrap_or_else(PoisonError::into_inner).push((name.to_owned(), addr));
         name == allowed
     };
-    let client = Client::builder().name_servers(&name_server).allowed_addresses(allows).build().unwrap();
+    let client = client_builder().name_servers(&name_server).allowed_addresses(allows).build().unwrap();
     let producer = producer(&client);
     let error = producer.send(Message::new("T", "x")).unwrap_err().error;
     assert!(matches!(&error, Error::AddressRefused { .. }), "{error:?}");
@@ -58,8 +60,7 @@ fn what_the_address_map_says_is_asked_for_too_and_names_by_what_stands_behind_th
 fn a_producer_goes_on_to_a_broker_that_is_allowed() {
     let cluster = Cluster::builder().brokers(2).topic("T", 1).start().unwrap();
     let refused = cluster.broker("broker-a").addr().to_string();
-    let client =
-        Client::builder().name_servers(cluster.name_server()).allowed_addresses(move |name, _| name != refused);
+    let client = client_builder().name_servers(cluster.name_server()).allowed_addresses(move |name, _| name != refused);
     let producer = client.build().unwrap().producer("p").start().unwrap();
     for _ in 0..6 {
         assert_eq!(producer.send(Message::new("T", "x")).unwrap().queue().broker_name(), "broker-b");
@@ -69,7 +70,7 @@ fn a_producer_goes_on_to_a_broker_that_is_allowed() {
 #[test]
 fn name_servers_have_to_be_allowed_as_well_and_a_panic_refuses() {
     let cluster = Cluster::start().unwrap();
-    let client = Client::builder()
+    let client = client_builder()
         .name_servers(cluster.name_server())
         .allowed_addresses(|_, _| std::panic::resume_unwind(Box::new("of the closure")))
         .build()
@@ -82,10 +83,11 @@ fn name_servers_have_to_be_allowed_as_well_and_a_panic_refuses() {
 #[test]
 fn connections_are_bounded() {
     let cluster = Cluster::builder().brokers(3).topic("T", 1).start().unwrap();
-    let client = Client::builder().name_servers(cluster.name_server()).connection_limit(2).build().unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connection_limit(2).build().unwrap();
     let producer = client.producer("p").timeout(Duration::from_secs(1)).start().unwrap();
     let ends: Vec<_> = (0..6).map(|_| producer.send(Message::new("T", "x")).map_err(|failed| failed.error)).collect();
     assert!(ends.iter().any(|end| matches!(end, Err(Error::Busy { .. }))), "{ends:?}");
     assert!(ends.iter().any(Result::is_ok), "{ends:?}");
-    assert!(client.stats().connections.len() <= 2);
+    let stats = client.stats();
+    assert!(stats.connections.len() <= 2 && stats.connections_refused >= 1, "{stats}");
 }

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use rocketmq_blocking::embedded::{Cluster, Fault};
-use rocketmq_blocking::{Client, ClientBuilder, Error, Message, MessageView, RequestCode};
+use rocketmq_blocking::{Client, ClientBuilder, Error, Limit, Message, MessageView, RequestCode};
 
-use crate::support::{PATIENCE, eventually};
+use super::assert_beyond;
+use crate::support::{PATIENCE, client_builder, eventually};
 
 fn cluster() -> Cluster {
     Cluster::builder().topic("T", 1).start().unwrap()
 }
 
 fn builder(cluster: &Cluster) -> ClientBuilder {
-    Client::builder().name_servers(cluster.name_server())
+    client_builder().name_servers(cluster.name_server())
 }
 
 fn fill(cluster: &Cluster, messages: impl Iterator<Item = Message>) {
@@ -59,7 +60,8 @@ fn an_answer_that_inflates_without_end_ends_early_and_none_is_lost() {
     assert_eq!(client.stats().limits_exceeded, 2);
     let client = builder(&cluster).body_limit(99_999).build().unwrap();
     let all = pull_all(&client).concat();
-    assert!(all.len() == 5 && all.iter().all(|message| message.check_body().is_err() && message.body().is_empty()));
+    assert!(all.len() == 5 && all.iter().all(|message| message.body().is_empty()));
+    all.iter().for_each(|message| assert_beyond(&message.check_body().unwrap_err(), Limit::Body));
     assert_eq!(client.stats().damaged_messages, 5);
 }
 
@@ -71,7 +73,7 @@ fn properties_without_end_damage_their_message_only() {
     let client = builder(&cluster).property_limit(10).build().unwrap();
     let all = pull_all(&client).concat();
     assert_eq!(all.iter().map(|message| message.check_body().is_ok()).collect::<Vec<_>>(), [false, true]);
-    assert!(all[0].check_body().unwrap_err().to_string().contains("property_limit"));
+    assert_beyond(&all[0].check_body().unwrap_err(), Limit::Properties);
     assert_eq!((all[0].properties().len(), client.stats().damaged_messages), (10, 1));
 }
 
@@ -92,6 +94,26 @@ fn a_frame_beyond_the_limit_or_with_an_impossible_length_ends_its_connection() {
     assert!(matches!(error, Error::Disconnected { .. }), "asked twice, because asking changes nothing: {error}");
     assert!(client.stats().malformed_frames > before);
     assert_eq!(eventually(PATIENCE, || consumer.max_offset(&queue)), 1);
+}
+
+#[test]
+fn bytes_that_a_server_does_not_read_are_bounded() {
+    let cluster = cluster();
+    let client = builder(&cluster).outbox_limit(1 << 20).heartbeat_interval(Duration::from_secs(60)).build().unwrap();
+    let producer = client.producer("p").retries(0).async_retries(0).compress_above(usize::MAX);
+    let producer = producer.timeout(Duration::from_secs(1)).start().unwrap();
+    producer.send(Message::new("T", "x")).unwrap();
+    cluster.broker("broker-a").stop_reading();
+    // More than the kernel takes, and the outbox.
+    let message = || Message::new("T", vec![b'x'; 1 << 20]);
+    let pending: Vec<_> = (0..24).map(|_| producer.prepare(message()).submit().unwrap()).collect();
+    let errors: Vec<Error> = pending.into_iter().map(|one| one.wait().unwrap_err().into()).collect();
+    assert!(errors.iter().any(|error| matches!(error, Error::Busy { .. })), "{errors:?}");
+    assert!(client.stats().calls_refused >= 1, "{}", client.stats());
+    let error = producer.send(message()).unwrap_err().error;
+    assert!(error.is_timeout(), "a blocked caller waits for room: {error}");
+    cluster.broker("broker-a").resume_reading();
+    eventually(PATIENCE, || producer.send(Message::new("T", "x")).map_err(|failed| failed.error.to_string()));
 }
 
 #[test]

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use rocketmq_blocking::embedded::{Cluster, Fault};
 use rocketmq_blocking::{
-    Client, ConsumeFromWhere, Message, MessageQueue, PushConsumer, RequestCode, ResetTo, ResponseCode, Standing,
+    ConsumeFromWhere, Message, MessageQueue, PushConsumer, RequestCode, ResetTo, ResponseCode, Standing,
 };
 
-use crate::support::{Feature, Inbox, LONG, Scene, collect, embedded_cluster, eventually, numbered, say, supports};
+use crate::support::{
+    Feature, Inbox, LONG, Scene, client_builder, collect, embedded_cluster, eventually, numbered, say, supports,
+};
 
 #[test]
 fn the_last_offset_means_what_comes_after_the_start() {
@@ -120,7 +122,7 @@ fn a_reset_of_one_queue_leaves_the_others_alone() {
 #[test]
 fn members_of_older_brokers_are_told_of_a_reset() {
     let cluster = Cluster::builder().topic("T", 2).start().unwrap();
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let producer = client.producer("g").start().unwrap();
     (0..8).for_each(|number| drop(producer.send(Message::new("T", number.to_string())).unwrap()));
     let builder = client.push_consumer("g").subscribe("T", "*").consume_from_where(ConsumeFromWhere::FirstOffset);
@@ -140,7 +142,7 @@ fn members_of_older_brokers_are_told_of_a_reset() {
 #[test]
 fn as_long_as_the_offset_cannot_be_asked_for_nothing_is_consumed() {
     let cluster = Cluster::builder().topic("T", 1).start().unwrap();
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let producer = client.producer("g").start().unwrap();
     (0..4).for_each(|number| drop(producer.send(Message::new("T", number.to_string())).unwrap()));
     let broken = Fault::error(ResponseCode::SYSTEM_ERROR, "the offsets are being loaded");

@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{
-    Client, ConsumeFromWhere, ConsumeResult, Message, MessageView, PushConsumer, PushConsumerBuilder,
-};
+use rocketmq_blocking::{ConsumeFromWhere, ConsumeResult, Message, MessageView, PushConsumer, PushConsumerBuilder};
 
-use crate::support::{Inbox, LONG, Scene, body, collect, eventually, live_variable, numbered, say};
+use crate::support::{Inbox, LONG, Scene, body, client_builder, collect, eventually, live_variable, numbered, say};
 
 /// Starts a consumer whose listener takes in what it gets, and answers by body and by how often it was delivered before.
 fn answering(
@@ -72,7 +70,7 @@ fn what_fails_comes_again_from_the_broker_and_says_how_often() {
 #[test]
 fn the_first_retry_of_a_new_group_is_not_late_when_one_broker_is_slow() {
     let cluster = Cluster::builder().brokers(2).topic("T", 1).delay_level_scale(0.1).start().unwrap();
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let producer = client.producer("g").start().unwrap();
     for queue in producer.fetch_queues("T").unwrap() {
         producer.prepare(Message::new("T", queue.broker_name().to_owned())).queue(&queue).send().unwrap();

@@ -5,7 +5,7 @@ use rocketmq_blocking::{
     Client, ConsumeFromWhere, ConsumeResult, Message, MessageView, PushConsumer, RequestCode, ResponseCode,
 };
 
-use crate::support::{Inbox, LONG, body, eventually};
+use crate::support::{Inbox, LONG, body, client_builder, eventually};
 
 /// A broker that refuses what consumers hand back, with three messages of which the second fails once.
 struct Refusing {
@@ -18,7 +18,7 @@ struct Refusing {
 
 fn refusing(codes: &[RequestCode]) -> Refusing {
     let cluster = Cluster::builder().topic("T", 1).delay_level_scale(0.1).start().unwrap();
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let producer = client.producer("g").start().unwrap();
     (0..3).for_each(|number| drop(producer.send(Message::new("T", number.to_string())).unwrap()));
     let refusal = |code| Fault::error(ResponseCode::SYSTEM_ERROR, "the disk is full").on(code);

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{Client, ConsumeFromWhere, Error, Message, MessageQueue, RequestCode, ResponseCode, embedded};
+use rocketmq_blocking::{ConsumeFromWhere, Error, Message, MessageQueue, RequestCode, ResponseCode, embedded};
 
 use super::{LONG, MINUTE, SECOND, nothing_comes, numbered, take};
-use crate::support::{Feature, body, client_to_nowhere, scene, supports, unique};
+use crate::support::{Feature, body, client_builder, client_to_nowhere, scene, supports, unique};
 
 #[test]
 fn settings_out_of_range_are_refused() {
@@ -34,7 +34,7 @@ fn settings_out_of_range_are_refused() {
 #[test]
 fn brokers_before_5_0_say_that_they_cannot() {
     let error_at = |name_server: &str, topic: &str| {
-        let client = Client::connect(name_server).unwrap();
+        let client = client_builder().name_servers(name_server).connect().unwrap();
         client.create_topic("TBW102", topic, 1).unwrap();
         let consumer = client.simple_consumer(unique("group")).subscribe(topic, "*").start().unwrap();
         consumer.receive(1, MINUTE).unwrap_err()
@@ -55,7 +55,7 @@ fn a_broker_that_takes_no_batches_gets_one_acknowledgement_after_the_other() {
     let cluster = embedded::Cluster::start().unwrap();
     let fault = embedded::Fault::error(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, "not supported");
     cluster.broker("broker-a").fault(fault.on(RequestCode::BATCH_ACK_MESSAGE));
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let producer = client.producer("p").start().unwrap();
     let queue = MessageQueue::new("T", "broker-a", 0);
     let consumer = client.simple_consumer("g").subscribe("T", "*");
@@ -75,7 +75,7 @@ fn a_broker_that_takes_no_batches_gets_one_acknowledgement_after_the_other() {
 #[test]
 fn a_broker_that_is_down_is_passed_over_and_used_again() {
     let cluster = embedded::Cluster::builder().brokers(2).topic("T", 1).start().unwrap();
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let producer = client.producer("p").start().unwrap();
     let send = |broker: &str, text: &str| {
         producer.prepare(Message::new("T", text.to_owned())).queue(&MessageQueue::new("T", broker, 0)).send().unwrap();

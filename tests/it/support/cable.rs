@@ -34,7 +34,7 @@ impl Cable {
     /// The same for a name server of another cluster.
     #[cfg(feature = "tls")]
     pub(crate) fn builder_to(&self, name_server: &str) -> ClientBuilder {
-        self.lead(rocketmq_blocking::Client::builder(), name_server)
+        self.lead(super::client_builder(), name_server)
     }
 
     fn lead(&self, builder: ClientBuilder, name_server: &str) -> ClientBuilder {

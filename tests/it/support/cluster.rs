@@ -1,8 +1,8 @@
 use std::sync::OnceLock;
 
-use rocketmq_blocking::{Client, ClientBuilder, embedded};
+use rocketmq_blocking::{ClientBuilder, embedded};
 
-use super::trace_log;
+use super::client_builder;
 
 /// A cluster of two brokers that create topics on first use and take SQL filters.
 pub(crate) struct Cluster {
@@ -17,7 +17,7 @@ impl Cluster {
     }
 
     pub(crate) fn builder(&self) -> ClientBuilder {
-        trace_log::with_secrets(Client::builder().name_servers(&self.name_server))
+        client_builder().name_servers(&self.name_server)
     }
 }
 
@@ -51,7 +51,10 @@ pub(crate) fn live_variable(name: &str) -> Option<String> {
 fn live() -> Option<Cluster> {
     let name_server = live_variable("NAME_SERVER")?;
     let version = live_variable("VERSION").expect("ROCKETMQ_LIVE_VERSION must say which server it is");
-    Client::connect(&name_server).expect("the server that ROCKETMQ_LIVE_NAME_SERVER names must be there");
+    client_builder()
+        .name_servers(&name_server)
+        .connect()
+        .expect("the server that ROCKETMQ_LIVE_NAME_SERVER names must be there");
     Some(Cluster { name_server, version })
 }
 

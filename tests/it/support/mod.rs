@@ -24,6 +24,7 @@ pub(crate) use operator::{Answer, Operator};
 pub(crate) use pair::{pair, pair_alone};
 pub(crate) use scene::{Scene, scene, unique};
 pub(crate) use silent::SilentServer;
+pub(crate) use trace_log::client_builder;
 pub(crate) use version::{Feature, say, supports};
 pub(crate) use wait::{PATIENCE, eventually};
 
@@ -34,7 +35,7 @@ pub(crate) const NOWHERE: &str = "127.0.0.1:1";
 
 /// A client without any server: what it does not refuse by itself fails with another error than a refusal.
 pub(crate) fn client_to_nowhere() -> Client {
-    Client::builder().name_servers(NOWHERE).build().expect("building a client connects to nothing")
+    client_builder().name_servers(NOWHERE).build().expect("building a client connects to nothing")
 }
 
 /// Bytes that no compression makes smaller, the same for the same seed.

@@ -1,10 +1,10 @@
 //! What is wrong with the settings is said when the client is built.
 
 use rocketmq_blocking::embedded::{Cluster, ServerTls};
-use rocketmq_blocking::{Client, Error, Tls};
+use rocketmq_blocking::{Error, Message, Tls};
 
-use super::site::{pem, tls};
-use crate::support::{NOWHERE, unique};
+use super::site::{pem, server_tls, tls};
+use crate::support::{NOWHERE, PATIENCE, client_builder, eventually, trace_log::warnings, unique};
 
 fn path(name: &str) -> String {
     format!("{}/tests/tls/{name}", env!("CARGO_MANIFEST_DIR"))
@@ -25,12 +25,12 @@ fn a_file_that_is_missing_or_holds_something_else_is_named() {
         (tls().server_name("a b"), ["server_name", "a b"]),
     ];
     for (tls, parts) in cases {
-        let error = Client::builder().name_servers(NOWHERE).tls(tls).build().unwrap_err();
+        let error = client_builder().name_servers(NOWHERE).tls(tls).build().unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, Error::Invalid { .. }), "{error:?}");
         assert!(parts.iter().all(|part| text.contains(part)) && !text.contains("hush"), "{parts:?}: {text}");
     }
-    Client::builder().name_servers(NOWHERE).tls(tls().identity_files(&cert, &key)).build().unwrap();
+    client_builder().name_servers(NOWHERE).tls(tls().identity_files(&cert, &key)).build().unwrap();
     let wrong = Cluster::builder().tls(ServerTls::pem(pem!("server.pem"), pem!("client.key"))).start();
     assert!(matches!(wrong, Err(Error::Invalid { .. })), "{wrong:?}");
 }
@@ -38,7 +38,7 @@ fn a_file_that_is_missing_or_holds_something_else_is_named() {
 #[test]
 fn keys_appear_in_no_text() {
     let tls = tls().identity_pem(pem!("client.pem"), pem!("client.key"));
-    let builder = Client::builder().name_servers(NOWHERE).tls(tls.clone());
+    let builder = client_builder().name_servers(NOWHERE).tls(tls.clone());
     let client = builder.clone().build().unwrap();
     let server = ServerTls::pem(pem!("server.pem"), pem!("server.key"));
     let cluster = Cluster::builder().tls(server.clone());
@@ -55,7 +55,7 @@ fn keys_appear_in_no_text() {
 
 #[test]
 fn one_identity_means_one_trust() {
-    let build = |name: &str, tls| Client::builder().name_servers(NOWHERE).instance_name(name).tls(tls).build();
+    let build = |name: &str, tls| client_builder().name_servers(NOWHERE).instance_name(name).tls(tls).build();
     let name = unique("tls");
     let first = build(&name, tls()).unwrap();
     let same = build(&name, tls()).unwrap();
@@ -64,6 +64,33 @@ fn one_identity_means_one_trust() {
         let refused = build(&name, other).unwrap_err();
         assert!(refused.to_string().contains("tls"), "{refused}");
     }
-    let plain = Client::builder().name_servers(NOWHERE).instance_name(&*name).build().unwrap_err();
+    let plain = client_builder().name_servers(NOWHERE).instance_name(&*name).build().unwrap_err();
     assert!(plain.to_string().contains("tls"), "{plain}");
+}
+
+#[test]
+fn the_insecure_mode_is_warned_of_once_by_each_client_however_many_connections_it_makes() {
+    let cluster = Cluster::builder().brokers(2).tls(server_tls()).topic("T", 1).start().unwrap();
+    let _ = client_builder();
+    let build = |name: &str| {
+        let insecure = Tls::new().insecure_accept_any_server();
+        let builder = client_builder().name_servers(cluster.name_server()).instance_name(name).tls(insecure);
+        builder.build().unwrap()
+    };
+    let names = [unique("tls"), unique("tls")];
+    for name in &names {
+        let client = build(name);
+        let producer = client.producer(unique("tls")).start().unwrap();
+        (0..4).for_each(|_| drop(producer.send(Message::new("T", "x")).unwrap()));
+        cluster.broker("broker-a").kill();
+        cluster.broker("broker-a").restart().unwrap();
+        eventually(PATIENCE, || {
+            producer.send(Message::new("T", "x")).map_err(|failed| failed.error.to_string())?;
+            if client.stats().reconnects > 0 { Ok(()) } else { Err("no second connection".to_owned()) }
+        });
+        // A second handle of the same client is no second client.
+        drop(build(name));
+        let warned = warnings(name);
+        assert!(warned.len() == 1 && warned[0].contains("accepts any server's certificate"), "{warned:?}");
+    }
 }

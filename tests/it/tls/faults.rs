@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Cluster, ClusterBuilder, Fault};
-use rocketmq_blocking::{Client, ClientBuilder, Credentials, Message, Outcome, RequestCode};
+use rocketmq_blocking::{ClientBuilder, Credentials, Message, Outcome, RequestCode};
 
 use super::site::{server_tls, tls};
-use crate::support::{PATIENCE, eventually, noise, unique};
+use crate::support::{PATIENCE, client_builder, eventually, noise, unique};
 
 const SEND: RequestCode = RequestCode::SEND_MESSAGE_V2;
 
@@ -16,7 +16,7 @@ fn builder() -> ClusterBuilder {
 }
 
 fn towards(cluster: &Cluster) -> ClientBuilder {
-    Client::builder().name_servers(cluster.name_server()).tls(tls())
+    client_builder().name_servers(cluster.name_server()).tls(tls())
 }
 
 fn message(body: impl Into<Vec<u8>>) -> Message {
@@ -149,7 +149,7 @@ fn a_server_that_never_reads_again_is_given_up() {
 fn names_ipv6_second_ports_and_signatures_go_together_with_tls() {
     let cluster = builder().vip_channel(true).credentials("access", "secret").start().unwrap();
     let port = cluster.name_server().rsplit(':').next().unwrap();
-    let client = Client::builder()
+    let client = client_builder()
         .name_servers(format!("localhost:{port}"))
         .tls(tls())
         .vip_channel(true)

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Cluster, ServerTls};
-use rocketmq_blocking::{Client, ClientBuilder, Error, Message, Outcome, Tls};
+use rocketmq_blocking::{ClientBuilder, Error, Message, Outcome, Tls};
 
 use super::site::{Door, pem, server_tls, site, tls};
-use crate::support::{Cable, PATIENCE, SilentServer, eventually, unique};
+use crate::support::{Cable, PATIENCE, SilentServer, client_builder, eventually, unique};
 
 /// The reason of a send that failed for TLS, which says at which server.
 #[track_caller]
@@ -40,7 +40,7 @@ fn cluster(tls: ServerTls) -> Cluster {
 }
 
 fn towards(cluster: &Cluster) -> ClientBuilder {
-    Client::builder().name_servers(cluster.name_server())
+    client_builder().name_servers(cluster.name_server())
 }
 
 fn message() -> Message {
@@ -147,7 +147,7 @@ fn a_server_that_answers_a_plain_client_with_an_alert_is_known_for_what_it_is() 
         // Until the client hangs up.
         let _ = std::io::Read::read(&mut stream, &mut [0; 1024]);
     });
-    let client = Client::builder().name_servers(addr.to_string()).build().unwrap();
+    let client = client_builder().name_servers(addr.to_string()).build().unwrap();
     let failed = client.producer(unique("tls")).start().unwrap().send(message()).unwrap_err().error;
     assert!(of_tls(&failed).contains("speaks TLS"), "{failed}");
     client.close().unwrap();
@@ -158,13 +158,13 @@ fn a_server_that_answers_a_plain_client_with_an_alert_is_known_for_what_it_is() 
 fn a_stalled_handshake_ends_with_the_connect_timeout() {
     let server = SilentServer::start();
     let began = Instant::now();
-    let builder = Client::builder().name_servers(server.addr()).tls(tls());
+    let builder = client_builder().name_servers(server.addr()).tls(tls());
     let client = builder.connect_timeout(Duration::from_millis(500)).build().unwrap();
     let failed = client.producer(unique("tls")).start().unwrap().send(message()).unwrap_err().error;
     assert!(of_tls(&failed).contains("did not complete the handshake"), "{failed}");
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     // Also with the defaults, where a call waits no longer than a connection.
-    let failed = Client::builder().name_servers(server.addr()).tls(tls()).connect().unwrap_err();
+    let failed = client_builder().name_servers(server.addr()).tls(tls()).connect().unwrap_err();
     assert!(of_tls(&failed).contains("did not complete the handshake"), "{failed}");
 }
 
@@ -172,7 +172,7 @@ fn a_stalled_handshake_ends_with_the_connect_timeout() {
 fn closing_does_not_wait_for_a_stalled_handshake() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap().to_string();
-    let client = Client::builder().name_servers(addr).tls(tls()).connect_timeout(PATIENCE).build().unwrap();
+    let client = client_builder().name_servers(addr).tls(tls()).connect_timeout(PATIENCE).build().unwrap();
     let producer = client.producer(unique("tls")).timeout(PATIENCE).start().unwrap();
     let pending = producer.prepare(message()).submit().unwrap();
     let (mut stream, _) = listener.accept().unwrap();
@@ -197,7 +197,7 @@ fn a_certificate_that_is_refused_makes_no_storm_of_connections() {
             drop(stream);
         }
     });
-    let client = Client::builder().name_servers(addr).tls(tls()).build().unwrap();
+    let client = client_builder().name_servers(addr).tls(tls()).build().unwrap();
     let producer = client.producer(unique("tls")).timeout(Duration::from_secs(2)).start().unwrap();
     of_tls(&producer.send(message()).unwrap_err().error);
     assert_eq!(counted.load(Ordering::SeqCst), 1, "a call does not try the same address again");

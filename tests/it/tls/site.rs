@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use rocketmq_blocking::embedded::{Cluster, ServerTls};
 use rocketmq_blocking::{Client, ClientBuilder, MessageQueue, Tls};
 
-use crate::support::{Cable, LONG, eventually, live_variable, unique};
+use crate::support::{Cable, LONG, client_builder, eventually, live_variable, unique};
 
 /// A file of `tests/tls`.
 macro_rules! pem {
@@ -81,7 +81,7 @@ fn embedded(door: Door) -> Site {
 
 impl Site {
     fn new(name_server: String, open_name_server: String, broker: &str) -> Site {
-        let builder = Client::builder().name_servers(&name_server).tls(with_identity(tls()));
+        let builder = client_builder().name_servers(&name_server).tls(with_identity(tls()));
         let client = builder.build().unwrap();
         let queue = queue_on(&client, broker);
         Site { name_server, open_name_server, client, queue }
@@ -93,11 +93,11 @@ impl Site {
     }
 
     pub(super) fn builder(&self) -> ClientBuilder {
-        Client::builder().name_servers(&self.name_server)
+        client_builder().name_servers(&self.name_server)
     }
 
     pub(super) fn plain_client(&self) -> Client {
-        Client::builder().name_servers(&self.open_name_server).build().unwrap()
+        client_builder().name_servers(&self.open_name_server).build().unwrap()
     }
 
     /// The same, over a network of its own.

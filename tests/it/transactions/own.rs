@@ -9,14 +9,14 @@ use rocketmq_blocking::{
     TransactionResolution::{Commit, Rollback, Unknown},
 };
 
-use crate::support::{PATIENCE, eventually};
+use crate::support::{PATIENCE, client_builder, eventually};
 
 /// A cluster of this test's own, which asks as soon as it can when `hurried`.
 fn own(hurried: bool) -> (embedded::Cluster, rocketmq_blocking::Client) {
     let age = if hurried { Duration::from_millis(1) } else { Duration::from_secs(3600) };
     let builder = embedded::Cluster::builder().transaction_timeout(age).topic("T", 1);
     let cluster = builder.transaction_check_interval(Duration::from_millis(20)).start().unwrap();
-    let client = rocketmq_blocking::Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     (cluster, client)
 }
 
@@ -102,7 +102,7 @@ fn a_half_message_that_is_not_stored_well_is_rolled_back() {
 #[test]
 fn a_producer_that_is_not_transactional_is_asked_in_vain_and_another_one_answers() {
     let (cluster, client) = own(true);
-    let wrong = rocketmq_blocking::Client::connect(cluster.name_server()).unwrap();
+    let wrong = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let ordinary = wrong.producer("g").start().unwrap();
     ordinary.send(Message::new("T", "ordinary")).unwrap();
     eventually(PATIENCE, || match cluster.broker("broker-a").producers("g").len() {
