@@ -28,6 +28,11 @@ impl Consumers {
         Consumers { client, push: None, lite: None }
     }
 
+    /// Whether the script has asked for none so far.
+    pub(super) fn are_none(&self) -> bool {
+        self.push.is_none() && self.lite.is_none()
+    }
+
     pub(super) fn push(&mut self, deed: &Push) {
         if let Push::Start { orderly, failures } = deed {
             // The one before has to go first: a group has one consumer of an identity.
