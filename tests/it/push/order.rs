@@ -5,12 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rocketmq_blocking::{
-    Client, ConsumeFromWhere, ConsumeResult, Message, MessageQueue, MessageView, PushConsumer, embedded,
-};
+use rocketmq_blocking::{ConsumeFromWhere, ConsumeResult, Message, MessageQueue, MessageView, PushConsumer, embedded};
 
 use super::member::Sending;
-use crate::support::{Cable, Inbox, LONG, Scene, body, eventually, live_variable, numbered, say};
+use crate::support::{Cable, Inbox, LONG, Scene, body, client_builder, eventually, live_variable, numbered, say};
 
 /// What the members of a group did with each queue.
 #[derive(Clone, Default)]
@@ -106,7 +104,7 @@ fn order_and_owner_hold_while_a_member_joins_and_leaves() {
 #[test]
 fn order_holds_through_a_restart_of_the_broker_and_one_of_the_member() {
     let cluster = embedded::Cluster::builder().topic("T", 2).start().unwrap();
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let producer = client.producer("p").start().unwrap();
     let queues = client.subscribe_queues("T").unwrap();
     for text in numbered(300) {
