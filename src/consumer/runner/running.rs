@@ -39,6 +39,9 @@ pub(in crate::consumer) struct Plan {
 /// Closes a consumer with its client.
 pub(in crate::consumer) type Close = Box<dyn Fn() -> CloseReport + Send + Sync>;
 
+/// Makes what gets an engine's messages.
+pub(in crate::consumer) type MakeSink<'a> = Box<dyn FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>> + 'a>;
+
 /// A consumer whose engine runs on a thread of its own.
 pub(in crate::consumer) struct Running {
     pub(in crate::consumer) shared: Arc<Shared>,
@@ -62,7 +65,7 @@ impl Running {
     pub(in crate::consumer) fn start_within(
         plan: Plan,
         whole: Option<Close>,
-        sink: Box<dyn FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>> + '_>,
+        sink: MakeSink<'_>,
     ) -> Result<Running> {
         let Plan { client, group, settings, options, subscriptions, store } = plan;
         let core = client.core().clone();
