@@ -53,7 +53,7 @@ impl Running {
     /// its batches, and where to count.
     pub(in crate::consumer) fn start(
         plan: Plan,
-        sink: impl FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>> + 'static,
+        sink: impl FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>>,
     ) -> Result<Running> {
         Running::start_within(plan, None, Box::new(sink))
     }
@@ -62,7 +62,7 @@ impl Running {
     pub(in crate::consumer) fn start_within(
         plan: Plan,
         whole: Option<Close>,
-        sink: Box<dyn FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>>>,
+        sink: Box<dyn FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>> + '_>,
     ) -> Result<Running> {
         let Plan { client, group, settings, options, subscriptions, store } = plan;
         let core = client.core().clone();
