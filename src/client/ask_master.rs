@@ -1,7 +1,6 @@
 //! Asking the master of a queue without waiting.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::core::Core;
 use super::offsets::{is_connection_over, may_have_moved};
@@ -10,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::message::MessageQueue;
 use crate::protocol::frame::Frame;
 use crate::protocol::request::{Answer, Request};
-use crate::remoting::{Asking, Deadline, checked};
+use crate::remoting::{Asking, Deadline, Hold, checked};
 
 /// A question on its way.
 struct Question {
@@ -18,7 +17,7 @@ struct Question {
     queue: MessageQueue,
     request: Box<dyn Asking + Send>,
     body: Vec<u8>,
-    hold: Option<Duration>,
+    hold: Option<Hold>,
     deadline: Deadline,
     done: Box<dyn FnOnce(Result<Frame>) + Send>,
 }
@@ -39,13 +38,34 @@ impl Core {
         self.ask_master_held_async(queue, request, body, None, deadline, done);
     }
 
+    /// As [`ask_master_async`](Core::ask_master_async), but while the route names no master a slave is asked; `done` is told
+    /// whether it was one.
+    pub(crate) fn ask_readable_async<R: Request + Clone + Send + 'static>(
+        self: &Arc<Self>,
+        queue: &MessageQueue,
+        request: R,
+        deadline: Deadline,
+        done: impl FnOnce(Result<Answer<R>>, bool) + Send + 'static,
+    ) {
+        let (core, queue, topic) = (self.clone(), queue.clone(), queue.shared_topic().clone());
+        self.routes().get_async(self, &topic, deadline, move |route| {
+            let slave = route.ok().filter(|route| route.master(queue.broker_name()).is_none());
+            match slave.and_then(|route| route.any(queue.broker_name()).cloned()) {
+                Some(addr) => core.remoting().submit(&addr, &request, &[], deadline, move |answer| done(answer, true)),
+                None => {
+                    core.ask_master_async(&queue, request, Vec::new(), deadline, move |answer| done(answer, false));
+                }
+            }
+        });
+    }
+
     /// As [`ask_master_async`](Core::ask_master_async), for a request that the broker may hold before it answers.
     pub(crate) fn ask_master_held_async<R: Request>(
         self: &Arc<Self>,
         queue: &MessageQueue,
         request: R,
         body: Vec<u8>,
-        hold: Option<Duration>,
+        hold: Option<Hold>,
         deadline: Deadline,
         done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
     ) {

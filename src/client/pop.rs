@@ -10,7 +10,7 @@ use crate::message::{MessageQueue, MessageView, Receipt};
 use crate::protocol::pop::{self, Handle};
 use crate::protocol::request::Answer;
 use crate::protocol::rpc::pop::{AckMessage, ChangeInvisible, ChangeInvisibleReply, PopMessage};
-use crate::remoting::Deadline;
+use crate::remoting::{Deadline, Hold};
 
 /// One pop.
 #[derive(Debug, Clone)]
@@ -76,7 +76,7 @@ impl Core {
             attempt_id: pop.attempt_id.clone(),
             broker_name: Some(pop.queue.shared_broker_name().clone()),
         };
-        let hold = Some(pop.hold).filter(|hold| !hold.is_zero());
+        let hold = Some(pop.hold).filter(|hold| !hold.is_zero()).map(Hold::from);
         self.ask_master_held_async(&pop.queue, request, Vec::new(), hold, deadline, done);
     }
 

@@ -12,6 +12,7 @@ mod delivery;
 mod door;
 mod dress;
 mod ending;
+mod hold;
 #[cfg(feature = "acl")]
 mod keys;
 mod liveness;
@@ -52,6 +53,7 @@ pub(crate) use cork::together;
 pub(crate) use counter::Counter;
 pub(crate) use deadline::Deadline;
 pub(crate) use dress::Asking;
+pub(crate) use hold::{Asker, Hold};
 #[cfg(feature = "acl")]
 pub(crate) use keys::{Keys, Signing};
 #[cfg(feature = "acl")]
@@ -297,13 +299,13 @@ impl Remoting {
         self.submit_any(addr, request, body, None, deadline, Box::new(done));
     }
 
-    /// As [`submit`](Remoting::submit), for a request that the server may hold for `hold` before it answers.
+    /// As [`submit`](Remoting::submit), for a request that the server may hold before it answers.
     pub(crate) fn submit_held<R: Request>(
         &self,
         addr: &Arc<str>,
         request: &R,
         body: &[u8],
-        hold: Duration,
+        hold: Hold,
         deadline: Deadline,
         done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
     ) {
@@ -318,7 +320,7 @@ impl Remoting {
         addr: &Arc<str>,
         request: &dyn Asking,
         body: &[u8],
-        hold: Option<Duration>,
+        hold: Option<Hold>,
         deadline: Deadline,
         done: Box<dyn FnOnce(Result<Frame>) + Send>,
     ) {
@@ -341,7 +343,7 @@ impl Remoting {
         addr: &Arc<str>,
         request: &dyn Asking,
         body: &[u8],
-        hold: Option<Duration>,
+        hold: Option<Hold>,
         deadline: Deadline,
         done: Box<dyn FnOnce(Result<Frame>) + Send>,
     ) {
@@ -413,7 +415,7 @@ impl Remoting {
         connection: &Arc<Connection>,
         request: &dyn Asking,
         body: &[u8],
-        hold: Option<Duration>,
+        hold: Option<Hold>,
         deadline: Deadline,
         waiter: Waiter,
         patient: bool,
@@ -507,6 +509,11 @@ impl Remoting {
     #[cfg(any(test, feature = "embedded"))]
     pub(crate) fn waiting(&self) -> usize {
         self.pool.all().iter().map(|connection| connection.pending.len()).sum()
+    }
+
+    /// Ends what servers hold for `asker` with [`Error::Closed`]. Their answers count as late when they come.
+    pub(crate) fn withdraw(&self, asker: Asker) {
+        self.pool.all().iter().for_each(|connection| connection.withdraw_held(asker));
     }
 
     /// What was counted over all connections.

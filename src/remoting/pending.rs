@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
+use super::hold::Asker;
 use super::slot::Slot;
 use super::sync::{AtomicUsize, Mutex, MutexGuard};
 use crate::error::Result;
@@ -48,6 +49,8 @@ pub(crate) struct Waiting {
     pub(crate) expected: Instant,
     /// A request the server may hold does not count as in flight.
     pub(crate) held: bool,
+    /// Who may withdraw it.
+    pub(crate) asker: Option<Asker>,
 }
 
 /// A call that could not be registered.
@@ -148,6 +151,21 @@ impl Pending {
         found
     }
 
+    /// As [`give_up`](Pending::give_up), for all calls of one asker.
+    pub(crate) fn give_up_all(&self, asker: Asker) -> Vec<(i32, Waiting)> {
+        let mut guard = self.lock();
+        let Some(table) = guard.as_mut() else { return Vec::new() };
+        let of = table.calls.iter().filter(|(_, waiting)| waiting.asker == Some(asker));
+        let opaques: Vec<i32> = of.map(|(opaque, _)| *opaque).collect();
+        let mut all = Vec::with_capacity(opaques.len());
+        for opaque in opaques {
+            let found = table.give_up(opaque);
+            self.forget(&found);
+            all.extend(found.map(|waiting| (opaque, waiting)));
+        }
+        all
+    }
+
     /// Returns whether a call was given up not long ago, and forgets that.
     pub(crate) fn forgive(&self, opaque: i32) -> bool {
         let mut guard = self.lock();
@@ -229,11 +247,13 @@ impl Pending {
 mod tests {
     use super::*;
 
+    fn waiting(waiter: Waiter, now: Instant, held: bool) -> Waiting {
+        Waiting { waiter, started: now, until: now, expected: now, held, asker: None }
+    }
+
     fn register(pending: &Pending, opaque: i32) {
         let (waiter, now) = (Waiter::Callback(Box::new(|_| ())), Instant::now());
-        pending
-            .insert(opaque, Waiting { waiter, started: now, until: now, expected: now, held: opaque % 2 == 1 }, 2000)
-            .unwrap();
+        pending.insert(opaque, waiting(waiter, now, opaque % 2 == 1), 2000).unwrap();
     }
 
     #[test]
@@ -257,7 +277,7 @@ mod tests {
         let (pending, now) = (Pending::default(), Instant::now());
         let call = || {
             let waiter = Waiter::Callback(Box::new(|_| ()));
-            Waiting { waiter, started: now, until: now, expected: now, held: false }
+            waiting(waiter, now, false)
         };
         assert!(pending.insert(1, call(), 1).is_ok());
         assert!(matches!(pending.insert(2, call(), 1), Err(Refused::Full(_))));
@@ -266,6 +286,22 @@ mod tests {
         assert!(pending.insert(2, call(), 1).is_ok());
         pending.close();
         assert!(matches!(pending.insert(3, call(), 1), Err(Refused::Gone(_))));
+    }
+
+    #[test]
+    fn what_an_asker_withdraws_is_given_up_and_nothing_else() {
+        let (pending, now) = (Pending::default(), Instant::now());
+        let (one, other) = (Asker::new(), Asker::new());
+        let askers = [Some(one), Some(other), None, Some(one)];
+        for (opaque, asker) in (0..).zip(askers) {
+            let call = Waiting { asker, ..waiting(Waiter::Callback(Box::new(|_| ())), now, true) };
+            pending.insert(opaque, call, 10).unwrap();
+        }
+        let mut withdrawn: Vec<i32> = pending.give_up_all(one).iter().map(|(opaque, _)| *opaque).collect();
+        withdrawn.sort_unstable();
+        assert_eq!((withdrawn, pending.counts()), (vec![0, 3], (0, 2)));
+        assert!(pending.forgive(0) && pending.forgive(3) && !pending.forgive(1), "their answers count as late");
+        assert!(pending.give_up_all(one).is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::Deadline;
 use super::connection::{Connection, Out, Phase};
 use super::cork;
 use super::ending::Loss;
+use super::hold::{Asker, Hold};
 use super::outbox::{Batch, NOBODY};
 use super::pending::{Refused, Waiter, Waiting};
 use super::slot::Slot;
@@ -258,6 +259,15 @@ impl Connection {
         (stage_of(phase, outcome), outcome)
     }
 
+    /// Ends what the server holds for one asker; a frame that has not left does not leave.
+    pub(super) fn withdraw_held(&self, asker: Asker) {
+        for (opaque, waiting) in self.pending.give_up_all(asker) {
+            let (_, outcome) = self.take_back(opaque);
+            waiting.waiter.complete(Err(Error::Closed { outcome }));
+        }
+        self.wake_if_drained();
+    }
+
     fn take_back(&self, opaque: i32) -> (Phase, Outcome) {
         let mut out = self.out();
         if !out.outbox.remove(opaque) {
@@ -307,13 +317,14 @@ impl Connection {
         slot.park(Slot::is_ready, until);
     }
 
-    pub(super) fn waiting(waiter: Waiter, deadline: Deadline, hold: Option<Duration>) -> Waiting {
+    pub(super) fn waiting(waiter: Waiter, deadline: Deadline, hold: Option<Hold>) -> Waiting {
         let started = deadline.started();
         // A server answers a long poll late: every so often it looks again instead of being told.
         const HOLD_SLACK: Duration = Duration::from_secs(10);
         let now = Instant::now();
-        let expected = hold.map_or(now, |hold| now + hold + HOLD_SLACK);
-        Waiting { waiter, started, until: deadline.at(), expected, held: hold.is_some() }
+        let expected = hold.map_or(now, |hold| now + hold.time + HOLD_SLACK);
+        let asker = hold.and_then(|hold| hold.asker);
+        Waiting { waiter, started, until: deadline.at(), expected, held: hold.is_some(), asker }
     }
 }
 

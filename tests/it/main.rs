@@ -60,3 +60,4 @@ mod trace;
 mod transactions;
 mod upkeep;
 mod vip;
+mod withdrawn;

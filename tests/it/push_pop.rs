@@ -1,5 +1,7 @@
 //! Push consumers whose queues brokers assign: a group in pop mode gets messages one by one and acknowledges them.
 
+mod share;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};

@@ -95,6 +95,43 @@ fn whatever_the_numbers_each_queue_has_exactly_one_owner() {
 }
 
 #[test]
+fn in_machine_rooms_each_queue_that_is_read_has_exactly_one_owner() {
+    let mut random = fastrand::Rng::with_seed(7);
+    let room = |name: &str| name.split('@').next().unwrap_or_default().to_owned();
+    let nearby: Vec<Box<dyn Allocation>> = vec![
+        Box::new(MachineRoomNearby::new(Averagely, room, room)),
+        Box::new(MachineRoomNearby::new(AveragelyByCircle, room, room)),
+        Box::new(MachineRoomNearby::new(ConsistentHash::default(), room, room)),
+    ];
+    for _ in 0..500 {
+        let rooms = ["east", "north", "west", "south"];
+        let mut all: Vec<MessageQueue> = Vec::new();
+        for name in rooms {
+            all.extend((0..random.i32(0..12)).map(|id| MessageQueue::new("T", format!("{name}@b"), id)));
+        }
+        let count = random.usize(1..10);
+        let mut members: Vec<Arc<str>> =
+            (0..count).map(|id| format!("{}@{id}", rooms[random.usize(..3)]).into()).collect();
+        all.sort();
+        sort_members(&mut members);
+        let owned = |strategy: &dyn Allocation| {
+            let situation = |client_id| Situation { group: "g", client_id, queues: &all, members: &members };
+            let mut owned: Vec<MessageQueue> =
+                members.iter().flat_map(|member| allocate(strategy, &situation(member)).unwrap()).collect();
+            owned.sort();
+            owned
+        };
+        for strategy in &nearby {
+            assert_eq!(owned(&**strategy), all, "{}: {members:?}", strategy.name());
+        }
+        let read: Vec<&str> = rooms.into_iter().filter(|_| random.bool()).collect();
+        let of_rooms: Vec<_> =
+            all.iter().filter(|queue| read.contains(&&*room(queue.broker_name()))).cloned().collect();
+        assert_eq!(owned(&MachineRoom::new(read.clone())), of_rooms, "{read:?}: {members:?}");
+    }
+}
+
+#[test]
 fn a_member_that_is_not_listed_gets_nothing_and_a_group_without_members_is_an_error() {
     let (queues, members) = (queues(0..4), members(2));
     for strategy in [&Averagely as &dyn Allocation, &AveragelyByCircle, &ConsistentHash::default()] {

@@ -102,6 +102,10 @@ pub(crate) enum Event {
     Pop(PopEvent),
     /// Members came or went, or a connection was made.
     Disturbed,
+    /// A topic has another filter: what is on its way was asked for with the old one.
+    Refiltered {
+        topic: Arc<str>,
+    },
     Started {
         spell: Spell,
         start: Result<Start, Error>,

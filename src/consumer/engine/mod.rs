@@ -141,6 +141,11 @@ impl Engine {
         match event {
             Event::Tick => {}
             Event::Disturbed => self.rebalance.disturb(now),
+            Event::Refiltered { topic } => self.queues.for_each(|queue| {
+                if *queue.spell().queue.shared_topic() == topic {
+                    queue.pull_anew(now);
+                }
+            }),
             Event::Topics(topics) => self.subscribe(topics, now, actions),
             Event::Members { topic, members } => match members {
                 Ok(members) => self.divide(&topic, members, now, actions),
@@ -249,6 +254,10 @@ impl Engine {
             self.dropped_pulls += 1;
             return log::debug!("{}: a pull is dropped, its queue is not here any more", spell.queue);
         };
+        if !queue.awaits(ticket) {
+            self.dropped_pulls += 1;
+            return;
+        }
         queue.pulled(ticket, pulled, &self.options, now);
         if illegal && queue.correct(None, asked, now) {
             self.asked_bounds.insert(spell.clone());

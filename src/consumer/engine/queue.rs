@@ -230,6 +230,19 @@ impl Queue {
         }
     }
 
+    /// What is on its way does not count any more, and the queue is pulled at once.
+    pub(super) fn pull_anew(&mut self, now: Instant) {
+        if self.stage == Stage::Open {
+            self.pulling = None;
+            self.pull_at = now;
+        }
+    }
+
+    /// Whether the answer to a pull is waited for; others come late, or for a second time.
+    pub(super) fn awaits(&self, ticket: u64) -> bool {
+        ticket == self.ticket && self.pulling.is_some()
+    }
+
     pub(super) fn pulled(&mut self, ticket: u64, pulled: Pulled, options: &EngineOptions, now: Instant) {
         if self.stage != Stage::Open || ticket != self.ticket {
             return;

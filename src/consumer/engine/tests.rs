@@ -94,6 +94,8 @@ pub(super) fn consumed(actions: &[Action]) -> Vec<i64> {
     actions.iter().filter_map(offset).collect()
 }
 
+mod refilter;
+
 #[test]
 fn no_more_batches_are_handed_out_than_listeners_are_free_and_one_pull_is_under_way() {
     let (mut stage, actions) = Stage::new(Order::Concurrent, &["me"]);

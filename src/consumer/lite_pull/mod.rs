@@ -141,12 +141,13 @@ impl LitePullConsumer {
         let (topic, filter) = (topic.into(), filter.into());
         names::check_topic(&topic)?;
         filter.check()?;
-        let changed = shared.with_subscriptions(|known| (!known.is_assigned()).then(|| known.add(topic, filter)));
+        let changed =
+            shared.with_subscriptions(|known| (!known.is_assigned()).then(|| known.add(topic.clone(), filter)));
         match changed {
             None => Err(self.either_or("queues are assigned to it, so it subscribes to nothing")),
             Some(changed) => {
                 if changed {
-                    shared.changed();
+                    shared.subscribed(topic);
                 }
                 Ok(())
             }

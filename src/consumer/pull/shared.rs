@@ -19,7 +19,7 @@ use crate::protocol::record;
 use crate::protocol::request::Answer;
 use crate::protocol::rpc::check::CheckClientConfig;
 use crate::protocol::rpc::pull::PullMessage;
-use crate::remoting::Deadline;
+use crate::remoting::{Asker, Deadline, Hold};
 
 /// How long to wait beyond the deadline for the connection's own, more exact error.
 const GRACE: Duration = Duration::from_millis(20);
@@ -31,6 +31,7 @@ pub(in crate::consumer) struct Shared {
     core: Arc<Core>,
     group: Arc<str>,
     options: PullOptions,
+    asker: Asker,
     suggestions: Suggestions,
     conditions: Conditions,
     window: Window,
@@ -55,6 +56,7 @@ impl Shared {
             window: Window::new(options.window),
             forwards: false,
             options,
+            asker: Asker::new(),
             greets: false,
             open: Mutex::new(Some(open)),
             closing,
@@ -145,10 +147,12 @@ impl Shared {
         };
         // Waiting on a channel lets closing end the wait.
         let (done, answered) = channel::bounded(1);
+        let hold = Hold::of(self.asker, hold);
         remoting.submit_held(addr, &request, &[], hold, deadline, move |answer| {
             // Fails when nobody waits any more.
             let _ = done.try_send(answer);
         });
+        self.withdraw_if_closed();
         let late = || deadline.missed(Stage::Reply, Some(addr), Outcome::Unknown);
         crossbeam_channel::select! {
             recv(answered.news()) -> _ => answered.take().unwrap_or_else(|| Err(late())),
@@ -236,10 +240,22 @@ impl Shared {
     fn submit_pull(self: Arc<Self>, pull: Pull, ticket: u64, source: Source, route: Option<Arc<Route>>) {
         let (core, request, deadline, hold) = (self.core.clone(), pull.request(&self.group), pull.deadline, pull.hold);
         let addr = source.addr.clone();
+        let me = self.clone();
         let done = move |answer| self.answered(pull, ticket, source, route, answer);
         match hold {
             None => core.remoting().submit(&addr, &request, &[], deadline, done),
-            Some(hold) => core.remoting().submit_held(&addr, &request, &[], hold, deadline, done),
+            Some(hold) => {
+                let hold = Hold::of(me.asker, hold);
+                core.remoting().submit_held(&addr, &request, &[], hold, deadline, done);
+                me.withdraw_if_closed();
+            }
+        }
+    }
+
+    /// Closing may have come before a pull was registered.
+    fn withdraw_if_closed(&self) {
+        if self.open.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+            self.core.remoting().withdraw(self.asker);
         }
     }
 
@@ -325,6 +341,8 @@ impl Shared {
         for callback in waiting {
             self.deliver(callback, |_| Err(Error::Closed { outcome: Outcome::Unknown }));
         }
+        // Brokers may hold them for long, and nobody waits any more.
+        self.core.remoting().withdraw(self.asker);
         let wait_until = if crate::thread::is_own() { deadline.started() } else { deadline.at() };
         let left = self.window.wait_idle(wait_until);
         CloseReport::of_calls(busy.saturating_sub(left), abandoned, left == 0)

@@ -33,7 +33,8 @@ impl PushConsumer {
     }
 
     /// Subscribes to one more topic, or to a topic with another filter. It does not block; consumption begins with the next
-    /// rebalance, within about a second.
+    /// rebalance, within about a second. Another filter counts for everything that is not in memory yet, at once; only what is
+    /// popped may come by the old one for as long as a broker holds a request, 15 s by default.
     ///
     /// All members of a group must subscribe to the same: brokers keep one subscription for all of them.
     ///
@@ -44,8 +45,8 @@ impl PushConsumer {
         let (topic, filter) = (topic.into(), filter.into());
         names::check_topic(&topic)?;
         filter.check()?;
-        if self.running.shared.with_subscriptions(|known| known.add(topic, filter)) {
-            self.running.shared.changed();
+        if self.running.shared.with_subscriptions(|known| known.add(topic.clone(), filter)) {
+            self.running.shared.subscribed(topic);
         }
         Ok(())
     }

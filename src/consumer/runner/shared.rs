@@ -152,6 +152,12 @@ impl Shared {
         let _ = self.events.send(Event::Disturbed);
     }
 
+    /// Tells the engine that a topic is subscribed to, perhaps with another filter than before.
+    pub(in crate::consumer) fn subscribed(&self, topic: Arc<str>) {
+        self.changed();
+        let _ = self.events.send(Event::Refiltered { topic });
+    }
+
     /// The subscriptions as heartbeats said them last.
     pub(in crate::consumer) fn subscription_bodies(&self) -> Vec<SubscriptionBody> {
         let version = self.version.load(Ordering::Acquire);

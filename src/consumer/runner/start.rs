@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::shared::Shared;
 use crate::client::{Core, committed_of, committed_request, max_request, min_request, search_request};
 use crate::consumer::engine::Start;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::message::MessageQueue;
 use crate::protocol::request::Request;
 use crate::protocol::rpc::offset::OffsetReply;
@@ -51,7 +51,8 @@ impl ConsumeFromWhere {
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Finds out where a queue begins. `done` must only forward. An error is never taken for "no offset": a busy broker would
-/// make the group skip everything there is.
+/// make the group skip everything there is. While a master is down its slave's word is taken, which may be some seconds old: the
+/// group gets again what it finished in them.
 pub(in crate::consumer) fn find(
     shared: &Arc<Shared>,
     queue: &MessageQueue,
@@ -68,8 +69,16 @@ pub(in crate::consumer) fn find(
         return keeper.load(queue.clone(), then);
     }
     let (request, named) = (committed_request(&shared.group, queue), queue.clone());
-    shared.core.ask_master_async(queue, request, Vec::new(), Deadline::after(TIMEOUT), move |answer| {
-        then(answer.and_then(|answer| committed_of(&answer, &named)));
+    shared.core.ask_readable_async(queue, request, Deadline::after(TIMEOUT), move |answer, from_slave| {
+        let stored = answer.and_then(|answer| committed_of(&answer, &named));
+        then(match stored {
+            // It may not have been told yet, and the group is not to skip what there is.
+            Ok(None) if from_slave => Err(Error::NoBroker {
+                what: named.to_string().into(),
+                reason: "its master is down, and its slave knows no offset of the group".into(),
+            }),
+            stored => stored,
+        });
     });
 }
 

@@ -11,7 +11,7 @@ use crate::consumer::Filter;
 use crate::error::{Error, Result};
 use crate::message::{MessageQueue, MessageView};
 use crate::protocol::rpc::pop::{ANY_QUEUE, MAX_POP, Notification};
-use crate::remoting::Deadline;
+use crate::remoting::{Deadline, Hold};
 
 const SHORTEST: Duration = Duration::from_secs(1);
 pub(super) const LONGEST: Duration = Duration::from_secs(12 * 3600);
@@ -219,7 +219,11 @@ impl Shared {
             let (deadline, core) = (Deadline::after(hold + HOLD_MARGIN), self.core());
             // Whatever it is, it is time to look again.
             let told = move |_| news.answered(&place);
-            core.ask_master_held_async(&target.queue(), request, Vec::new(), Some(hold), deadline, told);
+            let hold = Some(Hold::of(self.asker, hold));
+            core.ask_master_held_async(&target.queue(), request, Vec::new(), hold, deadline, told);
+            if self.news.is_closed() {
+                core.remoting().withdraw(self.asker);
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use crate::consumer::runner::Subscriptions;
 use crate::consumer::stats::Counters;
 use crate::error::{Error, Outcome, Result, Stage};
 use crate::protocol::rpc::heartbeat::ConsumerBody;
-use crate::remoting::Deadline;
+use crate::remoting::{Asker, Deadline};
 
 /// How long to wait beyond the deadline for the connection's own, more exact error.
 const GRACE: Duration = Duration::from_millis(20);
@@ -34,6 +34,7 @@ pub(super) struct Shared {
     pub(super) around: Around,
     subscribed: Mutex<Subscribed>,
     pub(super) news: Arc<News>,
+    pub(super) asker: Asker,
     /// Which place is the first to be asked by the next receive.
     turn: AtomicUsize,
     /// The places that fail, so that trouble is logged when it starts and when it ends.
@@ -72,6 +73,7 @@ impl Shared {
             around,
             subscribed: Mutex::new(Subscribed { subscriptions, version: to_millis(SystemTime::now()) }),
             news: Arc::default(),
+            asker: Asker::new(),
             // So that consumers that start together do not all begin at the same broker.
             turn: AtomicUsize::new(fastrand::usize(..1 << 16)),
             failing: Mutex::default(),
@@ -168,6 +170,7 @@ impl Shared {
         if self.news.close() {
             let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
             drop(open);
+            self.core.remoting().withdraw(self.asker);
             self.around.close();
             let membership = self.membership.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some(membership) = membership {

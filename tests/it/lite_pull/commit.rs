@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use rocketmq_blocking::{
-    Client, ConsumeFromWhere, Error, Message, MessageQueue, Outcome, RequestCode, ResponseCode, embedded,
-};
+use rocketmq_blocking::{ConsumeFromWhere, Error, Message, MessageQueue, Outcome, RequestCode, ResponseCode, embedded};
 
 use crate::lite_pull::{LONG, assigned};
+use crate::support::client_builder;
 
 #[test]
 fn a_commit_that_fails_says_of_every_queue_what_became_of_it() {
     let cluster = embedded::Cluster::builder().brokers(2).topic("T", 2).start().unwrap();
-    let client = Client::connect(cluster.name_server()).unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     let producer = client.producer("p").start().unwrap();
     let builder = client.lite_pull_consumer("g").subscribe("T", "*").auto_commit(false);
     let consumer = builder.consume_from_where(ConsumeFromWhere::FirstOffset).start().unwrap();

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rocketmq_blocking::{ConsumeResult, Message, MessageQueue, MessageView, PushConsumer};
+use rocketmq_blocking::{
+    Client, ConsumeFromWhere, ConsumeResult, Message, MessageQueue, MessageView, PushConsumer, embedded,
+};
 
 use super::member::Sending;
 use crate::support::{Cable, Inbox, LONG, Scene, body, eventually, live_variable, numbered, say};
@@ -99,6 +101,45 @@ fn order_and_owner_hold_while_a_member_joins_and_leaves() {
     let sent = sending.stop("a");
     ledger.assert_all(sent.len());
     assert!(ledger.count() > left && ledger.queues_of(1) == 8, "the first has got them back");
+}
+
+#[test]
+fn order_holds_through_a_restart_of_the_broker_and_one_of_the_member() {
+    let cluster = embedded::Cluster::builder().topic("T", 2).start().unwrap();
+    let client = Client::connect(cluster.name_server()).unwrap();
+    let producer = client.producer("p").start().unwrap();
+    let queues = client.subscribe_queues("T").unwrap();
+    for text in numbered(300) {
+        let queue = &queues[usize::from(text.ends_with(['0', '2', '4', '6', '8']))];
+        producer.prepare(Message::new("T", text)).queue(queue).send().unwrap();
+    }
+    let inbox = Inbox::default();
+    let start = || {
+        let listener = inbox.clone();
+        let builder = client.push_consumer("g").subscribe("T", "*").consume_from_where(ConsumeFromWhere::FirstOffset);
+        let listen = move |messages: &[MessageView]| {
+            std::thread::sleep(Duration::from_millis(2));
+            listener.take_in(messages);
+        };
+        builder.pull_batch(8).queue_limits(8, 1 << 20).start_orderly(listen).unwrap()
+    };
+    let consumer = start();
+    inbox.wait(40);
+    cluster.broker("broker-a").kill();
+    cluster.broker("broker-a").restart().unwrap();
+    inbox.wait(120);
+    consumer.close().unwrap();
+    let consumer = start();
+    inbox.wait_for(&numbered(300));
+    consumer.close().unwrap();
+    // What was not committed comes again, in its order, too.
+    let mut next: BTreeMap<MessageQueue, i64> = BTreeMap::new();
+    for message in inbox.messages() {
+        let (next, offset) = (next.entry(message.queue().clone()).or_default(), message.queue_offset());
+        assert!(offset <= *next, "{offset} of {} comes before {next}", message.queue());
+        *next = (*next).max(offset + 1);
+    }
+    assert_eq!(next.into_values().collect::<Vec<_>>(), [150, 150]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rocketmq_blocking::{Client, ConsumeFromWhere, Message, MessageView, RequestCode};
+use rocketmq_blocking::{Client, ConsumeFromWhere, Message, MessageView, Outcome, PushConsumer, RequestCode};
 
 use crate::support::{Inbox, LONG, collect, eventually, numbered, pair_alone, unique};
 
@@ -49,6 +49,44 @@ fn a_running_consumer_goes_on_at_the_slave_and_commits_when_the_master_is_back()
     send(&client, &pair.topic, &tag, &["later".to_owned()]);
     rest.wait(1);
     assert_eq!(rest.bodies(), ["later"]);
+}
+
+#[test]
+fn what_starts_while_the_master_is_down_goes_on_at_the_slave_and_sends_fail_clearly() {
+    let pair = pair_alone();
+    let client = pair.builder().build().unwrap();
+    let (group, tag, bodies) = (unique("group"), unique("tag"), numbered(40));
+    send(&client, &pair.topic, &tag, &bodies[..20]);
+    let (consumer, before) = collect_at(&client, &group, &pair.topic, &tag);
+    before.wait(20);
+    let queues = client.subscribe_queues(&pair.topic).unwrap();
+    consumer.close().unwrap();
+    send(&client, &pair.topic, &tag, &bodies[20..]);
+    pair.replicated(&client);
+    pair.knows_offsets(&client, &group, &queues);
+    client.close().unwrap();
+    pair.kill_master();
+    let client = pair.builder().build().unwrap();
+    let (consumer, after) = collect_at(&client, &group, &pair.topic, &tag);
+    after.wait_for(&bodies[20..]);
+    if pair.embedded.is_some() {
+        assert_eq!(after.sorted(), &bodies[20..], "its slave has every offset at once");
+    }
+    let lite = client.lite_pull_consumer(&*unique("lite")).assign(queues).start().unwrap();
+    let producer = client.producer(unique("sender")).timeout(Duration::from_secs(2)).start().unwrap();
+    let error = producer.send(Message::new(&*pair.topic, "x")).unwrap_err().error;
+    assert!(error.outcome() == Outcome::NotSent && error.is_retryable(), "{error}");
+    assert!(lite.poll(Duration::ZERO).unwrap().is_empty());
+    pair.restart_master();
+    eventually(LONG, || producer.send(Message::builder(&*pair.topic, "back").tag(&*tag)).map(drop));
+    after.wait_for(&["back".to_owned()]);
+    lite.close().unwrap();
+    consumer.close().unwrap();
+}
+
+fn collect_at(client: &Client, group: &str, topic: &str, tag: &str) -> (PushConsumer, Inbox) {
+    let builder = client.push_consumer(group).subscribe(topic, tag);
+    collect(builder.consume_from_where(ConsumeFromWhere::FirstOffset))
 }
 
 fn send(client: &Client, topic: &str, tag: &str, bodies: &[String]) {

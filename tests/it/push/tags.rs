@@ -1,6 +1,7 @@
 //! Filters of push consumers, topics that come and go.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use rocketmq_blocking::{ConsumeFromWhere, Filter, Message, PushConsumer};
 
@@ -99,8 +100,6 @@ fn an_expression_that_changes_counts_for_what_is_pulled_from_then_on() {
     inbox.wait(2);
     passed_over(&consumer, &scene.topic, 3);
     consumer.subscribe(&*scene.topic, "b || c").unwrap();
-    // Brokers learn of it with the next heartbeat, which is sent at once; pulls that they hold, for up to 15 s, still have the
-    // old one, and end with what that wants.
     let queues = |tag: &str| {
         let of_tag = inbox.messages().into_iter().filter(|message| message.tag() == Some(tag));
         of_tag.map(|message| message.queue().clone()).collect::<BTreeSet<_>>()
@@ -114,6 +113,21 @@ fn an_expression_that_changes_counts_for_what_is_pulled_from_then_on() {
     send(&scene, &["a", "c", "b", "a", "c", "b"]);
     eventually(LONG, || if count("c") == 2 { Ok(()) } else { Err(format!("{:?}", inbox.bodies())) });
     assert_eq!(count("a"), before, "only those of before");
+}
+
+#[test]
+fn a_queue_with_nothing_to_do_notices_another_expression_at_once() {
+    let scene = Scene::with_queues(1);
+    let (consumer, inbox) = collect(scene.push().subscribe(&*scene.topic, "a").hold(Duration::from_secs(60)));
+    send(&scene, &["a", "a"]);
+    inbox.wait(2);
+    passed_over(&consumer, &scene.topic, 2);
+    consumer.subscribe(&*scene.topic, "b").unwrap();
+    let began = Instant::now();
+    send(&scene, &["b", "a", "b", "a"]);
+    inbox.wait(4);
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert_eq!(inbox.sorted(), ["[a]", "[a]", "[b]", "[b]"], "nothing by the old one, and nothing twice");
 }
 
 #[test]

@@ -176,7 +176,8 @@ impl Trial {
                 }
                 self.tell(Event::Reset(vec![(queue, to)]));
             }
-            1..4 => self.tell(Event::Disturbed),
+            1..3 => self.tell(Event::Disturbed),
+            3 => self.tell(Event::Refiltered { topic: "T".into() }),
             4..20 => {
                 self.clock.now += Duration::from_millis(self.random.u64(1..1500));
                 self.tell(Event::Tick);
