@@ -39,6 +39,9 @@ pub(in crate::consumer) struct Plan {
 /// Closes a consumer with its client.
 pub(in crate::consumer) type Close = Box<dyn Fn() -> CloseReport + Send + Sync>;
 
+/// Makes where batches go from what it shares with the engine.
+pub(in crate::consumer) type MakeSink<'a> = Box<dyn FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>> + 'a>;
+
 /// A consumer whose engine runs on a thread of its own.
 pub(in crate::consumer) struct Running {
     pub(in crate::consumer) shared: Arc<Shared>,
@@ -59,11 +62,7 @@ impl Running {
     }
 
     /// As [`start`](Running::start), for a consumer of which this is a part, and which closes it.
-    pub(in crate::consumer) fn start_within(
-        plan: Plan,
-        whole: Option<Close>,
-        sink: Box<dyn FnOnce(&Arc<Shared>) -> Result<Box<dyn Sink>> + '_>,
-    ) -> Result<Running> {
+    pub(in crate::consumer) fn start_within(plan: Plan, whole: Option<Close>, sink: MakeSink<'_>) -> Result<Running> {
         let Plan { client, group, settings, options, subscriptions, store } = plan;
         let core = client.core().clone();
         // Its threads are started now, so that their failing is an error here.
