@@ -62,11 +62,7 @@ impl Running {
     }
 
     /// As [`start`](Running::start), for a consumer of which this is a part, and which closes it.
-    pub(in crate::consumer) fn start_within(
-        plan: Plan,
-        whole: Option<Close>,
-        sink: MakeSink<'_>,
-    ) -> Result<Running> {
+    pub(in crate::consumer) fn start_within(plan: Plan, whole: Option<Close>, sink: MakeSink<'_>) -> Result<Running> {
         let Plan { client, group, settings, options, subscriptions, store } = plan;
         let core = client.core().clone();
         // Its threads are started now, so that their failing is an error here.

@@ -133,3 +133,31 @@ fn a_connection_closed_while_it_opens_is_shut() {
         });
     }
 }
+
+#[test]
+fn a_connection_that_drains_ends_when_the_time_of_its_last_call_is_over() {
+    check("draining, expiring", || {
+        let line = Line::open(None, 2);
+        let writer = line.writer();
+        let ends = line.submit(1, Deadline::after(Duration::from_secs(3600)));
+        let drainer = line.beside(|line| line.connection.drain());
+        drop(line.connection.expire(far().at()));
+        drainer.join().unwrap();
+        line.assert_ended([writer]);
+        assert!(matches!(ends.only(), Err(Error::Timeout { .. })));
+    });
+}
+
+#[test]
+fn a_sender_waiting_for_room_is_woken_when_the_connection_drains() {
+    check("room, draining", || {
+        // No writer: nothing makes room.
+        let line = Line::open(None, 1).crowded();
+        let first = line.submit(1, far());
+        let waiting = line.beside(|line| line.submit(2, far()));
+        line.connection.drain();
+        assert_eq!(outcome(&waiting.join().unwrap().only()), Some(Outcome::NotSent));
+        line.connection.lose(Loss::Closed);
+        assert_eq!(outcome(&first.only()), Some(Outcome::NotSent));
+    });
+}
