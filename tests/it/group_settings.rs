@@ -111,7 +111,8 @@ fn who_consumes_what_is_told_from_both_sides() {
     let topics = admin.group_topics(&scene.group).unwrap().names;
     assert!(topics.iter().all(|topic| **topic == *scene.topic || **topic == *retries), "{topics:?}");
     assert!(topics.iter().any(|topic| **topic == *scene.topic), "{topics:?}");
-    assert_eq!(admin.topic_groups(&scene.topic).unwrap().names.len(), 1, "it has offsets there");
+    let groups = admin.topic_groups(&scene.topic).unwrap().names;
+    assert!(groups.iter().any(|group| **group == *scene.group), "it has offsets there: {groups:?}");
 }
 
 #[test]
