@@ -200,9 +200,13 @@ fn apaches_tool_shows_the_same_of_members_producers_and_messages() {
     becomes(&scene, &message, &scene.group, TrackStatus::Consumed);
     let member = scene.client.client_id();
 
-    let shown = mqadmin(&["consumerConnection", "-g", &scene.group, "-n", name_server]);
+    // A broker may take half a minute to tell the name server of the retry topic, by which the tool finds the group.
+    let shown = eventually(LONG, || {
+        let shown = mqadmin(&["consumerConnection", "-g", &scene.group, "-n", name_server]);
+        let is_there = shown.lines().any(|line| line.contains(member) && line.contains("RUST"));
+        if is_there { Ok(shown) } else { Err(shown) }
+    });
     let members = admin.group_members(&scene.group).unwrap();
-    assert!(shown.lines().any(|line| line.contains(member) && line.contains("RUST")), "{shown}");
     for expected in [&members.consume_type, &members.message_model, &members.consume_from_where] {
         assert!(shown.contains(expected.as_str()), "{expected} in {shown}");
     }
