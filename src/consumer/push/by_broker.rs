@@ -55,8 +55,8 @@ impl PushConsumerBuilder {
     /// next rebalance; messages may come twice while members change over one after the other.
     ///
     /// Popped messages that fail come again after 10 s, 30 s, 1 minute and so on up to two hours; a level given by
-    /// [`ConsumeResult::RetryAtLevel`](super::ConsumeResult::RetryAtLevel) is a place in that row, the 10 s being 0, and a
-    /// time given by [`ConsumeResult::SuspendFor`](super::ConsumeResult::SuspendFor) is taken as it is. Those that failed
+    /// [`ConsumeResult::RetryAtLevel`](crate::ConsumeResult::RetryAtLevel) is a place in that row, the 10 s being 0, and a
+    /// time given by [`ConsumeResult::SuspendFor`](crate::ConsumeResult::SuspendFor) is taken as it is. Those that failed
     /// too often become dead letters. Java drops them instead; and it does not pop in order, which an orderly consumer does
     /// here: what fails holds up its queue at the broker.
     ///
