@@ -20,6 +20,8 @@ const QUEUES: u16 = 8;
 const SETTLE: Duration = Duration::from_secs(15);
 /// As long as the longest interval, so that everything periodic is in it.
 const WINDOW: Duration = Duration::from_secs(30);
+/// Whoever else uses the processors adds wake-ups and takes none away, so the least of so many windows counts.
+const WINDOWS: usize = 3;
 /// Resident memory that a client may add to its process, in KiB.
 const MAX_MEMORY: u64 = 5 * 1024;
 const MAX_WAKE_UPS: f64 = 2.0;
@@ -61,26 +63,33 @@ fn measure(name_server: &str) -> bool {
     producer.send(Message::new(TOPIC, "body")).expect("a cluster that works");
     message.recv_timeout(Duration::from_secs(30)).expect("the message");
     pass(SETTLE);
-    let (from, wake_ups) = (Instant::now(), wake_ups());
-    pass(WINDOW);
-    let (seconds, later) = (from.elapsed().as_secs_f64(), self::wake_ups());
-    let after = resident();
-    let rows: Vec<(String, f64, usize)> = later
-        .into_iter()
-        .map(|(name, (count, threads))| {
-            let earlier = wake_ups.get(&name).map_or(0, |(count, _)| *count);
-            (name, count.saturating_sub(earlier) as f64 / seconds, threads)
-        })
-        .collect();
-    for (name, rate, threads) in &rows {
-        println!("{name:<12} {threads:>3} threads {rate:>7.2} wake-ups per second");
+    let mut rate = wake_ups_in_a_window();
+    for _ in 1..WINDOWS {
+        if rate > MAX_WAKE_UPS {
+            rate = rate.min(wake_ups_in_a_window());
+        }
     }
-    let rate: f64 = rows.iter().map(|(_, rate, _)| rate).sum();
+    let after = resident();
     println!("wake-ups of an idle client: {rate:.2} per second, at most {MAX_WAKE_UPS}");
     let added = after.saturating_sub(before);
     println!("idle memory added by a client: {added} KiB of {after} KiB in all, at most {MAX_MEMORY}");
     consumer.close().and_then(|()| client.close()).expect("a cluster that works");
     rate <= MAX_WAKE_UPS && added <= MAX_MEMORY
+}
+
+/// Wake-ups per second, which are printed by what the threads do.
+fn wake_ups_in_a_window() -> f64 {
+    let (from, earlier) = (Instant::now(), wake_ups());
+    pass(WINDOW);
+    let (seconds, later) = (from.elapsed().as_secs_f64(), wake_ups());
+    let mut sum = 0.0;
+    for (name, (count, threads)) in later {
+        let before = earlier.get(&name).map_or(0, |(count, _)| *count);
+        let rate = count.saturating_sub(before) as f64 / seconds;
+        println!("{name:<12} {threads:>3} threads {rate:>7.2} wake-ups per second");
+        sum += rate;
+    }
+    sum
 }
 
 fn pass(time: Duration) {
