@@ -12,7 +12,7 @@ use super::names;
 use crate::error::{Error, Result};
 use crate::message::{MessageView, View};
 use crate::protocol::namespace::Namespace;
-use crate::protocol::record;
+use crate::protocol::record::{self, Source};
 use crate::protocol::rpc::heartbeat::HeartbeatBody;
 
 /// Longest namespace, in characters: it stands in every name, and those have limits.
@@ -101,7 +101,7 @@ impl Core {
 
     /// The messages in an answer, as [`record::messages`] reads them, with their users' topics.
     pub(crate) fn messages(&self, body: Bytes, broker_name: &Arc<str>) -> (Vec<MessageView>, Option<Error>) {
-        let (mut views, broken) = record::views(body, broker_name, &self.options().limits.messages);
+        let (mut views, broken) = record::views(body, Source::Broker(broker_name), &self.options().limits.messages);
         unwrap_topics(self.namespace(), &mut views);
         let messages = View::messages(views);
         self.note_messages(&messages, broken.as_ref());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::message::{MessageView, Stored, key, write_property};
+use crate::message::{MessageQueue, MessageView, Stored, View, key, write_property};
 use crate::protocol::record;
 
 /// A stored message with a tag (none when it is empty) at an offset of queue 0 of topic `T`.
@@ -31,6 +31,11 @@ pub(super) fn stored(tag: &str, queue_offset: i64) -> Stored {
         topic: Arc::from("T"),
         properties: properties.into(),
     }
+}
+
+/// A stored message as users see it in a queue.
+pub(super) fn read_from(queue: MessageQueue, stored: Stored) -> MessageView {
+    View::messages(vec![View::new(stored, queue.into(), None)]).remove(0)
 }
 
 /// The same as users see it.

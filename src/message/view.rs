@@ -99,13 +99,6 @@ impl View {
         std::str::from_utf8(&self.stored.properties).unwrap_or_default()
     }
 
-    /// Names the queue it was pulled from. The queues of a static topic are spread over several brokers: `delta` turns the
-    /// offset the broker stored into that of the topic's queue.
-    pub(crate) fn read_from(&mut self, queue: &Arc<MessageQueue>, delta: i64) {
-        self.queue = queue.clone();
-        self.stored.queue_offset = self.stored.queue_offset.saturating_add(delta);
-    }
-
     /// Names the topic as users know it, where the wire knows it by another name.
     pub(crate) fn rename(&mut self, topic: Arc<str>) {
         let (broker_name, queue_id) = (self.queue.shared_broker_name().clone(), self.queue.queue_id());
@@ -335,7 +328,7 @@ impl MessageView {
 
     /// Other clones of the message stay as they are, and so do its neighbours: it leaves the answer it came in.
     pub(crate) fn edit(&mut self) -> &mut View {
-        if self.answer.len() > 1 || Arc::get_mut(&mut self.answer).is_none() {
+        if self.answer.len() > 1 {
             *self = MessageView::alone(self.view().clone());
         }
         let alone = Arc::make_mut(&mut self.answer);

@@ -237,25 +237,34 @@ impl<'a> Cursor<'a> {
 /// A body that cannot be inflated damages its own message only. A record that cannot be read ends the answer, and so does
 /// one beyond the bounds: the messages before it are returned, and the error beside them.
 pub(crate) fn messages(data: Bytes, broker_name: &Arc<str>, bounds: &Bounds) -> (Vec<MessageView>, Option<Error>) {
-    let (views, error) = views(data, broker_name, bounds);
+    let (views, error) = views(data, Source::Broker(broker_name), bounds);
     (View::messages(views), error)
 }
 
 /// As [`messages`], for whoever has something to add to them.
-pub(crate) fn views(data: Bytes, broker_name: &Arc<str>, bounds: &Bounds) -> (Vec<View>, Option<Error>) {
+pub(crate) fn views(data: Bytes, source: Source<'_>, bounds: &Bounds) -> (Vec<View>, Option<Error>) {
     // No answer that this crate asks for has more messages than this.
     const MOST: usize = 1024;
     // Messages of one answer often are alike, so the first says how many there are.
     let first = data.first_chunk().map_or(0, |size| u32::from_be_bytes(*size)) as usize;
     let views = Vec::with_capacity((data.len() / first.max(MIN_SIZE)).min(MOST));
-    let mut made = Made { broker_name, bounds, inflated: 0, queue: None, views };
+    let mut made = Made { source, bounds, inflated: 0, queue: None, views };
     let error = Records::new(data).try_for_each(|stored| made.take(stored)).err();
     (made.views, error)
 }
 
+/// Where an answer's messages lie.
+pub(crate) enum Source<'a> {
+    /// On this broker, each in the queue that it names itself.
+    Broker(&'a Arc<str>),
+    /// In the queue that was pulled. The queues of a static topic are spread over several brokers: the number turns the offset
+    /// the broker stored into that of the topic's queue.
+    Queue(Arc<MessageQueue>, i64),
+}
+
 /// What was made of an answer so far.
 struct Made<'a> {
-    broker_name: &'a Arc<str>,
+    source: Source<'a>,
     bounds: &'a Bounds,
     /// Bytes of inflated bodies.
     inflated: usize,
@@ -276,7 +285,7 @@ impl Made<'_> {
         Ok(())
     }
 
-    fn take_batch(&mut self, stored: Stored) -> Result<()> {
+    fn take_batch(&mut self, mut stored: Stored) -> Result<()> {
         match unpack(&stored) {
             Ok(inner) if inner.len() > self.bounds.messages.saturating_sub(self.views.len()) => {
                 return Err(self.too_many(inner.len()));
@@ -288,7 +297,7 @@ impl Made<'_> {
                 }
             }
             Err(error) => {
-                let queue = self.queue(&stored);
+                let queue = self.place(&mut stored);
                 self.views.push(View::new(stored, queue, Some(Err(error.to_string().into()))));
             }
         }
@@ -313,14 +322,22 @@ impl Made<'_> {
         Error::beyond(Limit::Messages, found, "messages or more in one answer", self.bounds.messages)
     }
 
-    fn queue(&mut self, stored: &Stored) -> Arc<MessageQueue> {
+    /// Finds the queue that a message is in, and gives it its offset there.
+    fn place(&mut self, stored: &mut Stored) -> Arc<MessageQueue> {
+        let broker_name = match &self.source {
+            Source::Queue(queue, delta) => {
+                stored.queue_offset = stored.queue_offset.saturating_add(*delta);
+                return queue.clone();
+            }
+            Source::Broker(name) => *name,
+        };
         let same = |queue: &&Arc<MessageQueue>| {
             queue.queue_id() == stored.queue_id && Arc::ptr_eq(queue.shared_topic(), &stored.topic)
         };
         if let Some(queue) = self.queue.as_ref().filter(same) {
             return queue.clone();
         }
-        let queue = MessageQueue::new(stored.topic.clone(), self.broker_name.clone(), stored.queue_id);
+        let queue = MessageQueue::new(stored.topic.clone(), broker_name.clone(), stored.queue_id);
         self.queue.insert(Arc::new(queue)).clone()
     }
 
@@ -336,7 +353,7 @@ impl Made<'_> {
                 inflated = Some(Err(Damage::beyond(Limit::Properties, what)));
             }
         }
-        let queue = self.queue(&stored);
+        let queue = self.place(&mut stored);
         View::new(stored, queue, inflated)
     }
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::message::{MessageQueue, MessageView, View};
 use crate::protocol::bounds::Bounds;
 use crate::protocol::namespace::Namespace;
-use crate::protocol::record;
+use crate::protocol::record::{self, Source};
 use crate::protocol::rpc::pull::PullReply;
 
 /// What a broker said to a pull. Whatever it was, the next pull begins at [`PullResult::next_offset`].
@@ -144,9 +144,8 @@ impl PullResult {
     }
 
     fn take_messages(&mut self, body: Bytes, delta: i64, asked: Asked<'_>, bounds: &Bounds) -> Result<()> {
-        let (mut views, broken) = record::views(body, asked.queue.shared_broker_name(), bounds);
-        let queue = Arc::new(asked.queue.clone());
-        views.iter_mut().for_each(|view| view.read_from(&queue, delta));
+        let source = Source::Queue(Arc::new(asked.queue.clone()), delta);
+        let (mut views, broken) = record::views(body, source, bounds);
         unwrap_topics(asked.namespace, &mut views);
         let mut messages = View::messages(views);
         if let Some(error) = broken {

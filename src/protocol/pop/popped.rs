@@ -9,7 +9,7 @@ use super::{Handle, Retry};
 use crate::error::{Error, Result};
 use crate::message::{MessageView, Receipt, View, key};
 use crate::protocol::bounds::Bounds;
-use crate::protocol::record;
+use crate::protocol::record::{self, Source};
 use crate::protocol::rpc::pop::PopReply;
 
 /// Nobody keeps a message longer: brokers keep them for three days.
@@ -38,7 +38,7 @@ pub(crate) fn messages(
 ) -> Result<(Vec<MessageView>, Option<Error>)> {
     let infos =
         Infos::read(reply.start_offsets.as_deref(), reply.message_offsets.as_deref(), reply.order_counts.as_deref())?;
-    let (mut views, mut broken) = record::views(body, asked.broker_name, bounds);
+    let (mut views, mut broken) = record::views(body, Source::Broker(asked.broker_name), bounds);
     let mut maker = Maker { reply, asked, infos, firsts: HashMap::new() };
     views.retain_mut(|view| match maker.handle(view) {
         Some(handle) => {

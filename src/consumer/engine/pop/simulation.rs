@@ -11,7 +11,7 @@ use super::queue::THRESHOLD;
 use super::tests::options;
 use super::*;
 use crate::consumer::engine::{Action, Engine, EngineOptions, Event, Order};
-use crate::consumer::tests::stored;
+use crate::consumer::tests::{read_from, stored};
 use crate::error::Error;
 use crate::message::MessageView;
 
@@ -314,10 +314,7 @@ fn view(id: i32, offset: i64, times: i32, delivery: u64) -> MessageView {
     let mut stored = stored("", offset);
     stored.reconsume_times = times;
     stored.commit_log_offset = delivery as i64;
-    let body = Ok(stored.body.clone());
-    let mut view = MessageView::new(stored, "b".into(), body);
-    view.edit().read_from(&queue(id).into(), 0);
-    view
+    read_from(queue(id), stored)
 }
 
 fn place(message: &MessageView) -> Place {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::consumer::engine::{self, Action, Engine, EngineOptions, Event, Order, Standing, Start};
-use crate::consumer::tests::stored;
+use crate::consumer::tests::{read_from, stored};
 use crate::message::MessageView;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,10 +28,7 @@ fn queue(id: i32) -> MessageQueue {
 fn message(id: i32, offset: i64, times: i32) -> MessageView {
     let mut stored = stored("", offset);
     stored.reconsume_times = times;
-    let body = Ok(stored.body.clone());
-    let mut message = MessageView::new(stored, "b".into(), body);
-    message.edit().read_from(&queue(id).into(), 0);
-    message
+    read_from(queue(id), stored)
 }
 
 impl Stage {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::super::{Illegal, Pulled};
-use crate::consumer::tests::stored;
-use crate::message::{MessageQueue, MessageView};
+use crate::consumer::tests::{read_from, stored};
+use crate::message::MessageQueue;
 
 /// How long the simulated broker keeps a lock.
 const LOCK: Duration = Duration::from_secs(60);
@@ -63,10 +63,7 @@ impl SimQueue {
         let message = |offset: i64| {
             let mut stored = stored("", offset);
             stored.reconsume_times = self.messages[offset as usize].tries;
-            let body = Ok(stored.body.clone());
-            let mut view = MessageView::new(stored, "b".into(), body);
-            view.edit().read_from(&queue.clone().into(), 0);
-            view
+            read_from(queue.clone(), stored)
         };
         match offset {
             _ if offset == len => Pulled::Nothing { next },
