@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::message::MessageQueue;
 use crate::protocol::frame::Frame;
 use crate::protocol::request::{Answer, Request};
-use crate::remoting::{Asking, Deadline, Hold, checked};
+use crate::remoting::{Asking, Deadline, Hold, answered};
 
 /// A question on its way.
 struct Question {
@@ -40,7 +40,7 @@ impl Core {
 
     /// As [`ask_master_async`](Core::ask_master_async), but while the route names no master a slave is asked; `done` is told
     /// whether it was one.
-    pub(crate) fn ask_readable_async<R: Request + Clone + Send + 'static>(
+    pub(crate) fn ask_readable_async<R: Request>(
         self: &Arc<Self>,
         queue: &MessageQueue,
         request: R,
@@ -90,12 +90,11 @@ impl Question {
     fn ask(self, addr: Arc<str>) {
         let (core, request, body) = (self.core.clone(), self.request.keep(), self.body.clone());
         let (hold, deadline, asked) = (self.hold, self.deadline, addr.clone());
-        let answers = request.answers();
-        let done = move |result: Result<Frame>| match result.and_then(|frame| checked(&asked, frame, answers)) {
+        let done = answered(&addr, request.answers(), move |answer| match answer {
             Err(error) if may_have_moved(&error) => self.look_again(Some((asked, error))),
             answer => (self.done)(answer),
-        };
-        core.remoting().submit_any(&addr, &*request, &body, hold, deadline, Box::new(done));
+        });
+        core.remoting().submit_any(&addr, &*request, &body, hold, deadline, done);
     }
 
     /// Looks the route up, and asks the master it names, unless that is the one that just failed.
@@ -124,8 +123,7 @@ impl Question {
 
     fn ask_last(self, addr: &Arc<str>) {
         let Question { core, request, body, hold, deadline, done, .. } = self;
-        let (asked, answers) = (addr.clone(), request.answers());
-        let done = move |result: Result<Frame>| done(result.and_then(|frame| checked(&asked, frame, answers)));
-        core.remoting().submit_any(addr, &*request, &body, hold, deadline, Box::new(done));
+        let done = answered(addr, request.answers(), done);
+        core.remoting().submit_any(addr, &*request, &body, hold, deadline, done);
     }
 }

@@ -294,9 +294,8 @@ impl Remoting {
         deadline: Deadline,
         done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
     ) {
-        let from = addr.clone();
-        let done = move |result: Result<Frame>| done(result.and_then(|frame| answer_of(&from, frame)));
-        self.submit_any(addr, request, body, None, deadline, Box::new(done));
+        let done = answered(addr, R::ANSWERS, |answer| done(answer.map(Answer::new)));
+        self.submit_any(addr, request, body, None, deadline, done);
     }
 
     /// As [`submit`](Remoting::submit), for a request that the server may hold before it answers.
@@ -309,12 +308,11 @@ impl Remoting {
         deadline: Deadline,
         done: impl FnOnce(Result<Answer<R>>) + Send + 'static,
     ) {
-        let from = addr.clone();
-        let done = move |result: Result<Frame>| done(result.and_then(|frame| answer_of(&from, frame)));
-        self.submit_any(addr, request, body, Some(hold), deadline, Box::new(done));
+        let done = answered(addr, R::ANSWERS, |answer| done(answer.map(Answer::new)));
+        self.submit_any(addr, request, body, Some(hold), deadline, done);
     }
 
-    /// As [`submit`](Remoting::submit), whatever is asked. What `done` gets can be any frame; see [`checked`].
+    /// As [`submit`](Remoting::submit), whatever is asked. What `done` gets can be any frame; see [`answered`].
     pub(crate) fn submit_any(
         &self,
         addr: &Arc<str>,
@@ -549,9 +547,19 @@ pub(crate) fn answer_of<R: Request>(addr: &Arc<str>, frame: Frame) -> Result<Ans
     checked(addr, frame, R::ANSWERS).map(Answer::new)
 }
 
+/// Has `done` get a frame only with one of the codes that are answers, else the error that its code stands for.
+pub(crate) fn answered(
+    addr: &Arc<str>,
+    answers: &'static [ResponseCode],
+    done: impl FnOnce(Result<Frame>) + Send + 'static,
+) -> Box<dyn FnOnce(Result<Frame>) + Send> {
+    let from = addr.clone();
+    Box::new(move |result| done(result.and_then(|frame| checked(&from, frame, answers))))
+}
+
 /// Returns a frame with one of the codes that are answers, else the error that its code stands for: the one place where
 /// codes become errors.
-pub(crate) fn checked(addr: &Arc<str>, frame: Frame, answers: &[ResponseCode]) -> Result<Frame> {
+fn checked(addr: &Arc<str>, frame: Frame, answers: &[ResponseCode]) -> Result<Frame> {
     let code = frame.response_code();
     if answers.contains(&code) {
         return Ok(frame);
