@@ -250,15 +250,14 @@ impl Engine {
     fn pulled(&mut self, spell: &Spell, ticket: u64, pulled: Pulled, now: Instant, actions: &mut Vec<Action>) {
         let illegal = matches!(pulled, Pulled::Illegal(_));
         let asked = self.asked_bounds.contains(spell);
-        let Some(queue) = self.queues.of(spell) else {
+        let Some(queue) = self.queues.of(spell).filter(|queue| queue.awaits(ticket)) else {
             self.dropped_pulls += 1;
-            return log::debug!("{}: a pull is dropped, its queue is not here any more", spell.queue);
+            return log::debug!(
+                "{}: a pull is dropped, its queue is not here any more or does not wait for it",
+                spell.queue
+            );
         };
-        if !queue.awaits(ticket) {
-            self.dropped_pulls += 1;
-            return;
-        }
-        queue.pulled(ticket, pulled, &self.options, now);
+        queue.pulled(pulled, &self.options, now);
         if illegal && queue.correct(None, asked, now) {
             self.asked_bounds.insert(spell.clone());
             actions.push(Action::FindBounds { spell: spell.clone() });

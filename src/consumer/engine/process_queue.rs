@@ -75,12 +75,7 @@ impl ProcessQueue {
             if offset < self.next_offset {
                 continue;
             }
-            // Brokers send them in order, so this nearly always is the end.
-            let is_last = self.entries.back().is_none_or(|last| last.offset < offset);
-            let at = match is_last {
-                true => self.entries.len(),
-                false => self.entries.partition_point(|entry| entry.offset < offset),
-            };
+            let at = place(&self.entries, offset, |entry| entry.offset);
             if self.entries.get(at).is_some_and(|entry| entry.offset == offset) {
                 continue;
             }
@@ -114,10 +109,7 @@ impl ProcessQueue {
     }
 
     fn await_listener(&mut self, offset: i64) {
-        if self.waiting.back().is_none_or(|last| *last < offset) {
-            return self.waiting.push_back(offset);
-        }
-        let at = self.waiting.partition_point(|waiting| *waiting < offset);
+        let at = place(&self.waiting, offset, |waiting| *waiting);
         self.waiting.insert(at, offset);
     }
 
@@ -254,6 +246,14 @@ impl ProcessQueue {
     /// How many messages listeners have.
     pub(crate) fn running(&self) -> usize {
         self.running
+    }
+}
+
+/// Where an offset belongs: nearly always at the end, because brokers send messages in order.
+fn place<T>(sorted: &VecDeque<T>, offset: i64, offset_of: impl Fn(&T) -> i64) -> usize {
+    match sorted.back() {
+        Some(last) if offset_of(last) >= offset => sorted.partition_point(|one| offset_of(one) < offset),
+        _ => sorted.len(),
     }
 }
 

@@ -243,8 +243,9 @@ impl Queue {
         ticket == self.ticket && self.pulling.is_some()
     }
 
-    pub(super) fn pulled(&mut self, ticket: u64, pulled: Pulled, options: &EngineOptions, now: Instant) {
-        if self.stage != Stage::Open || ticket != self.ticket {
+    /// The pull that is [awaited](Queue::awaits) is answered.
+    pub(super) fn pulled(&mut self, pulled: Pulled, options: &EngineOptions, now: Instant) {
+        if self.stage != Stage::Open {
             return;
         }
         let Some(since) = self.pulling.take() else { return };
