@@ -93,7 +93,8 @@ impl Admin {
     /// Returns the accounts of each broker (`mqadmin getAclConfig`).
     ///
     /// # Errors
-    /// A broker that fails is named in [`OnBrokers::failures`]; only when none answered the call fails.
+    /// A broker that fails is named in [`OnBrokers::failures`]; only when none answered the call fails. Brokers 4.x without
+    /// `aclEnable=true` do not answer at all: [`Error::Timeout`].
     pub fn accounts(&self) -> Result<OnBrokers<PlainAccounts>> {
         self.collect_everywhere(&GetAccounts, |body| {
             let body: AccountsBody = json::decode("accounts", body)?;

@@ -1,11 +1,11 @@
 use clap::{Args, Subcommand, ValueEnum};
-use rocketmq_blocking::{OnBrokers, PlainAccount, PlainAccounts};
+use rocketmq_blocking::{Error, OnBrokers, PlainAccount, PlainAccounts};
 use serde::Serialize;
 
 use super::password::Password;
 use crate::cluster::Cluster;
 use crate::confirm::Confirm;
-use crate::failure::{Failure, complain, told};
+use crate::failure::{Failure, complain, explain, told};
 use crate::output::Output;
 use crate::text;
 
@@ -236,9 +236,15 @@ impl Unchecked {
 
 fn accounts(cluster: &Cluster) -> Result<OnBrokers<PlainAccounts>, Failure> {
     let client = cluster.connect()?;
-    let found = client.admin().accounts()?;
+    let found = client.admin().accounts().map_err(|error| unanswered(&error))?;
     client.close()?;
     Ok(found)
+}
+
+/// What a broker 4.x without ACL has no answer for, it does not answer.
+fn unanswered(error: &Error) -> Failure {
+    let why = if error.is_timeout() { "; brokers 4.x without aclEnable=true do not answer this at all" } else { "" };
+    Failure::Failed(format!("{}{why}", explain(error)))
 }
 
 fn show(
@@ -295,7 +301,23 @@ fn row(account: &PlainAccount, brokers: &[&str]) -> [String; 7] {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use rocketmq_blocking::{Outcome, Stage};
+
     use super::*;
+
+    #[test]
+    fn a_broker_that_does_not_answer_may_have_no_acl() {
+        let (after, outcome) = (Duration::from_secs(3), Outcome::Unknown);
+        let late = Error::Timeout { stage: Stage::Reply, addr: Some("10.0.0.1:10911".into()), after, outcome };
+        let said = |error: &Error| match unanswered(error) {
+            Failure::Failed(text) => text,
+            other => panic!("{other:?}"),
+        };
+        assert!(said(&late).ends_with("without aclEnable=true do not answer this at all"));
+        assert!(!said(&Error::Closed { outcome: Outcome::NotSent }).contains("aclEnable"));
+    }
 
     #[test]
     fn permissions_are_written_as_brokers_read_them() {
