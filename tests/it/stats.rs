@@ -245,12 +245,15 @@ fn a_weaker_status_and_an_unknown_outcome_have_counts_of_their_own() {
 #[test]
 fn what_is_in_flight_is_shown_until_its_answer_comes() {
     let stage = Stage::new(1);
-    stage.fault("broker-a", Fault::delay(millis(400)).times(3));
+    stage.fault("broker-a", Fault::delay(millis(1500)).times(3).on(RequestCode::SEND_MESSAGE_V2));
     let pending: Vec<_> = (0..3).map(|_| stage.producer.prepare(message()).submit().unwrap()).collect();
     let stats = stage.producer.stats();
     assert_eq!((stats.in_flight, stats.in_flight_bytes, stats.messages()), (3, 36, 0), "{stats}");
-    let client = stage.producer.client().stats();
-    assert!(client.connections.iter().any(|connection| connection.in_flight == 3), "{client}");
+    // The heartbeat of a new connection may be on its way as well.
+    eventually(PATIENCE, || match stage.producer.client().stats() {
+        client if client.connections.iter().any(|connection| connection.in_flight == 3) => Ok(()),
+        client => Err(client.to_string()),
+    });
     pending.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
     let stats = stage.producer.stats();
     assert_eq!((stats.in_flight, stats.in_flight_bytes, stats.messages()), (0, 0, 3), "{stats}");

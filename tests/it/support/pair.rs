@@ -9,7 +9,7 @@ use super::{Operator, PATIENCE, eventually, live_variable};
 const CONSUMER_OFFSET: i32 = 14;
 const MAX_OFFSET: i32 = 30;
 
-/// Slaves 5.x ask for offsets every 63 s, and miss two turns when their master was restarted before.
+/// Slaves 5.x ask for offsets every 63 s, and may miss a turn when their master was restarted before.
 const OFFSETS: Duration = Duration::from_secs(240);
 
 /// A master with a slave that it suggests to consumers, and a topic of four queues that both know. On Apache's server

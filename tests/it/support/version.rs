@@ -35,6 +35,8 @@ pub(crate) enum Feature {
     TopicGroups,
     /// The Java client of the same version gets replies to its requests.
     JavaAsks,
+    /// Slaves learn from their masters where groups are.
+    SlaveOffsets,
 }
 
 impl Feature {
@@ -60,6 +62,9 @@ impl Feature {
             Feature::JavaAsks => {
                 ([0, 0, 0], "its Java client takes no reply to its requests for its own, also when Java replies")
             }
+            Feature::SlaveOffsets => {
+                ([0, 0, 0], "its slaves cannot read their masters' offsets once anything was pulled (pullOffsetTable)")
+            }
             Feature::Users => ([5, 3, 0], "users and rules came with 5.3: an older server reads accounts from a file"),
             Feature::ToolWantsTopic => ([5, 3, 0], "its tool finds an id without its topic"),
             Feature::ServerSideReset => ([5, 2, 0], "before 5.2 brokers told the clients of a group that it was reset"),
@@ -72,7 +77,11 @@ impl Feature {
 pub(crate) fn supports(feature: Feature) -> bool {
     let version = &cluster().version;
     let (since, why) = feature.since();
-    let broken = matches!(feature, Feature::JavaAsks | Feature::TopicGroups) && version == "5.3.3";
+    let broken = match feature {
+        Feature::JavaAsks | Feature::TopicGroups => version == "5.3.3",
+        Feature::SlaveOffsets => version == "5.5.0",
+        _ => false,
+    };
     if numbers(version) >= since && !broken {
         return true;
     }
