@@ -141,7 +141,7 @@ fn a_connection_that_drains_ends_when_the_time_of_its_last_call_is_over() {
         let writer = line.writer();
         let ends = line.submit(1, Deadline::after(Duration::from_secs(3600)));
         let drainer = line.beside(|line| line.connection.drain());
-        drop(line.connection.expire(far().at()));
+        line.connection.expire(far().at());
         drainer.join().unwrap();
         line.assert_ended([writer]);
         assert!(matches!(ends.only(), Err(Error::Timeout { .. })));

@@ -1,4 +1,4 @@
-//! Models of what the threads of a connection do to each other: loom runs each in every order it finds.
+//! Models of what the threads of a connection, and those who share one, do to each other: loom runs each in every order it finds.
 //!
 //! The code under them is what ships, over a transport in memory. A thread that waits for ever is found as a deadlock,
 //! because time stands still: nothing here is saved by a timeout. How to run them: `docs/testing.md`.
@@ -7,6 +7,8 @@
 mod closing;
 mod correlation;
 mod pipe;
+mod pooling;
+mod reading;
 mod writing;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -83,7 +85,7 @@ impl Line {
 
     /// Starts a call whose frame is its number `LEN` times.
     fn start(&self, opaque: u8, waiter: Waiter, deadline: Deadline, held: bool) -> Result<(), (Waiter, Error)> {
-        let waiting = Connection::waiting(waiter, deadline, held.then_some(Duration::ZERO));
+        let waiting = Connection::waiting(waiter, deadline, held.then_some(Duration::ZERO.into()));
         let outgoing = Outgoing { opaque: opaque.into(), head: &[opaque; LEN], body: &[] };
         self.connection.start(&outgoing, waiting, true)
     }
@@ -105,10 +107,19 @@ impl Line {
 
     /// Starts a call that is not waited for.
     fn submit(&self, opaque: u8, deadline: Deadline) -> Ends {
+        self.submit_as(opaque, deadline, false)
+    }
+
+    /// As `submit`, and the server may hold it.
+    fn submit_held(&self, opaque: u8) -> Ends {
+        self.submit_as(opaque, far(), true)
+    }
+
+    fn submit_as(&self, opaque: u8, deadline: Deadline, held: bool) -> Ends {
         let ends = Ends::default();
         let told = ends.clone();
         let waiter = Waiter::Callback(Box::new(move |result| told.note(result)));
-        if let Err((waiter, error)) = self.start(opaque, waiter, deadline, false) {
+        if let Err((waiter, error)) = self.start(opaque, waiter, deadline, held) {
             waiter.complete(Err(error));
         }
         ends
@@ -143,6 +154,10 @@ struct Ends(Arc<Mutex<Vec<Result<Frame>>>>);
 impl Ends {
     fn note(&self, result: Result<Frame>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(result);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// The one end.
