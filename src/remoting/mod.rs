@@ -4,6 +4,7 @@
 //! Callers write themselves when they are alone and leave it to the writer when they are many.
 
 mod allowed;
+mod answers;
 mod connection;
 mod cork;
 mod counter;
@@ -16,17 +17,21 @@ mod hold;
 #[cfg(feature = "acl")]
 mod keys;
 mod liveness;
+mod options;
 mod outbox;
+mod owner;
 mod pending;
 mod pool;
 mod quota;
 mod reader;
+mod scratch;
 #[cfg(feature = "acl")]
 mod signer;
 mod slot;
 mod stats;
 mod submit;
 mod sync;
+mod ticket;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
@@ -41,14 +46,13 @@ mod models;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub(crate) use allowed::Allowed;
+pub(crate) use answers::{answer_of, answered};
 pub(crate) use cork::together;
 pub(crate) use counter::Counter;
 pub(crate) use deadline::Deadline;
@@ -56,134 +60,28 @@ pub(crate) use dress::Asking;
 pub(crate) use hold::{Asker, Hold};
 #[cfg(feature = "acl")]
 pub(crate) use keys::{Keys, Signing};
+pub(crate) use options::RemotingOptions;
+pub(crate) use owner::{Owner, Resolve, ServerRequest};
 #[cfg(feature = "acl")]
 pub(crate) use signer::Signer;
 pub(crate) use slot::Slot;
 pub(crate) use stats::Counters;
 pub use stats::{ConnectionState, ConnectionStats};
+pub(crate) use ticket::Ticket;
 #[cfg(feature = "tls")]
 pub(crate) use trust::{TlsOptions, Trust, server_name};
 
+use self::answers::checked;
 use self::connection::Connection;
 use self::pending::Waiter;
 use self::pool::Pool;
+use self::scratch::with_scratch;
 use self::submit::Outgoing;
 use crate::code::ResponseCode;
-use crate::error::{Error, Outcome, Result, Stage};
-use crate::protocol::fields::{Header, NoFields};
-use crate::protocol::frame::{self, Frame, Head, HeaderKind};
-use crate::protocol::namespace::Namespace;
+use crate::error::{Error, Result};
+use crate::protocol::frame::Frame;
 use crate::protocol::request::{Answer, Request};
 use crate::protocol::rpc::route::GetRoute;
-
-/// Finds the addresses behind a host name, on a thread that may be kept waiting.
-pub(crate) trait Resolve: Send + Sync {
-    /// `host` is a name, never an address. Blocks until the answer or `deadline`.
-    fn resolve(&self, host: &str, port: u16, deadline: Deadline) -> std::io::Result<Vec<SocketAddr>>;
-}
-
-/// Whoever owns the connections. All methods are called on a reader's thread: they must not block.
-pub(crate) trait Owner: Send + Sync {
-    /// A connection to `addr` was established, for the first time or anew.
-    fn connected(&self, addr: &Arc<str>);
-
-    /// A server sent a request. It is given back when nobody serves its code, and then answered as unsupported.
-    fn request(&self, request: ServerRequest) -> Result<(), ServerRequest>;
-
-    /// The earliest deadline of the calls that do not time themselves may have moved forward to `at`.
-    fn wake_at(&self, at: Instant);
-
-    #[cfg_attr(not(feature = "acl"), allow(dead_code, reason = "there are no keys without the feature"))]
-    /// The keys that are renewed are needed for the first time, or a server refused them.
-    fn keys_wanted(&self) {}
-}
-
-/// A request a server sent, and the way to answer it.
-#[derive(Debug)]
-pub(crate) struct ServerRequest {
-    pub(crate) addr: Arc<str>,
-    pub(crate) frame: Frame,
-    connection: Arc<Connection>,
-}
-
-impl ServerRequest {
-    /// Answers it; a oneway request is never answered, and an answer to a lost connection is dropped.
-    pub(crate) fn answer<H: Header>(self, code: ResponseCode, remark: Option<&str>, header: &H, body: &[u8]) {
-        if self.frame.is_oneway() {
-            return;
-        }
-        let head = Head::response(self.connection.header_kind(), code, self.frame.opaque, remark);
-        let mut response = Vec::new();
-        match frame::encode_response(&mut response, &head, header, body) {
-            Ok(()) => self.connection.respond(&response),
-            Err(error) => log::warn!("the answer to {}'s request {} is lost: {error}", self.addr, self.frame.code),
-        }
-    }
-
-    /// Says that nobody here serves it.
-    fn refuse(self) {
-        let remark = format!(" request type {} not supported", self.frame.code);
-        self.answer(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, Some(&remark), &NoFields, &[]);
-    }
-}
-
-/// Settings of all connections of a client.
-#[derive(Debug, Clone)]
-pub(crate) struct RemotingOptions {
-    pub(crate) connect_timeout: Duration,
-    pub(crate) header_kind: HeaderKind,
-    /// Bound of the length of one received frame.
-    pub(crate) frame_limit: usize,
-    /// Bytes that may wait to be written to one server.
-    pub(crate) outbox_limit: usize,
-    /// Calls that may wait for an answer of one server.
-    pub(crate) pending_limit: usize,
-    /// Connections of a client.
-    pub(crate) connection_limit: usize,
-    /// Requests of one server in a second.
-    pub(crate) server_request_limit: usize,
-    /// Where connections may go.
-    pub(crate) allowed: Allowed,
-    /// A socket to which nothing could be written for so long is closed.
-    pub(crate) stall_limit: Duration,
-    /// A connection with waiting calls that received nothing for so long is probed.
-    pub(crate) silence_limit: Duration,
-    /// How long a probe may take.
-    pub(crate) probe_timeout: Duration,
-    /// Where the names in requests are; see [`namespace`](crate::protocol::namespace).
-    pub(crate) namespace: Option<Namespace>,
-    /// Fields that every request gets.
-    pub(crate) fields: Vec<(&'static str, Arc<str>)>,
-    #[cfg(feature = "acl")]
-    pub(crate) signing: Signing,
-    /// All connections are encrypted, or none.
-    #[cfg(feature = "tls")]
-    pub(crate) tls: Option<TlsOptions>,
-}
-
-impl Default for RemotingOptions {
-    fn default() -> Self {
-        RemotingOptions {
-            connect_timeout: Duration::from_secs(3),
-            header_kind: HeaderKind::Json,
-            frame_limit: frame::MAX_FRAME,
-            outbox_limit: 64 * 1024 * 1024,
-            pending_limit: 262_144,
-            connection_limit: 2048,
-            server_request_limit: 10_000,
-            allowed: Allowed::default(),
-            stall_limit: Duration::from_secs(10),
-            silence_limit: Duration::from_secs(5),
-            probe_timeout: Duration::from_secs(3),
-            namespace: None,
-            fields: Vec::new(),
-            #[cfg(feature = "acl")]
-            signing: Signing::Off,
-            #[cfg(feature = "tls")]
-            tls: None,
-        }
-    }
-}
 
 /// All connections of a client, one per address. Clones share them.
 #[derive(Clone)]
@@ -194,59 +92,6 @@ pub(crate) struct Remoting {
 impl fmt::Debug for Remoting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.pool.all()).finish()
-    }
-}
-
-thread_local! {
-    /// Where this thread puts requests into their wire form.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Lends the scratch. It is taken out meanwhile: a failing write ends other calls, whose closures may ask something too.
-fn with_scratch<T>(encode_and_send: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-    const KEEP: usize = 64 * 1024;
-    let mut scratch = SCRATCH.take();
-    scratch.clear();
-    let result = encode_and_send(&mut scratch);
-    if scratch.capacity() <= KEEP {
-        SCRATCH.set(scratch);
-    }
-    result
-}
-
-/// One attempt under way whose end goes to a slot.
-#[derive(Debug)]
-pub(crate) struct Ticket {
-    connection: Arc<Connection>,
-    opaque: i32,
-}
-
-impl Ticket {
-    /// Waits until the slot has an end, or `until`.
-    pub(crate) fn wait(&self, slot: &Slot, until: Instant) {
-        self.connection.wait(slot, until);
-    }
-
-    /// Gives the attempt up; `None` when it ended in the same moment, and the slot has its end.
-    pub(crate) fn abandon(&self) -> Option<(Stage, Outcome)> {
-        self.connection.abandon(self.opaque)
-    }
-
-    /// Waits for the answer of a call with one attempt, and gives it up at the deadline.
-    fn end(&self, slot: &Slot, deadline: Deadline) -> Result<Frame> {
-        self.wait(slot, deadline.at());
-        let ended = match slot.take() {
-            Some(ended) => Some(ended),
-            None => match self.abandon() {
-                Some((stage, outcome)) => return Err(deadline.missed(stage, Some(&self.connection.addr), outcome)),
-                // It ended between the two looks; whoever ended it is about to tell.
-                None => {
-                    slot.park(Slot::is_ready, Instant::now() + self.connection.options.probe_timeout);
-                    slot.take()
-                }
-            },
-        };
-        ended.ok_or(Error::Closed { outcome: Outcome::Unknown })?.1
     }
 }
 
@@ -540,33 +385,4 @@ impl Remoting {
         }
         self.pool.close(deadline);
     }
-}
-
-/// Makes an answer of a frame, or the error that its code stands for.
-pub(crate) fn answer_of<R: Request>(addr: &Arc<str>, frame: Frame) -> Result<Answer<R>> {
-    checked(addr, frame, R::ANSWERS).map(Answer::new)
-}
-
-/// Has `done` get a frame only with one of the codes that are answers, else the error that its code stands for.
-pub(crate) fn answered(
-    addr: &Arc<str>,
-    answers: &'static [ResponseCode],
-    done: impl FnOnce(Result<Frame>) + Send + 'static,
-) -> Box<dyn FnOnce(Result<Frame>) + Send> {
-    let from = addr.clone();
-    Box::new(move |result| done(result.and_then(|frame| checked(&from, frame, answers))))
-}
-
-/// Returns a frame with one of the codes that are answers, else the error that its code stands for: the one place where
-/// codes become errors.
-fn checked(addr: &Arc<str>, frame: Frame, answers: &[ResponseCode]) -> Result<Frame> {
-    let code = frame.response_code();
-    if answers.contains(&code) {
-        return Ok(frame);
-    }
-    let remark: Arc<str> = frame.remark().trim().into();
-    if code == ResponseCode::REQUEST_CODE_NOT_SUPPORTED {
-        return Err(Error::Unsupported { what: remark, addr: Some(addr.clone()) });
-    }
-    Err(Error::Rejected { addr: addr.clone(), code, remark })
 }

@@ -60,7 +60,13 @@ impl Inbox {
     /// Waits until each of these bodies came at least once.
     #[track_caller]
     pub(crate) fn wait_for(&self, bodies: &[String]) {
-        eventually(LONG, || {
+        self.wait_longer(LONG, bodies);
+    }
+
+    /// The same, until `time` has passed.
+    #[track_caller]
+    pub(crate) fn wait_longer(&self, time: Duration, bodies: &[String]) {
+        eventually(time, || {
             let found = self.bodies();
             let missing: Vec<_> = bodies.iter().filter(|body| !found.contains(body)).collect();
             if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?} did not come")) }
