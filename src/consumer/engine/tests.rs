@@ -184,8 +184,9 @@ fn crowded(count: i32) -> (Stage, Vec<Spell>) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "so many events take minutes")]
 fn what_an_event_costs_does_not_depend_on_the_number_of_queues() {
-    let (mut stage, spells) = crowded(if cfg!(miri) { 100 } else { 10_000 });
+    let (mut stage, spells) = crowded(10_000);
     let before = stage.engine.queues.looks;
     for offset in 10..510 {
         stage.now += Duration::from_millis(1);

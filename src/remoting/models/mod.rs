@@ -127,8 +127,12 @@ impl Line {
 
     /// Sends a frame that is not answered, and waits until the system has it.
     fn send(&self, opaque: u8) -> Result<()> {
+        self.send_until(opaque, far())
+    }
+
+    fn send_until(&self, opaque: u8, deadline: Deadline) -> Result<()> {
         let outgoing = Outgoing { opaque: opaque.into(), head: &[opaque; LEN], body: &[] };
-        self.connection.send_oneway(&outgoing, far(), false)
+        self.connection.send_oneway(&outgoing, deadline, false)
     }
 
     /// Delivers the answer to a call, as the reader does.
