@@ -433,6 +433,18 @@ pub use trace::Trace;
 pub use protocol::compress::Compression;
 pub use protocol::rpc::assignment::MessageRequestMode;
 
+/// How often a test does what it repeats: under Miri, which takes hundreds of times as long, a hundredth.
+#[cfg(test)]
+pub(crate) const fn rounds(times: usize) -> usize {
+    if cfg!(miri) { times.div_ceil(100) } else { times }
+}
+
+/// What a test tries one after the other: all of it, under Miri one in 37.
+#[cfg(test)]
+pub(crate) fn sampled<T>(all: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+    all.step_by(if cfg!(miri) { 37 } else { 1 })
+}
+
 /// Compiles the examples of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

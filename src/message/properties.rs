@@ -273,17 +273,19 @@ mod tests {
     #[test]
     fn as_many_as_a_message_can_have_are_read_in_no_time() {
         let mut text = String::new();
-        (0..8_000).for_each(|number| write_property(&mut text, &format!("{number:x}"), "1"));
+        let count = crate::rounds(8_000);
+        (0..count).for_each(|number| write_property(&mut text, &format!("{number:x}"), "1"));
         write_property(&mut text, "0", "last");
         let began = std::time::Instant::now();
-        for _ in 0..20 {
+        let last = format!("{:x}", count - 1);
+        for _ in 0..crate::rounds(20) {
             let properties = Properties::from_wire(&text);
             assert_eq!(
-                (properties.len(), properties.get("0"), properties.get("1f3f")),
-                (8_000, Some("last"), Some("1"))
+                (properties.len(), properties.get("0"), properties.get(&last)),
+                (count, Some("last"), Some("1"))
             );
         }
-        assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
+        assert!(cfg!(miri) || began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
     }
 
     #[test]

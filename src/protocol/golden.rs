@@ -4,7 +4,7 @@
 //! none is forgotten silently.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -67,6 +67,7 @@ const SIGNATURES: &[&str] = &["acl_signed_content_route", "acl_signed_content_se
 const TRACES: &[&str] = &["trace_pub", "trace_sub_before", "trace_sub_after", "trace_end_transaction"];
 
 /// One entry of the file.
+#[derive(Clone)]
 pub(crate) struct Vector {
     pub(crate) name: String,
     pub(crate) bytes: Vec<u8>,
@@ -103,7 +104,13 @@ fn sorted(properties: &Properties) -> Vec<(&str, &str)> {
     sorted
 }
 
-pub(crate) fn vectors() -> Vec<Vector> {
+/// All entries, read once: under Miri that takes seconds.
+fn entries() -> &'static [Vector] {
+    static ENTRIES: OnceLock<Vec<Vector>> = OnceLock::new();
+    ENTRIES.get_or_init(read)
+}
+
+fn read() -> Vec<Vector> {
     let list: Vec<Value> = serde_json::from_str(VECTORS).unwrap();
     let vector = |value: Value| Vector {
         name: value["name"].as_str().unwrap().to_owned(),
@@ -113,8 +120,12 @@ pub(crate) fn vectors() -> Vec<Vector> {
     list.into_iter().map(vector).collect()
 }
 
+pub(crate) fn vectors() -> Vec<Vector> {
+    entries().to_vec()
+}
+
 pub(crate) fn vector(name: &str) -> Vector {
-    vectors().into_iter().find(|vector| vector.name == name).unwrap_or_else(|| panic!("no vector {name}"))
+    entries().iter().find(|vector| vector.name == name).cloned().unwrap_or_else(|| panic!("no vector {name}"))
 }
 
 fn unhex(hex: &str) -> Vec<u8> {

@@ -68,7 +68,7 @@ mod tests {
     fn damaged_handles_are_refused_or_read_as_another() {
         let good = base64::encode(URL_SAFE, b"v1 TopicTest broker-a 1700000001000 AC1100017D2C18B4AAC2018C0A5E0000");
         let mut random = fastrand::Rng::with_seed(5);
-        for _ in 0..5000 {
+        for _ in 0..crate::rounds(5000) {
             let mut bytes = good.clone().into_bytes();
             for _ in 0..random.usize(1..4) {
                 let at = random.usize(..bytes.len());

@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn it_finds_what_a_search_byte_by_byte_finds() {
         let mut random = fastrand::Rng::with_seed(9);
-        for _ in 0..20_000 {
+        for _ in 0..crate::rounds(20_000) {
             let bytes: Vec<u8> = (0..random.usize(..40))
                 .map(|_| if random.bool() { random.u8(..) } else { random.u8(0x1E..0x24) ^ random.u8(..2) << 7 })
                 .collect();

@@ -2,22 +2,22 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Instant;
 
 use super::connection::Connection;
 use super::ending::Loss;
 use super::liveness::back_off;
 use super::stats::Counters;
+use super::sync::{Mutex, MutexGuard, Spawned};
 use super::{Deadline, Owner, RemotingOptions, Resolve};
 use crate::error::{Error, Outcome, Result};
-use crate::thread::Thread;
 
 /// A connection and the threads to join when it ends. The threads hold the connection, never this.
 #[derive(Debug)]
 struct Entry {
     connection: Arc<Connection>,
-    threads: Vec<Thread>,
+    threads: Vec<Spawned>,
     /// How often in a row nothing was received from this address.
     failures: u32,
     /// From 0 to 1: where in its range the pause before the next connection lies. Drawn once, so that many callers do not
@@ -126,16 +126,15 @@ impl Pool {
     /// Drops former connections that have nothing in flight, and joins the threads of those that are gone.
     pub(super) fn tidy(&self) {
         let mut entries = self.entries();
-        for entry in &entries.former {
-            if entry.connection.pending.len() == 0 {
-                entry.connection.drain();
-            }
-        }
+        let unused = entries.former.iter().filter(|entry| entry.connection.pending.len() == 0);
+        let unused: Vec<_> = unused.map(|entry| entry.connection.clone()).collect();
         let (gone, former): (Vec<_>, Vec<_>) =
-            entries.former.drain(..).partition(|entry| entry.threads.iter().all(Thread::has_ended));
+            entries.former.drain(..).partition(|entry| entry.threads.iter().all(Spawned::has_ended));
         entries.former = former;
         drop(entries);
-        gone.into_iter().flat_map(|entry| entry.threads).for_each(Thread::join);
+        // Without the lock: this ends calls that were begun meanwhile, and whoever is told may ask for a connection again.
+        unused.iter().for_each(|connection| connection.drain());
+        gone.into_iter().flat_map(|entry| entry.threads).for_each(Spawned::join);
     }
 
     /// Retires connections to addresses that are not wanted any more.
@@ -169,15 +168,15 @@ impl Pool {
             });
             entry.connection.lose(Loss::Closed);
         }
-        all.into_iter().flat_map(|entry| entry.threads).for_each(Thread::join);
+        all.into_iter().flat_map(|entry| entry.threads).for_each(Spawned::join);
     }
 }
 
-fn launch(connection: &Arc<Connection>, not_before: Instant) -> Result<Vec<Thread>> {
+fn launch(connection: &Arc<Connection>, not_before: Instant) -> Result<Vec<Spawned>> {
     let (reading, writing) = (connection.clone(), connection.clone());
     let addr = &connection.addr;
-    let reader = Thread::spawn(format!("mq-read {addr}"), move || reading.run_reader(not_before))?;
-    match Thread::spawn(format!("mq-write {addr}"), move || writing.run_writer()) {
+    let reader = Spawned::spawn(format!("mq-read {addr}"), move || reading.run_reader(not_before))?;
+    match Spawned::spawn(format!("mq-write {addr}"), move || writing.run_writer()) {
         Ok(writer) => Ok(vec![reader, writer]),
         Err(error) => {
             connection.lose(Loss::NotConnected(error.clone()));

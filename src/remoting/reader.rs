@@ -16,7 +16,7 @@ use super::door::is_tls;
 use super::ending::Loss;
 use super::slot::Slot;
 use super::sync::thread::{self, Thread};
-use super::sync::{AtomicBool, Mutex, OnceLock};
+use super::sync::{self, AtomicBool, Mutex, OnceLock};
 use super::transport::{Plain, Transport, is_timeout};
 use crate::error::Error;
 use crate::protocol::frame::FrameReader;
@@ -42,13 +42,14 @@ pub(super) struct ReadHalf {
 }
 
 /// From how many such reads on the caller is taken for a lone one. With several callers the half would go to and fro.
-const LONE: u32 = 3;
+const LONE: u32 = sync::in_a_row(3);
 
 /// Hands the read half between the reader thread and lone callers.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     half: Mutex<Option<Box<ReadHalf>>>,
-    /// The half lies in the cell. Ordered with the number of calls in flight: either a new caller sees it, or whoever put
+    /// The half lies in the cell: changed under its lock, or one who came too late would hide a half that was put back since.
+    /// Ordered with the number of calls in flight: either a new caller sees it, or whoever put
     /// it there sees the caller.
     idle: AtomicBool,
     /// How often callers took the half.
@@ -60,7 +61,8 @@ pub(super) struct Reading {
 
 impl Reading {
     fn put(&self, half: Box<ReadHalf>) {
-        *self.half.lock().unwrap_or_else(PoisonError::into_inner) = Some(half);
+        let mut cell = self.half.lock().unwrap_or_else(PoisonError::into_inner);
+        *cell = Some(half);
         self.idle.store(true, Ordering::SeqCst);
     }
 
@@ -68,7 +70,8 @@ impl Reading {
         if !self.idle.load(Ordering::SeqCst) {
             return None;
         }
-        let half = self.half.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut cell = self.half.lock().unwrap_or_else(PoisonError::into_inner);
+        let half = cell.take();
         self.idle.store(false, Ordering::SeqCst);
         half
     }
@@ -191,7 +194,7 @@ impl Connection {
             self.note_lone(false);
         }
         self.reading.put(half);
-        if self.pending.in_flight() > 0 || started.elapsed() > LINGER {
+        if self.pending.in_flight() > 0 || sync::elapsed(started) > LINGER {
             self.reading.resume_if_idle();
         }
     }

@@ -10,19 +10,34 @@ pub(super) use self::modelled::*;
 
 #[cfg(not(all(loom, test)))]
 mod real {
+    use std::time::{Duration, Instant};
+
     pub(in crate::remoting) use std::sync::atomic::{AtomicBool, AtomicUsize, fence};
     pub(in crate::remoting) use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
     pub(in crate::remoting) use std::{thread, thread_local};
+
+    pub(in crate::remoting) use crate::thread::Thread as Spawned;
 
     /// How often to yield while waiting.
     pub(in crate::remoting) const fn yields(times: u32) -> u32 {
         times
     }
+
+    /// How often something has to happen before it counts as usual.
+    pub(in crate::remoting) const fn in_a_row(times: u32) -> u32 {
+        times
+    }
+
+    pub(in crate::remoting) fn elapsed(since: Instant) -> Duration {
+        since.elapsed()
+    }
 }
 
 #[cfg(all(loom, test))]
 mod modelled {
+    use std::sync::Arc;
     use std::sync::atomic::Ordering;
+    use std::time::{Duration, Instant};
 
     use loom::sync::atomic as of_loom;
     pub(in crate::remoting) use loom::sync::atomic::fence;
@@ -41,14 +56,105 @@ mod modelled {
         0
     }
 
+    /// A model has no time for habits.
+    pub(in crate::remoting) const fn in_a_row(_times: u32) -> u32 {
+        1
+    }
+
+    /// Time stands still in a model: what it does must not depend on how fast it runs.
+    pub(in crate::remoting) fn elapsed(_since: Instant) -> Duration {
+        Duration::ZERO
+    }
+
+    /// As [`crate::thread::Thread`], of a model, in which every one has to be joined.
+    #[derive(Debug)]
+    pub(in crate::remoting) struct Spawned {
+        handle: Option<loom::thread::JoinHandle<()>>,
+        ended: Arc<AtomicBool>,
+    }
+
+    impl Spawned {
+        pub(in crate::remoting) fn spawn(_name: String, run: impl FnOnce() + 'static) -> crate::Result<Spawned> {
+            let ended = Arc::new(AtomicBool::new(false));
+            let end = ended.clone();
+            let handle = loom::thread::spawn(move || {
+                run();
+                end.store(true, Ordering::SeqCst);
+            });
+            Ok(Spawned { handle: Some(handle), ended })
+        }
+
+        pub(in crate::remoting) fn join(mut self) {
+            if let Some(handle) = self.handle.take() {
+                let _ = handle.join();
+            }
+        }
+
+        pub(in crate::remoting) fn has_ended(&self) -> bool {
+            self.ended.load(Ordering::SeqCst)
+        }
+
+        /// Whoever waits finds the time over.
+        pub(in crate::remoting) fn wait_until(&self, _deadline: Instant) -> bool {
+            self.has_ended()
+        }
+    }
+
+    impl Drop for Spawned {
+        fn drop(&mut self) {
+            assert!(self.handle.is_none() || std::thread::panicking(), "a thread that nobody joins");
+        }
+    }
+
     pub(in crate::remoting) mod thread {
+        use std::sync::{Arc, PoisonError};
         use std::time::Duration;
 
-        pub(in crate::remoting) use loom::thread::{Thread, current, yield_now};
+        pub(in crate::remoting) use loom::thread::yield_now;
+
+        use super::{Condvar, Mutex, MutexGuard};
+
+        /// Loom has parking too, but wakes who is unparked while it waits for a lock, as if it had got the lock.
+        #[derive(Debug, Clone, Default)]
+        pub(in crate::remoting) struct Thread(Arc<Parking>);
+
+        #[derive(Debug, Default)]
+        struct Parking {
+            token: Mutex<bool>,
+            given: Condvar,
+        }
+
+        loom::thread_local! { static OWN: Thread = Thread::default(); }
+
+        pub(in crate::remoting) fn current() -> Thread {
+            OWN.with(Thread::clone)
+        }
+
+        impl Thread {
+            fn token(&self) -> MutexGuard<'_, bool> {
+                self.0.token.lock().unwrap_or_else(PoisonError::into_inner)
+            }
+
+            pub(in crate::remoting) fn unpark(&self) {
+                *self.token() = true;
+                self.0.given.notify_one();
+            }
+        }
 
         /// Time stands still in a model, so whoever relies on a timeout is found as a deadlock. Only moments may pass.
         pub(in crate::remoting) fn park_timeout(timeout: Duration) {
-            if timeout < Duration::from_secs(1) { yield_now() } else { loom::thread::park() }
+            let own = current();
+            let mut token = own.token();
+            if timeout < Duration::from_secs(1) {
+                if !std::mem::take(&mut *token) {
+                    drop(token);
+                    yield_now();
+                }
+                return;
+            }
+            while !std::mem::take(&mut *token) {
+                token = own.0.given.wait(token).unwrap_or_else(PoisonError::into_inner);
+            }
         }
     }
 

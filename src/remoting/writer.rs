@@ -38,6 +38,8 @@ impl Connection {
         loop {
             match out.phase {
                 Phase::Gone => return None,
+                // Whoever ends it has not come to say so here; what cannot be written would be tried again and again.
+                _ if self.is_gone() => return None,
                 Phase::Open | Phase::Draining if !out.busy => {
                     if let Some(since) = out.stalled_since {
                         let now = Instant::now();

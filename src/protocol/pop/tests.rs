@@ -193,7 +193,7 @@ fn handles_of_one_pop_share_a_set_and_the_far_apart_go_alone() {
 fn damaged_infos_and_handles_are_refused_or_read_as_others() {
     let mut random = fastrand::Rng::with_seed(7);
     let body = [record("T", 0, 10, &[]), record("T", 1, i64::MAX, &[(key::POP_HANDLE, "4 1000 6 3 1 b 0 4")])].concat();
-    for _ in 0..5000 {
+    for _ in 0..crate::rounds(5000) {
         let mut texts = ["0 0 10;0 1 9223372036854775807", "0 0 10,11;0 1 3", "0 0 4;0 qo0%11 7", "1 2 3 4 0 b 6 7"]
             .map(|text| text.as_bytes().to_vec());
         for _ in 0..random.usize(1..6) {

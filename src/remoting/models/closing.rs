@@ -99,6 +99,22 @@ fn a_sender_waiting_for_room_goes_on_when_there_is_some() {
 }
 
 #[test]
+fn a_sender_waiting_for_room_goes_on_when_what_took_it_has_expired() {
+    check("room, expired", || {
+        let line = Line::open(None, 2).crowded();
+        let expired = [1, 2].map(|number| line.submit(number, over()));
+        let waiting = line.beside(|line| line.submit(3, far()));
+        let writer = line.writer();
+        let waited = waiting.join().unwrap();
+        line.pipe.await_frame(3);
+        assert_eq!(line.pipe.arrived(), [3; LEN]);
+        line.connection.lose(Loss::Closed);
+        line.assert_ended([writer]);
+        expired.iter().chain([&waited]).for_each(|end| assert!(end.only().is_err()));
+    });
+}
+
+#[test]
 fn a_sender_waiting_for_room_is_woken_when_the_connection_ends() {
     check("room, losing", || {
         // Never opened: nothing makes room.
@@ -141,10 +157,23 @@ fn a_connection_that_drains_ends_when_the_time_of_its_last_call_is_over() {
         let writer = line.writer();
         let ends = line.submit(1, Deadline::after(Duration::from_secs(3600)));
         let drainer = line.beside(|line| line.connection.drain());
-        drop(line.connection.expire(far().at()));
+        line.connection.expire(far().at());
         drainer.join().unwrap();
         line.assert_ended([writer]);
         assert!(matches!(ends.only(), Err(Error::Timeout { .. })));
+    });
+}
+
+#[test]
+fn a_connection_that_drains_ends_when_its_last_caller_gives_up() {
+    check("draining, giving up", || {
+        let line = Line::open(None, 2);
+        let writer = line.writer();
+        let (ticket, _slot) = line.ask(1, far()).unwrap();
+        let drainer = line.beside(|line| line.connection.drain());
+        assert!(ticket.abandon().is_some());
+        drainer.join().unwrap();
+        line.assert_ended([writer]);
     });
 }
 

@@ -1,4 +1,4 @@
-//! Models of what the threads of a connection do to each other: loom runs each in every order it finds.
+//! Models of what the threads of a connection, and those who share one, do to each other: loom runs each in every order it finds.
 //!
 //! The code under them is what ships, over a transport in memory. A thread that waits for ever is found as a deadlock,
 //! because time stands still: nothing here is saved by a timeout. How to run them: `docs/testing.md`.
@@ -7,6 +7,8 @@
 mod closing;
 mod correlation;
 mod pipe;
+mod pooling;
+mod reading;
 mod writing;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -83,7 +85,7 @@ impl Line {
 
     /// Starts a call whose frame is its number `LEN` times.
     fn start(&self, opaque: u8, waiter: Waiter, deadline: Deadline, held: bool) -> Result<(), (Waiter, Error)> {
-        let waiting = Connection::waiting(waiter, deadline, held.then_some(Duration::ZERO));
+        let waiting = Connection::waiting(waiter, deadline, held.then_some(Duration::ZERO.into()));
         let outgoing = Outgoing { opaque: opaque.into(), head: &[opaque; LEN], body: &[] };
         self.connection.start(&outgoing, waiting, true)
     }
@@ -105,10 +107,19 @@ impl Line {
 
     /// Starts a call that is not waited for.
     fn submit(&self, opaque: u8, deadline: Deadline) -> Ends {
+        self.submit_as(opaque, deadline, false)
+    }
+
+    /// As `submit`, and the server may hold it.
+    fn submit_held(&self, opaque: u8) -> Ends {
+        self.submit_as(opaque, far(), true)
+    }
+
+    fn submit_as(&self, opaque: u8, deadline: Deadline, held: bool) -> Ends {
         let ends = Ends::default();
         let told = ends.clone();
         let waiter = Waiter::Callback(Box::new(move |result| told.note(result)));
-        if let Err((waiter, error)) = self.start(opaque, waiter, deadline, false) {
+        if let Err((waiter, error)) = self.start(opaque, waiter, deadline, held) {
             waiter.complete(Err(error));
         }
         ends
@@ -116,8 +127,12 @@ impl Line {
 
     /// Sends a frame that is not answered, and waits until the system has it.
     fn send(&self, opaque: u8) -> Result<()> {
+        self.send_until(opaque, far())
+    }
+
+    fn send_until(&self, opaque: u8, deadline: Deadline) -> Result<()> {
         let outgoing = Outgoing { opaque: opaque.into(), head: &[opaque; LEN], body: &[] };
-        self.connection.send_oneway(&outgoing, far(), false)
+        self.connection.send_oneway(&outgoing, deadline, false)
     }
 
     /// Delivers the answer to a call, as the reader does.
@@ -143,6 +158,10 @@ struct Ends(Arc<Mutex<Vec<Result<Frame>>>>);
 impl Ends {
     fn note(&self, result: Result<Frame>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(result);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// The one end.

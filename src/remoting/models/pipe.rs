@@ -4,9 +4,10 @@ use std::io;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use super::super::sync::thread::yield_now;
 use super::super::sync::{Condvar, Mutex, MutexGuard};
 use super::super::transport::Transport;
-use super::LEN;
+use super::{LEN, reply};
 
 /// Takes what is written, bit by bit at first, and gives what the model wants to be read.
 #[derive(Debug)]
@@ -21,12 +22,16 @@ struct State {
     bite: Option<usize>,
     arrived: Vec<u8>,
     answers: Vec<u8>,
+    /// How many of the frames that come next are answered at once.
+    prompt: usize,
+    /// Whoever reads does so for a while only.
+    timed: bool,
     shut: bool,
 }
 
 impl Pipe {
     pub(super) fn new(bite: Option<usize>) -> Pipe {
-        let state = State { bite, arrived: Vec::new(), answers: Vec::new(), shut: false };
+        let state = State { bite, arrived: Vec::new(), answers: Vec::new(), prompt: 0, timed: false, shut: false };
         Pipe { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -52,6 +57,11 @@ impl Pipe {
         self.changed.notify_all();
     }
 
+    /// Answers so many frames as soon as they arrive, which they must do alone.
+    pub(super) fn answer_at_once(&self, count: usize) {
+        self.state().prompt = count;
+    }
+
     pub(super) fn is_shut(&self) -> bool {
         self.state().shut
     }
@@ -61,6 +71,16 @@ impl Transport for Pipe {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut state = self.state();
         while state.answers.is_empty() && !state.shut {
+            if state.timed {
+                // A moment passes in which anything may happen, or nothing.
+                drop(state);
+                yield_now();
+                state = self.state();
+                if state.answers.is_empty() && !state.shut {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                break;
+            }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let count = state.answers.len().min(buffer.len());
@@ -79,12 +99,19 @@ impl Transport for Pipe {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         state.arrived.extend_from_slice(&bytes[..count]);
+        for frame in bytes.chunks(LEN).filter(|_| count == bytes.len()) {
+            if state.prompt > 0 {
+                state.prompt -= 1;
+                state.answers.extend(reply(frame[0]));
+            }
+        }
         drop(state);
         self.changed.notify_all();
         Ok(count)
     }
 
-    fn read_timeout(&self, _timeout: Option<Duration>) -> io::Result<()> {
+    fn read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.state().timed = timeout.is_some();
         Ok(())
     }
 

@@ -72,6 +72,25 @@ fn frames_of_senders_that_wait_until_they_are_written_all_arrive_once() {
 }
 
 #[test]
+fn a_sender_is_not_told_that_the_frame_was_written_of_which_it_had_given_up_another() {
+    check_all("oneway, giving up", |line| {
+        let line = line.crowded();
+        let writer = line.writer();
+        let other = line.beside(|line| line.submit(1, far()));
+        let given_up = line.send_until(2, over());
+        line.send(3).unwrap();
+        assert!(frames(&line.pipe.arrived()).contains(&3), "it says so and it is not true");
+        let other = other.join().unwrap();
+        line.connection.lose(Loss::Closed);
+        line.assert_ended([writer]);
+        assert!(other.only().is_err());
+        if outcome(&given_up) == Some(Outcome::NotSent) {
+            assert!(!line.pipe.arrived().contains(&2));
+        }
+    });
+}
+
+#[test]
 fn frames_of_one_turn_leave_at_its_end_beside_those_of_others() {
     check_all("together", |line| {
         let writer = line.writer();

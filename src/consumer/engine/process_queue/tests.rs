@@ -104,7 +104,7 @@ fn listeners_that_take_too_long_are_found() {
 #[test]
 fn whatever_happens_the_commit_offset_passes_nothing_unfinished_and_never_goes_back() {
     let mut random = fastrand::Rng::with_seed(7);
-    for _ in 0..200 {
+    for _ in 0..crate::rounds(200) {
         let (mut queue, mut finished, mut before) = (ProcessQueue::new(0), vec![false; 400], 0);
         let mut held = Vec::new();
         for _ in 0..300 {

@@ -81,6 +81,7 @@ fn simulate(seed: u64, order: Order, weather: Weather, most_members: usize) -> W
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it takes too many steps")]
 fn without_faults_every_message_is_consumed_exactly_once() {
     for (seed, members) in [(0, 2), (1, 3), (2, 3)] {
         for order in [Order::Concurrent, Order::Orderly] {
@@ -91,6 +92,7 @@ fn without_faults_every_message_is_consumed_exactly_once() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it takes too many steps")]
 fn resets_lose_nothing_and_make_messages_come_again() {
     for (seed, members) in [(20, 2), (21, 3), (22, 3)] {
         for order in [Order::Concurrent, Order::Orderly] {
@@ -101,6 +103,7 @@ fn resets_lose_nothing_and_make_messages_come_again() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it takes too many steps")]
 fn with_crashes_and_lost_answers_nothing_is_lost_and_order_holds() {
     for (seed, members) in [(10, 2), (11, 3), (12, 2), (13, 3), (14, 3)] {
         for order in [Order::Concurrent, Order::Orderly] {
