@@ -21,6 +21,15 @@ pub(crate) struct Bare {
     now: Instant,
 }
 
+/// What became of a frame from a client.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Answer(Vec<u8>),
+    /// The answer is going to be among what is [taken](Bare::taken).
+    Later,
+    Unanswered,
+}
+
 impl Bare {
     pub(crate) fn new(pop: bool) -> Bare {
         let settings = ClusterBuilder::default().pop(pop).transaction_timeout(Duration::ZERO).settings();
@@ -36,21 +45,22 @@ impl Bare {
         Bare { broker, name_server: NameServer::new(sets), links, now: Instant::now() }
     }
 
-    /// Hands a frame that has come from a client to one of the servers. Returns its answer, which is empty when none is due or it
-    /// comes later, and whether it may.
-    pub(crate) fn serve(&self, to_broker: bool, client: usize, frame: &Frame) -> (Vec<u8>, bool) {
+    /// Hands a frame that has come from a client to one of the servers.
+    pub(crate) fn serve(&self, to_broker: bool, client: usize, frame: &Frame) -> Outcome {
         let link = &self.links[client];
         let service: &dyn Service = if to_broker { &self.broker } else { &self.name_server };
         let mut out = Vec::new();
         if frame.is_response() {
             service.answered(link, frame);
-            return (out, false);
+            return Outcome::Unanswered;
         }
         let handled = service.serve(&mut Call { frame, link, out: &mut out, may_hold: true });
-        if frame.is_oneway() {
-            out.clear();
+        match handled {
+            _ if frame.is_oneway() => Outcome::Unanswered,
+            Handled::Answered => Outcome::Answer(out),
+            Handled::Held => Outcome::Later,
+            Handled::Unanswered => Outcome::Unanswered,
         }
-        (out, handled == Handled::Held)
     }
 
     /// What was sent to a client unasked, or later.
@@ -89,13 +99,18 @@ mod tests {
     use crate::protocol::fields::NoFields;
     use crate::protocol::frame::{self, Head, HeaderKind, decode_whole};
 
-    fn answer(servers: &Bare, code: RequestCode, fields: &[(&str, &str)], body: &[u8]) -> ResponseCode {
+    fn asked(servers: &Bare, code: RequestCode, fields: &[(&str, &str)], body: &[u8]) -> Outcome {
         let mut bytes = Vec::new();
         frame::encode(&mut bytes, &Head::request(HeaderKind::Json, code, 1), &NoFields, fields, body.len()).unwrap();
         bytes.extend_from_slice(body);
-        let (answer, held) = servers.serve(true, 0, &decode_whole(&bytes).unwrap());
-        assert!(!held);
-        decode_whole(&answer).unwrap().response_code()
+        servers.serve(true, 0, &decode_whole(&bytes).unwrap())
+    }
+
+    fn answer(servers: &Bare, code: RequestCode, fields: &[(&str, &str)], body: &[u8]) -> ResponseCode {
+        match asked(servers, code, fields, body) {
+            Outcome::Answer(answer) => decode_whole(&answer).unwrap().response_code(),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// A message with these system flags, time of birth and properties.
@@ -130,5 +145,17 @@ mod tests {
         let create = RequestCode::UPDATE_AND_CREATE_TOPIC;
         assert_eq!(answer(&servers, create, &of_topic("65536"), &[]), ResponseCode::INVALID_PARAMETER);
         assert_eq!(answer(&servers, create, &of_topic("65535"), &[]), ResponseCode::SUCCESS);
+    }
+
+    #[test]
+    fn an_end_of_a_transaction_that_is_neither_commit_nor_rollback_gets_no_answer_and_is_not_held() {
+        let servers = Bare::new(true);
+        let ended = |how| {
+            let fields = [("producerGroup", "PG"), ("tranStateTableOffset", "0"), ("commitLogOffset", "0")];
+            let fields = [&fields[..], &[("msgId", "U1"), ("commitOrRollback", how)]].concat();
+            asked(&servers, RequestCode::END_TRANSACTION, &fields, &[])
+        };
+        assert_eq!([ended("0"), ended("4")], [Outcome::Unanswered, Outcome::Unanswered]);
+        assert!(matches!(ended("8"), Outcome::Answer(_)), "there is nothing to commit, which is said");
     }
 }
