@@ -75,10 +75,17 @@ impl Bare {
         self.name_server.tick(self.now);
     }
 
-    /// The client is gone.
-    pub(crate) fn leave(&self, client: usize) {
-        self.broker.left(&self.links[client]);
-        self.name_server.left(&self.links[client]);
+    /// The clients are gone.
+    pub(crate) fn leave(&self) {
+        for link in &self.links {
+            self.broker.left(link);
+            self.name_server.left(link);
+        }
+    }
+
+    /// Whether the servers still have something to do with a client's connection.
+    pub(crate) fn knows(&self, client: usize) -> bool {
+        Arc::strong_count(&self.links[client]) > 1
     }
 }
 
@@ -157,5 +164,27 @@ mod tests {
         };
         assert_eq!([ended("0"), ended("4")], [Outcome::Unanswered, Outcome::Unanswered]);
         assert!(matches!(ended("8"), Outcome::Answer(_)), "there is nothing to commit, which is said");
+    }
+
+    #[test]
+    fn a_request_that_waits_is_answered_when_its_time_is_up_and_forgotten_when_its_client_goes() {
+        let mut servers = Bare::new(true);
+        assert_eq!(sent(&servers, "0", "0", ""), ResponseCode::SUCCESS);
+        let pull = |servers: &Bare| {
+            let fields = [("consumerGroup", "CG"), ("topic", "T"), ("queueId", "0"), ("queueOffset", "1")];
+            let times = [("suspendTimeoutMillis", "9000000"), ("subVersion", "1"), ("subscription", "*")];
+            let fields =
+                [&fields[..], &[("maxMsgNums", "1"), ("sysFlag", "6"), ("commitOffset", "0")], &times].concat();
+            asked(servers, RequestCode::PULL_MESSAGE, &fields, &[])
+        };
+        assert_eq!(pull(&servers), Outcome::Later);
+        servers.pass(Duration::from_secs(3590));
+        assert!(servers.taken(0).is_empty(), "the longest hold takes an hour");
+        servers.pass(Duration::from_secs(20));
+        assert_eq!(decode_whole(&servers.taken(0)).unwrap().response_code(), ResponseCode::PULL_NOT_FOUND);
+        assert_eq!(pull(&servers), Outcome::Later);
+        assert!(servers.knows(0));
+        servers.leave();
+        assert!(!servers.knows(0));
     }
 }

@@ -84,19 +84,22 @@ const FIRST_OF_NAME_SERVER: RequestCode = RequestCode::GET_ROUTEINFO_BY_TOPIC;
 
 /// Requests of two clients to the embedded cluster's servers. Each is answered once, in a frame that can be read, but those that
 /// need no answer; held ones too, for so much time passes at the end that every hold is over, the longest taking an hour. Nothing
-/// stays behind when the clients have gone. The first byte has settings.
+/// stays behind of clients that have gone. The first byte has settings: who goes before that time has passed gets nothing more.
 pub fn server(data: &[u8]) {
     let Some((settings, requests)) = data.split_first() else { return };
     let mut stage = Stage { servers: Bare::new(settings & 1 == 0), due: HashSet::new(), asked: [None, None], last: 0 };
     for request in requests.split(|byte| *byte == NEXT).take(64) {
         stage.play(request);
     }
+    if settings & 2 != 0 {
+        stage.leave();
+    }
     for _ in 0..4 {
         stage.servers.pass(Duration::from_secs(3600));
         (0..2).for_each(|client| stage.read(client));
     }
     assert!(stage.due.is_empty(), "{:?} got no answer", stage.due);
-    (0..2).for_each(|client| stage.servers.leave(client));
+    stage.leave();
 }
 
 struct Stage {
@@ -150,6 +153,13 @@ impl Stage {
         frame::encode(&mut bytes, &head, &NoFields, &fields, body.len()).ok()?;
         bytes.extend_from_slice(body);
         decode_whole(&bytes).ok()
+    }
+
+    fn leave(&mut self) {
+        self.servers.leave();
+        (0..2).for_each(|client| assert!(!self.servers.knows(client), "something stays behind of {client}"));
+        (0..2).for_each(|client| _ = self.servers.taken(client));
+        self.due.clear();
     }
 
     /// Reads what has come to a client: answers, each to one request, and what the broker asks it.
