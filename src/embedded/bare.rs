@@ -21,6 +21,15 @@ pub(crate) struct Bare {
     now: Instant,
 }
 
+/// What became of a frame from a client.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Answer(Vec<u8>),
+    /// The answer is going to be among what is [taken](Bare::taken).
+    Later,
+    Unanswered,
+}
+
 impl Bare {
     pub(crate) fn new(pop: bool) -> Bare {
         let settings = ClusterBuilder::default().pop(pop).transaction_timeout(Duration::ZERO).settings();
@@ -36,21 +45,22 @@ impl Bare {
         Bare { broker, name_server: NameServer::new(sets), links, now: Instant::now() }
     }
 
-    /// Hands a frame that has come from a client to one of the servers. Returns its answer, which is empty when none is due or it
-    /// comes later, and whether it may.
-    pub(crate) fn serve(&self, to_broker: bool, client: usize, frame: &Frame) -> (Vec<u8>, bool) {
+    /// Hands a frame that has come from a client to one of the servers.
+    pub(crate) fn serve(&self, to_broker: bool, client: usize, frame: &Frame) -> Outcome {
         let link = &self.links[client];
         let service: &dyn Service = if to_broker { &self.broker } else { &self.name_server };
         let mut out = Vec::new();
         if frame.is_response() {
             service.answered(link, frame);
-            return (out, false);
+            return Outcome::Unanswered;
         }
         let handled = service.serve(&mut Call { frame, link, out: &mut out, may_hold: true });
-        if frame.is_oneway() {
-            out.clear();
+        match handled {
+            _ if frame.is_oneway() => Outcome::Unanswered,
+            Handled::Answered => Outcome::Answer(out),
+            Handled::Held => Outcome::Later,
+            Handled::Unanswered => Outcome::Unanswered,
         }
-        (out, handled == Handled::Held)
     }
 
     /// What was sent to a client unasked, or later.
@@ -65,10 +75,17 @@ impl Bare {
         self.name_server.tick(self.now);
     }
 
-    /// The client is gone.
-    pub(crate) fn leave(&self, client: usize) {
-        self.broker.left(&self.links[client]);
-        self.name_server.left(&self.links[client]);
+    /// The clients are gone.
+    pub(crate) fn leave(&self) {
+        for link in &self.links {
+            self.broker.left(link);
+            self.name_server.left(link);
+        }
+    }
+
+    /// Whether the servers still have something to do with a client's connection.
+    pub(crate) fn knows(&self, client: usize) -> bool {
+        Arc::strong_count(&self.links[client]) > 1
     }
 }
 
@@ -89,13 +106,18 @@ mod tests {
     use crate::protocol::fields::NoFields;
     use crate::protocol::frame::{self, Head, HeaderKind, decode_whole};
 
-    fn answer(servers: &Bare, code: RequestCode, fields: &[(&str, &str)], body: &[u8]) -> ResponseCode {
+    fn asked(servers: &Bare, code: RequestCode, fields: &[(&str, &str)], body: &[u8]) -> Outcome {
         let mut bytes = Vec::new();
         frame::encode(&mut bytes, &Head::request(HeaderKind::Json, code, 1), &NoFields, fields, body.len()).unwrap();
         bytes.extend_from_slice(body);
-        let (answer, held) = servers.serve(true, 0, &decode_whole(&bytes).unwrap());
-        assert!(!held);
-        decode_whole(&answer).unwrap().response_code()
+        servers.serve(true, 0, &decode_whole(&bytes).unwrap())
+    }
+
+    fn answer(servers: &Bare, code: RequestCode, fields: &[(&str, &str)], body: &[u8]) -> ResponseCode {
+        match asked(servers, code, fields, body) {
+            Outcome::Answer(answer) => decode_whole(&answer).unwrap().response_code(),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// A message with these system flags, time of birth and properties.
@@ -130,5 +152,39 @@ mod tests {
         let create = RequestCode::UPDATE_AND_CREATE_TOPIC;
         assert_eq!(answer(&servers, create, &of_topic("65536"), &[]), ResponseCode::INVALID_PARAMETER);
         assert_eq!(answer(&servers, create, &of_topic("65535"), &[]), ResponseCode::SUCCESS);
+    }
+
+    #[test]
+    fn an_end_of_a_transaction_that_is_neither_commit_nor_rollback_gets_no_answer_and_is_not_held() {
+        let servers = Bare::new(true);
+        let ended = |how| {
+            let fields = [("producerGroup", "PG"), ("tranStateTableOffset", "0"), ("commitLogOffset", "0")];
+            let fields = [&fields[..], &[("msgId", "U1"), ("commitOrRollback", how)]].concat();
+            asked(&servers, RequestCode::END_TRANSACTION, &fields, &[])
+        };
+        assert_eq!([ended("0"), ended("4")], [Outcome::Unanswered, Outcome::Unanswered]);
+        assert!(matches!(ended("8"), Outcome::Answer(_)), "there is nothing to commit, which is said");
+    }
+
+    #[test]
+    fn a_request_that_waits_is_answered_when_its_time_is_up_and_forgotten_when_its_client_goes() {
+        let mut servers = Bare::new(true);
+        assert_eq!(sent(&servers, "0", "0", ""), ResponseCode::SUCCESS);
+        let pull = |servers: &Bare| {
+            let fields = [("consumerGroup", "CG"), ("topic", "T"), ("queueId", "0"), ("queueOffset", "1")];
+            let times = [("suspendTimeoutMillis", "9000000"), ("subVersion", "1"), ("subscription", "*")];
+            let fields =
+                [&fields[..], &[("maxMsgNums", "1"), ("sysFlag", "6"), ("commitOffset", "0")], &times].concat();
+            asked(servers, RequestCode::PULL_MESSAGE, &fields, &[])
+        };
+        assert_eq!(pull(&servers), Outcome::Later);
+        servers.pass(Duration::from_secs(3590));
+        assert!(servers.taken(0).is_empty(), "the longest hold takes an hour");
+        servers.pass(Duration::from_secs(20));
+        assert_eq!(decode_whole(&servers.taken(0)).unwrap().response_code(), ResponseCode::PULL_NOT_FOUND);
+        assert_eq!(pull(&servers), Outcome::Later);
+        assert!(servers.knows(0));
+        servers.leave();
+        assert!(!servers.knows(0));
     }
 }

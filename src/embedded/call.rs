@@ -27,6 +27,8 @@ pub(super) enum Handled {
     Answered,
     /// The answer comes later.
     Held,
+    /// There is no answer.
+    Unanswered,
 }
 
 impl Call<'_> {

@@ -217,7 +217,7 @@ impl Broker {
         }
         if asked.end != end::COMMIT && asked.end != end::ROLLBACK {
             // Java's broker says nothing to that.
-            return Handled::Held;
+            return Handled::Unanswered;
         }
         match self.set.end(&asked) {
             Ok(()) => call.done(),
