@@ -369,6 +369,8 @@ mod client;
 mod code;
 #[cfg(not(loom))]
 mod consumer;
+#[cfg(test)]
+mod effort;
 #[cfg(all(feature = "embedded", not(loom)))]
 #[cfg_attr(docsrs, doc(cfg(feature = "embedded")))]
 pub mod embedded;
@@ -433,17 +435,8 @@ pub use trace::Trace;
 pub use protocol::compress::Compression;
 pub use protocol::rpc::assignment::MessageRequestMode;
 
-/// How often a test does what it repeats: under Miri, which takes hundreds of times as long, a hundredth.
 #[cfg(test)]
-pub(crate) const fn rounds(times: usize) -> usize {
-    if cfg!(miri) { times.div_ceil(100) } else { times }
-}
-
-/// What a test tries one after the other: all of it, under Miri one in 37.
-#[cfg(test)]
-pub(crate) fn sampled<T>(all: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
-    all.step_by(if cfg!(miri) { 37 } else { 1 })
-}
+pub(crate) use effort::{rounds, sampled};
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]
