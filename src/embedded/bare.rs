@@ -107,8 +107,12 @@ mod tests {
     use crate::protocol::frame::{self, Head, HeaderKind, decode_whole};
 
     fn asked(servers: &Bare, code: RequestCode, fields: &[(&str, &str)], body: &[u8]) -> Outcome {
+        told(servers, &Head::request(HeaderKind::Json, code, 1), fields, body)
+    }
+
+    fn told(servers: &Bare, head: &Head<'_>, fields: &[(&str, &str)], body: &[u8]) -> Outcome {
         let mut bytes = Vec::new();
-        frame::encode(&mut bytes, &Head::request(HeaderKind::Json, code, 1), &NoFields, fields, body.len()).unwrap();
+        frame::encode(&mut bytes, head, &NoFields, fields, body.len()).unwrap();
         bytes.extend_from_slice(body);
         servers.serve(true, 0, &decode_whole(&bytes).unwrap())
     }
@@ -186,5 +190,42 @@ mod tests {
         assert!(servers.knows(0));
         servers.leave();
         assert!(!servers.knows(0));
+    }
+
+    /// Whether an answer comes once the client has answered what the broker asks it because of a request.
+    fn is_answered_later(servers: &Bare, head: Head<'_>, fields: &[(&str, &str)]) -> bool {
+        let outcome = told(servers, &head, fields, b"body");
+        assert_eq!(outcome, if head.flag & 2 == 0 { Outcome::Later } else { Outcome::Unanswered });
+        let question = decode_whole(&servers.taken(0)).unwrap();
+        assert!(!question.is_response());
+        let taken = Head::response(HeaderKind::Json, ResponseCode::SUCCESS, question.opaque, None);
+        told(servers, &taken, &[], b"{}");
+        !servers.taken(0).is_empty()
+    }
+
+    #[test]
+    fn what_a_client_is_asked_because_of_a_one_way_request_leads_to_no_answer() {
+        let servers = Bare::new(true);
+        let consumer =
+            r#""consumeFromWhere":"CONSUME_FROM_FIRST_OFFSET","consumeType":"CONSUME_PASSIVELY","groupName":"CG""#;
+        let consumer = format!(r#"{{{consumer},"messageModel":"CLUSTERING","subscriptionDataSet":[]}}"#);
+        let producer = r#""producerDataSet":[{"groupName":"PG"}]"#;
+        let heartbeat = format!(r#"{{"clientID":"c","consumerDataSet":[{consumer}],{producer}}}"#);
+        assert_eq!(answer(&servers, RequestCode::HEART_BEAT, &[], heartbeat.as_bytes()), ResponseCode::SUCCESS);
+        servers.taken(0);
+        let of_message = [("a", "PG"), ("b", "T"), ("c", "TBW102"), ("d", "4"), ("e", "0"), ("f", "0"), ("g", "0")];
+        let reply = [&of_message[..], &[("h", "0"), ("i", "REPLY_TO_CLIENT\u{1}c\u{2}")]].concat();
+        let of_member = [("consumerGroup", "CG"), ("clientId", "c"), ("jstackEnable", "false")];
+        let of_group = [("group", "CG"), ("topic", "T")];
+        let requests: [(RequestCode, &[(&str, &str)]); 3] = [
+            (RequestCode::SEND_REPLY_MESSAGE_V2, &reply),
+            (RequestCode::GET_CONSUMER_RUNNING_INFO, &of_member),
+            (RequestCode::INVOKE_BROKER_TO_GET_CONSUMER_STATUS, &of_group),
+        ];
+        for (code, fields) in requests {
+            let head = || Head::request(HeaderKind::Json, code, 7);
+            assert!(is_answered_later(&servers, head(), fields), "{code:?}");
+            assert!(!is_answered_later(&servers, head().oneway(), fields), "{code:?}, one-way");
+        }
     }
 }

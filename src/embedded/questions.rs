@@ -34,7 +34,8 @@ struct Asked {
 /// Who asked, and what was answered so far.
 #[derive(Debug)]
 struct Asker {
-    link: Arc<Link>,
+    /// `None` when no answer is wanted.
+    link: Option<Arc<Link>>,
     opaque: i32,
     /// The bodies of all members are put together into one; else there is one member, whose answer is passed on.
     together: Option<Mutex<Together>>,
@@ -47,6 +48,11 @@ struct Together {
 }
 
 impl Asker {
+    fn new(call: &Call<'_>, together: Option<Mutex<Together>>) -> Arc<Asker> {
+        let link = (!call.frame.is_oneway()).then(|| call.link.clone());
+        Arc::new(Asker { link, opaque: call.frame.opaque, together })
+    }
+
     /// A member has answered; `None` when it did not in its time.
     fn answered(&self, client_id: &Arc<str>, frame: Option<&Frame>) {
         let mut out = Vec::new();
@@ -73,7 +79,9 @@ impl Asker {
                 call::reply(&mut out, self.opaque, ResponseCode::SUCCESS, None, &NoFields, &[body]);
             }
         }
-        self.link.push(&out);
+        if let Some(link) = &self.link {
+            link.push(&out);
+        }
     }
 }
 
@@ -162,8 +170,8 @@ impl Broker {
             return call.error(ResponseCode::SYSTEM_ERROR, &remark);
         }
         let together = Together { missing: members.len(), ..Together::default() };
-        let asker = Asker { link: call.link.clone(), opaque: call.frame.opaque, together: Some(Mutex::new(together)) };
-        let (asker, header) = (Arc::new(asker), ConsumerStatus { group: asked.group, topic: asked.topic });
+        let asker = Asker::new(call, Some(Mutex::new(together)));
+        let header = ConsumerStatus { group: asked.group, topic: asked.topic };
         for (client_id, link) in members {
             self.ask_member(&asker, RequestCode::GET_CONSUMER_STATUS_FROM_CLIENT, &client_id, &link, &header, &[]);
         }
@@ -184,8 +192,7 @@ impl Broker {
             let remark = format!("The Consumer <{group}> <{client_id}> not online");
             return call.error(ResponseCode::SYSTEM_ERROR, &remark);
         };
-        let asker = Asker { link: call.link.clone(), opaque: call.frame.opaque, together: None };
-        self.ask_member(&Arc::new(asker), code, &client_id, &link, header, body);
+        self.ask_member(&Asker::new(call, None), code, &client_id, &link, header, body);
         Handled::Held
     }
 

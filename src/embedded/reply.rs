@@ -160,7 +160,7 @@ impl Broker {
             Err(error) => return call.unreadable(&error),
         };
         // A request that a fault has picked is answered at once, as if the client had taken the reply.
-        let handled = if call.may_hold {
+        let handled = if call.may_hold && !call.frame.is_oneway() {
             let due = Instant::now() + PATIENCE;
             let replier = call.link.clone();
             let push = Push { replier, opaque: call.frame.opaque, client_id, due, place };
