@@ -78,7 +78,7 @@ use self::pool::Pool;
 use self::scratch::with_scratch;
 use self::submit::Outgoing;
 use crate::code::ResponseCode;
-use crate::error::{Error, Result};
+use crate::error::{Error, Outcome, Result};
 use crate::protocol::frame::Frame;
 use crate::protocol::request::{Answer, Request};
 use crate::protocol::rpc::route::GetRoute;
@@ -190,11 +190,7 @@ impl Remoting {
         deadline: Deadline,
         done: Box<dyn FnOnce(Result<Frame>) + Send>,
     ) {
-        let connection = match self.pool.connection(addr, deadline) {
-            Ok(connection) => connection,
-            Err(error) => return done(Err(error)),
-        };
-        match self.hand_over(&connection, request, body, hold, deadline, Waiter::Callback(done), false) {
+        match self.begin(addr, request, body, hold, deadline, Waiter::Callback(done), false) {
             // Once it is registered: a tick that came in between would not see it, and forget when to come back.
             Ok(_) => self.wake_owner(deadline),
             Err((waiter, error)) => waiter.complete(Err(error)),
@@ -211,11 +207,7 @@ impl Remoting {
         waiter: Waiter,
     ) -> Result<Ticket> {
         self.await_keys(deadline)?;
-        let connection = self.pool.connection(addr, deadline)?;
-        match self.hand_over(&connection, request, body, None, deadline, waiter, true) {
-            Ok(opaque) => Ok(Ticket { connection, opaque }),
-            Err((_, error)) => Err(error),
-        }
+        self.begin(addr, request, body, None, deadline, waiter, true).map_err(|(_, error)| error)
     }
 
     /// Starts one attempt of a blocked caller; its end goes to `slot` under the number `attempt`.
@@ -251,6 +243,32 @@ impl Remoting {
         Ok(())
     }
 
+    /// Gives a request to the connection to `addr`.
+    #[expect(clippy::too_many_arguments, reason = "as hand_over")]
+    fn begin(
+        &self,
+        addr: &Arc<str>,
+        request: &dyn Asking,
+        body: &[u8],
+        hold: Option<Hold>,
+        deadline: Deadline,
+        mut waiter: Waiter,
+        patient: bool,
+    ) -> Result<Ticket, (Waiter, Error)> {
+        loop {
+            let connection = match self.pool.connection(addr, deadline) {
+                Ok(connection) => connection,
+                Err(error) => return Err((waiter, error)),
+            };
+            match self.hand_over(&connection, request, body, hold, deadline, waiter, patient) {
+                Ok(opaque) => return Ok(Ticket { connection, opaque }),
+                // It was retired since the pool named it, which has another one now, or is closed and says so.
+                Err((unused, Error::Closed { .. })) => waiter = unused,
+                Err(refused) => return Err(refused),
+            }
+        }
+    }
+
     /// Encodes a request and gives it to the connection.
     #[expect(clippy::too_many_arguments, reason = "the one place where all that a call consists of comes together")]
     fn hand_over(
@@ -284,12 +302,19 @@ impl Remoting {
         buffered: bool,
     ) -> Result<()> {
         self.await_keys(deadline)?;
-        let connection = self.pool.connection(addr, deadline)?;
-        let opaque = connection.next_opaque();
-        with_scratch(|head| {
-            request.encode(self.pool.options(), head, body, opaque, true)?;
-            connection.send_oneway(&Outgoing { opaque, head, body }, deadline, buffered)
-        })
+        loop {
+            let connection = self.pool.connection(addr, deadline)?;
+            let opaque = connection.next_opaque();
+            let sent = with_scratch(|head| {
+                request.encode(self.pool.options(), head, body, opaque, true)?;
+                connection.send_oneway(&Outgoing { opaque, head, body }, deadline, buffered)
+            });
+            match sent {
+                // As for calls: it was retired meanwhile.
+                Err(Error::Closed { outcome: Outcome::NotSent }) => {}
+                sent => return sent,
+            }
+        }
     }
 
     /// Ends calls whose deadline passed and watches over silent connections; returns when it wants to be called next.

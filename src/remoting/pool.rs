@@ -133,7 +133,8 @@ impl Pool {
         entries.former = former;
         drop(entries);
         // Without the lock: this ends calls that were begun meanwhile, and whoever is told may ask for a connection again.
-        unused.iter().for_each(|connection| connection.drain());
+        // One that is not open yet would end them unanswered, and goes once it is.
+        unused.iter().filter(|connection| connection.is_open()).for_each(|connection| connection.drain());
         gone.into_iter().flat_map(|entry| entry.threads).for_each(Spawned::join);
     }
 

@@ -1,5 +1,7 @@
 //! Connections against scripted peers: real sockets, no server.
 
+mod retiring;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};

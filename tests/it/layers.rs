@@ -192,8 +192,10 @@ fn threads_are_made_in_one_place_and_nothing_sleeps() {
     let mut wrong = Vec::new();
     for source in sources() {
         let spawns = ["thread::spawn", "Builder::new().spawn", "thread::Builder"];
-        let spawned = source.module != SPAWNS && spawns.iter().any(|call| source.code.contains(call));
-        if spawned || source.code.contains("thread::sleep") {
+        // The threads of models are loom's.
+        let code = source.code.replace("loom::thread::spawn", "");
+        let spawned = source.module != SPAWNS && spawns.iter().any(|call| code.contains(call));
+        if spawned || code.contains("thread::sleep") {
             wrong.push(source.path.display().to_string());
         }
     }

@@ -183,8 +183,8 @@ fn crowded(count: i32) -> (Stage, Vec<Spell>) {
     (stage, spells)
 }
 
-#[test]
 #[cfg_attr(miri, ignore = "so many events take minutes")]
+#[test]
 fn what_an_event_costs_does_not_depend_on_the_number_of_queues() {
     let (mut stage, spells) = crowded(10_000);
     let before = stage.engine.queues.looks;

@@ -49,8 +49,8 @@ fn a_body_survives_every_type_at_every_level_and_its_bits_say_which() {
     assert_eq!(inflate(0x001, &deflated, body.len()).unwrap(), body, "older producers name no type");
 }
 
-#[test]
 #[cfg_attr(miri, ignore = "it compresses megabytes")]
+#[test]
 fn bodies_of_any_size_survive() {
     let long = text().repeat(300);
     for kind in KINDS {

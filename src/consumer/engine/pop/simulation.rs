@@ -349,8 +349,8 @@ fn simulate(seed: u64, order: Order, weather: (u32, u32, u32)) -> World {
     world
 }
 
-#[test]
 #[cfg_attr(miri, ignore = "it takes too many steps")]
+#[test]
 fn without_faults_every_message_is_consumed_once() {
     for seed in 0..4 {
         for order in [Order::Concurrent, Order::Orderly] {
@@ -362,8 +362,8 @@ fn without_faults_every_message_is_consumed_once() {
     }
 }
 
-#[test]
 #[cfg_attr(miri, ignore = "it takes too many steps")]
+#[test]
 fn with_lost_answers_and_slow_and_failing_listeners_nothing_is_lost_and_order_holds() {
     for order in [Order::Concurrent, Order::Orderly] {
         let late: usize = (10..16).map(|seed| simulate(seed, order, (50, 60, 20)).late).sum();

@@ -147,8 +147,8 @@ fn what_listeners_finished_is_acknowledged_and_more_is_popped_meanwhile() {
     assert_eq!(stage.unacked(), 0);
 }
 
-#[test]
 #[cfg_attr(miri, ignore = "so many messages take a minute")]
+#[test]
 fn nothing_is_popped_while_more_than_96_messages_are_not_acknowledged() {
     let (mut stage, spell) = Stage::popping(options(Order::Concurrent));
     let (mut ticket, mut offset, mut handed) = (1, 0, Vec::new());

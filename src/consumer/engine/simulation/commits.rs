@@ -187,8 +187,8 @@ impl Trial {
     }
 }
 
-#[test]
 #[cfg_attr(miri, ignore = "it takes too many steps")]
+#[test]
 fn whatever_the_order_of_answers_no_commit_passes_an_unfinished_message_or_goes_back() {
     let mut commits = 0;
     for seed in 0..150 {

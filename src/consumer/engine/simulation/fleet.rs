@@ -238,8 +238,8 @@ impl Fleet {
     }
 }
 
-#[test]
 #[cfg_attr(miri, ignore = "it takes too many steps")]
+#[test]
 fn a_fleet_has_one_owner_for_each_queue_within_two_rebalance_periods_of_the_last_change() {
     let seed = 1;
     println!("{MEMBERS} members, {QUEUES} queues, {BROKERS} brokers, seed {seed}");

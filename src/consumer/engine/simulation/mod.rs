@@ -80,8 +80,8 @@ fn simulate(seed: u64, order: Order, weather: Weather, most_members: usize) -> W
     world
 }
 
-#[test]
 #[cfg_attr(miri, ignore = "it takes too many steps")]
+#[test]
 fn without_faults_every_message_is_consumed_exactly_once() {
     for (seed, members) in [(0, 2), (1, 3), (2, 3)] {
         for order in [Order::Concurrent, Order::Orderly] {
@@ -91,8 +91,8 @@ fn without_faults_every_message_is_consumed_exactly_once() {
     }
 }
 
-#[test]
 #[cfg_attr(miri, ignore = "it takes too many steps")]
+#[test]
 fn resets_lose_nothing_and_make_messages_come_again() {
     for (seed, members) in [(20, 2), (21, 3), (22, 3)] {
         for order in [Order::Concurrent, Order::Orderly] {
@@ -102,8 +102,8 @@ fn resets_lose_nothing_and_make_messages_come_again() {
     }
 }
 
-#[test]
 #[cfg_attr(miri, ignore = "it takes too many steps")]
+#[test]
 fn with_crashes_and_lost_answers_nothing_is_lost_and_order_holds() {
     for (seed, members) in [(10, 2), (11, 3), (12, 2), (13, 3), (14, 3)] {
         for order in [Order::Concurrent, Order::Orderly] {
