@@ -95,6 +95,17 @@ impl fmt::Debug for Remoting {
     }
 }
 
+/// All of a call but who waits for its end.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    request: &'a dyn Asking,
+    body: &'a [u8],
+    hold: Option<Hold>,
+    deadline: Deadline,
+    /// Whether to wait for room in a full outbox.
+    patient: bool,
+}
+
 impl Remoting {
     pub(crate) fn new(
         options: RemotingOptions,
@@ -190,7 +201,8 @@ impl Remoting {
         deadline: Deadline,
         done: Box<dyn FnOnce(Result<Frame>) + Send>,
     ) {
-        match self.begin(addr, request, body, hold, deadline, Waiter::Callback(done), false) {
+        let call = Call { request, body, hold, deadline, patient: false };
+        match self.begin(addr, call, Waiter::Callback(done)) {
             // Once it is registered: a tick that came in between would not see it, and forget when to come back.
             Ok(_) => self.wake_owner(deadline),
             Err((waiter, error)) => waiter.complete(Err(error)),
@@ -207,7 +219,8 @@ impl Remoting {
         waiter: Waiter,
     ) -> Result<Ticket> {
         self.await_keys(deadline)?;
-        self.begin(addr, request, body, None, deadline, waiter, true).map_err(|(_, error)| error)
+        let call = Call { request, body, hold: None, deadline, patient: true };
+        self.begin(addr, call, waiter).map_err(|(_, error)| error)
     }
 
     /// Starts one attempt of a blocked caller; its end goes to `slot` under the number `attempt`.
@@ -243,24 +256,14 @@ impl Remoting {
         Ok(())
     }
 
-    /// Gives a request to the connection to `addr`.
-    #[expect(clippy::too_many_arguments, reason = "as hand_over")]
-    fn begin(
-        &self,
-        addr: &Arc<str>,
-        request: &dyn Asking,
-        body: &[u8],
-        hold: Option<Hold>,
-        deadline: Deadline,
-        mut waiter: Waiter,
-        patient: bool,
-    ) -> Result<Ticket, (Waiter, Error)> {
+    /// Gives a call to the connection to `addr`.
+    fn begin(&self, addr: &Arc<str>, call: Call<'_>, mut waiter: Waiter) -> Result<Ticket, (Waiter, Error)> {
         loop {
-            let connection = match self.pool.connection(addr, deadline) {
+            let connection = match self.pool.connection(addr, call.deadline) {
                 Ok(connection) => connection,
                 Err(error) => return Err((waiter, error)),
             };
-            match self.hand_over(&connection, request, body, hold, deadline, waiter, patient) {
+            match self.hand_over(&connection, call, waiter) {
                 Ok(opaque) => return Ok(Ticket { connection, opaque }),
                 // It was retired since the pool named it, which has another one now, or is closed and says so.
                 Err((unused, Error::Closed { .. })) => waiter = unused,
@@ -269,18 +272,9 @@ impl Remoting {
         }
     }
 
-    /// Encodes a request and gives it to the connection.
-    #[expect(clippy::too_many_arguments, reason = "the one place where all that a call consists of comes together")]
-    fn hand_over(
-        &self,
-        connection: &Arc<Connection>,
-        request: &dyn Asking,
-        body: &[u8],
-        hold: Option<Hold>,
-        deadline: Deadline,
-        waiter: Waiter,
-        patient: bool,
-    ) -> Result<i32, (Waiter, Error)> {
+    /// Encodes a call's request and gives it to the connection.
+    fn hand_over(&self, connection: &Arc<Connection>, call: Call<'_>, waiter: Waiter) -> Result<i32, (Waiter, Error)> {
+        let Call { request, body, hold, deadline, patient } = call;
         let opaque = connection.next_opaque();
         with_scratch(|head| {
             if let Err(error) = request.encode(self.pool.options(), head, body, opaque, false) {
@@ -355,7 +349,8 @@ impl Remoting {
         });
         let request = GetRoute { standard_json: Some(true), topic: "TBW102".into() };
         log::debug!("{} is silent: asking whether it is still there", connection.addr);
-        match self.hand_over(connection, &request, &[], None, deadline, Waiter::Callback(judge), false) {
+        let call = Call { request: &request, body: &[], hold: None, deadline, patient: false };
+        match self.hand_over(connection, call, Waiter::Callback(judge)) {
             Ok(_) => self.wake_owner(deadline),
             Err((waiter, error)) => waiter.complete(Err(error)),
         }
