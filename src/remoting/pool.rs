@@ -126,15 +126,14 @@ impl Pool {
     /// Drops former connections that have nothing in flight, and joins the threads of those that are gone.
     pub(super) fn tidy(&self) {
         let mut entries = self.entries();
-        let unused = entries.former.iter().filter(|entry| entry.connection.pending.len() == 0);
-        let unused: Vec<_> = unused.map(|entry| entry.connection.clone()).collect();
         let (gone, former): (Vec<_>, Vec<_>) =
             entries.former.drain(..).partition(|entry| entry.threads.iter().all(Spawned::has_ended));
+        let left: Vec<_> = former.iter().map(|entry| entry.connection.clone()).collect();
         entries.former = former;
         drop(entries);
-        // Without the lock: this ends calls that were begun meanwhile, and whoever is told may ask for a connection again.
-        // One that is not open yet would end them unanswered, and goes once it is.
-        unused.iter().filter(|connection| connection.is_open()).for_each(|connection| connection.drain());
+        // Not one that is still connecting: draining it would end a call that has just begun there.
+        let is_unused = |connection: &&Arc<Connection>| connection.is_open() && connection.pending.len() == 0;
+        left.iter().filter(is_unused).for_each(|connection| connection.drain());
         gone.into_iter().flat_map(|entry| entry.threads).for_each(Spawned::join);
     }
 

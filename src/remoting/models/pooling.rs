@@ -108,7 +108,7 @@ fn a_connection_taken_while_the_pool_closes_is_closed_too() {
 }
 
 #[test]
-fn tidying_away_a_connection_that_is_still_asked_on_ends_the_call_outside_of_the_lock() {
+fn a_call_on_a_connection_that_is_tidied_away_ends_once_and_may_ask_the_pool_again() {
     check("tidying", || {
         let net = Net::new();
         let taken = net.connection().unwrap();
