@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::door::Door;
 use super::ending::Loss;
 use super::liveness::{Signs, is_doubtful};
-use super::outbox::Outbox;
+use super::outbox::{Batch, Outbox};
 use super::pending::Pending;
 use super::quota::Quota;
 use super::reader::Reading;
@@ -45,6 +45,8 @@ pub(super) struct Out {
     pub(super) writer_sleeps: bool,
     /// A caller waits for room. Waking nobody would be a system call for each write.
     pub(super) room_wanted: bool,
+    /// The kernel did not take all of the last write.
+    pub(super) full: bool,
     /// Since when the kernel has taken nothing although there is something.
     pub(super) stalled_since: Option<Instant>,
     /// What the transport has taken and the kernel has not, as of the last write.
@@ -55,6 +57,12 @@ impl Out {
     /// Whether the kernel has everything.
     pub(super) fn is_written(&self) -> bool {
         self.outbox.is_empty() && self.backlog == 0
+    }
+
+    /// Takes out what is to be written next. To a server that has no room that is little: a write may take long, and what is
+    /// in hand meanwhile cannot be taken back.
+    pub(super) fn take(&mut self) -> Batch {
+        if self.full { self.outbox.take_first() } else { self.outbox.take() }
     }
 }
 
@@ -119,6 +127,7 @@ impl Connection {
             busy: false,
             writer_sleeps: false,
             room_wanted: false,
+            full: false,
             stalled_since: None,
             backlog: 0,
         };

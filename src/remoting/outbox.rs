@@ -90,11 +90,27 @@ impl Outbox {
     /// Takes everything out to be written, but for frames whose time is over: a call that has given up is not to be
     /// carried out later.
     pub(crate) fn take(&mut self) -> Batch {
+        self.expire_some();
+        std::mem::replace(&mut self.batch, std::mem::take(&mut self.spare))
+    }
+
+    /// As [`take`](Outbox::take), only the first frame or what is left of it.
+    pub(crate) fn take_first(&mut self) -> Batch {
+        self.expire_some();
+        let mut first = std::mem::take(&mut self.spare);
+        if let Some(frame) = self.batch.frames.pop_front() {
+            first.gone = std::mem::take(&mut self.batch.gone);
+            first.bytes.extend(self.batch.bytes.drain(..frame.len - first.gone));
+            first.frames.push_back(frame);
+        }
+        first
+    }
+
+    fn expire_some(&mut self) {
         // A frame that is alone was pushed a moment ago, or its caller is about to withdraw it.
         if self.batch.frames.len() > 1 {
             self.expire(Instant::now());
         }
-        std::mem::replace(&mut self.batch, std::mem::take(&mut self.spare))
     }
 
     /// Takes a batch back of which the kernel took `count` bytes: what is left goes before everything newer.
@@ -106,8 +122,14 @@ impl Outbox {
             }
             return;
         }
-        batch.bytes.append(&mut self.batch.bytes);
         batch.frames.append(&mut self.batch.frames);
+        if batch.bytes.len() < self.batch.bytes.len() {
+            // The first of many: those stay where they are.
+            self.batch.bytes.splice(..0, batch.bytes.drain(..));
+            std::mem::swap(&mut self.batch.bytes, &mut batch.bytes);
+        } else {
+            batch.bytes.append(&mut self.batch.bytes);
+        }
         self.spare = std::mem::replace(&mut self.batch, batch);
     }
 
@@ -207,6 +229,27 @@ mod tests {
         assert!(outbox.remove(2));
         assert!(!outbox.remove(2));
         assert_eq!(outbox.take().bytes(), b"a.cc.");
+    }
+
+    #[test]
+    fn of_the_first_frame_alone_the_others_stay_where_they_can_be_taken_out() {
+        let now = Instant::now() + Duration::from_secs(60);
+        let mut outbox = outbox(&[(1, "aa"), (2, "bb"), (3, "cc")], now);
+        let batch = outbox.take();
+        outbox.put_back(batch, 1);
+        for (count, left) in [(0, "a."), (1, "a."), (0, ".")] {
+            let first = outbox.take_first();
+            outbox.push(9, now, None, b"newer", b"");
+            assert!(outbox.remove(9) && !outbox.remove(1));
+            outbox.put_back(first, count);
+            assert_eq!((outbox.count(), outbox.len()), (3, left.len() - count + 6));
+        }
+        let first = outbox.take_first();
+        assert!(outbox.remove(2));
+        outbox.put_back(first, 1);
+        assert_eq!(outbox.take_first().bytes(), b"cc.");
+        assert!(outbox.is_empty());
+        assert!(outbox.take_first().bytes().is_empty());
     }
 
     #[test]

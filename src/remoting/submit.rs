@@ -115,7 +115,7 @@ impl Connection {
     fn have_written(&self, mut out: MutexGuard<'_, Out>, here: bool) {
         if here && self.pending.in_flight() < 2 {
             out.busy = true;
-            let batch = out.outbox.take();
+            let batch = out.take();
             drop(out);
             self.write(batch);
         } else if out.writer_sleeps {
@@ -173,6 +173,7 @@ impl Connection {
         self.counters.writes.one();
         self.counters.bytes_written.add(count as u64);
         let mut out = self.out();
+        out.full = count < batch.bytes().len() || backlog > 0;
         out.outbox.put_back(batch, count);
         if out.phase == Phase::Gone {
             // It was lost meanwhile, without these frames.

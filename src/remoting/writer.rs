@@ -36,10 +36,11 @@ impl Connection {
         let (mut yields, mut gathered) = (0, false);
         let mut out = self.out();
         loop {
+            // The phase says so later, and what cannot be written would be tried again and again until then.
+            if self.is_gone() {
+                return None;
+            }
             match out.phase {
-                Phase::Gone => return None,
-                // Whoever ends it has not come to say so here; what cannot be written would be tried again and again.
-                _ if self.is_gone() => return None,
                 Phase::Open | Phase::Draining if !out.busy => {
                     if let Some(since) = out.stalled_since {
                         let now = Instant::now();
@@ -62,7 +63,7 @@ impl Connection {
                         continue;
                     }
                     if !out.is_written() {
-                        let batch = out.outbox.take();
+                        let batch = out.take();
                         // All of it may have been given up meanwhile.
                         if !batch.bytes().is_empty() || out.backlog > 0 {
                             out.busy = true;

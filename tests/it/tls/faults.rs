@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Cluster, ClusterBuilder, Fault};
-use rocketmq_blocking::{ClientBuilder, Credentials, Message, Outcome, RequestCode};
+use rocketmq_blocking::{ClientBuilder, Credentials, Error, Message, Outcome, Producer, RequestCode};
 
 use super::site::{server_tls, tls};
 use crate::support::{PATIENCE, client_builder, eventually, noise, unique};
@@ -86,37 +86,63 @@ fn what_waited_while_the_server_did_not_read_arrives_whole() {
     assert!(found == expected, "{} stored", stored.len());
 }
 
-#[test]
-fn nothing_that_was_reported_as_not_sent_arrives() {
-    let cluster = builder().start().unwrap();
-    let client = towards(&cluster).build().unwrap();
-    let producer = client
-        .producer(unique("tls"))
-        .retries(0)
-        .compress_above(usize::MAX)
-        .timeout(Duration::from_millis(400))
-        .start()
-        .unwrap();
-    producer.send(message("first")).unwrap();
-    let broker = cluster.broker("broker-a");
-    broker.stop_reading();
-    let outcomes: Vec<(u8, Option<Outcome>)> = std::thread::scope(|scope| {
-        let send = |number: u8| {
-            let producer = &producer;
-            let body = [vec![number], noise(400_000, 1)].concat();
-            scope.spawn(move || (number, producer.send(message(body)).err().map(|failed| failed.error.outcome())))
-        };
-        let threads: Vec<_> = (0..40).map(send).collect();
+/// How forty messages, more than the kernel takes, are sent to a server that does not read; with the outcome of each.
+type SendAll = fn(&Producer) -> Vec<Option<Outcome>>;
+
+fn large(number: u8) -> Message {
+    message([vec![number], noise(400_000, 1)].concat())
+}
+
+fn from_forty_threads(producer: &Producer) -> Vec<Option<Outcome>> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..40)
+            .map(|number| scope.spawn(move || producer.send(large(number)).err().map(|failed| failed.error.outcome())))
+            .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    });
-    broker.resume_reading();
-    eventually(PATIENCE, || producer.prepare(message("last")).timeout(Duration::from_secs(5)).send());
-    let stored: HashSet<u8> =
-        cluster.stored("T").iter().filter(|view| view.body().len() > 9).map(|view| view.body()[0]).collect();
-    let not_sent: Vec<u8> =
-        outcomes.iter().filter(|(_, outcome)| *outcome == Some(Outcome::NotSent)).map(|(number, _)| *number).collect();
-    assert!(!not_sent.is_empty(), "the test wants some that were never written: {outcomes:?}");
-    assert!(not_sent.iter().all(|number| !stored.contains(number)), "{not_sent:?} {stored:?}");
+    })
+}
+
+fn without_waiting(producer: &Producer) -> Vec<Option<Outcome>> {
+    let pending: Vec<_> = (0..40).map(|number| producer.prepare(large(number)).submit().unwrap()).collect();
+    pending.into_iter().map(|pending| pending.wait().err().map(|failed| Error::from(failed).outcome())).collect()
+}
+
+#[test]
+fn what_never_left_for_a_server_that_does_not_read_is_reported_as_not_sent_and_never_arrives() {
+    let plain = || (Cluster::builder().topic("T", 1), client_builder());
+    let encrypted = || (builder(), client_builder().tls(tls()));
+    let ways: [(&str, SendAll); 2] = [("blocked", from_forty_threads), ("submitted", without_waiting)];
+    for (how, send) in ways {
+        for (cluster, client) in [plain(), encrypted()] {
+            let cluster = cluster.start().unwrap();
+            let client = client.name_servers(cluster.name_server()).build().unwrap();
+            let producer = client
+                .producer(unique("tls"))
+                .retries(0)
+                .async_retries(0)
+                .compress_above(usize::MAX)
+                .timeout(Duration::from_millis(1500))
+                .start()
+                .unwrap();
+            producer.send(message("first")).unwrap();
+            let broker = cluster.broker("broker-a");
+            broker.stop_reading();
+            let outcomes = send(&producer);
+            broker.resume_reading();
+            eventually(PATIENCE, || producer.prepare(message("last")).timeout(Duration::from_secs(5)).send());
+            let stored: HashSet<u8> =
+                cluster.stored("T").iter().filter(|view| view.body().len() > 9).map(|view| view.body()[0]).collect();
+            let numbers = |wanted: Outcome| {
+                let numbered = (0_u8..).zip(&outcomes);
+                numbered.filter(move |(_, outcome)| **outcome == Some(wanted)).map(|(number, _)| number)
+            };
+            let what = format!("{how}: {outcomes:?}, stored {stored:?}");
+            assert!(numbers(Outcome::NotSent).all(|number| !stored.contains(&number)), "{what}");
+            // One that the kernel has the beginning of, and one of which the encryption has.
+            let in_doubt = numbers(Outcome::Unknown).filter(|number| !stored.contains(number)).count();
+            assert!(in_doubt <= 2 && stored.len() < 38, "{in_doubt} that did not arrive are in doubt: {what}");
+        }
+    }
 }
 
 #[test]
