@@ -1,6 +1,8 @@
 //! Lite pull consumers: callers take messages when they like, and say what they have finished by asking for more.
 
 mod commit;
+mod seek;
+mod topics;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -12,7 +14,7 @@ use rocketmq_blocking::{
     MessageView, ResponseCode, Standing,
 };
 
-use crate::support::{Feature, PATIENCE, Scene, body, client_to_nowhere, eventually, scene, supports, unique};
+use crate::support::{Feature, PATIENCE, Scene, body, client_to_nowhere, eventually, supports, unique};
 
 /// A first message may wait for a rebalance, and for the former owner of its queue.
 const LONG: Duration = Duration::from_secs(40);
@@ -211,100 +213,6 @@ fn two_members_share_the_queues_and_the_second_takes_over_when_the_first_leaves(
 }
 
 #[test]
-fn after_a_seek_polls_return_messages_from_there_only() {
-    let scene = Scene::with_queues(1);
-    let queue = scene.queue();
-    send_to(&scene, &queue, &numbered(0..50));
-    let apart = scene.arrived_in(&queue, 50)[49].store_timestamp() + Duration::from_millis(20);
-    eventually(PATIENCE, || if std::time::SystemTime::now() > apart { Ok(()) } else { Err("the clock stands still") });
-    send_to(&scene, &queue, &numbered(50..100));
-    // Brokers before 5.0 take the nearest.
-    let late = scene.arrived_in(&queue, 100)[50].store_timestamp() - Duration::from_millis(1);
-    let consumer = builder(&scene.client, &scene).poll_batch(10).start().unwrap();
-    assert_eq!(take(&consumer, 5), numbered(0..5));
-    consumer.seek(&queue, 30).unwrap();
-    let polled: Vec<String> = consumer.poll(LONG).unwrap().iter().map(body).collect();
-    assert_eq!(polled[..1], numbered(30..31));
-    consumer.seek_to_begin(&queue).unwrap();
-    assert_eq!(take(&consumer, 3), numbered(0..3));
-    consumer.seek_to_time(&queue, late).unwrap();
-    assert_eq!(take(&consumer, 2), numbered(50..52));
-    consumer.seek_to_end(&queue).unwrap();
-    assert!(consumer.poll(Duration::from_millis(300)).unwrap().is_empty());
-    send_to(&scene, &queue, &numbered(100..101));
-    assert_eq!(take(&consumer, 1), numbered(100..101));
-    consumer.seek(&queue, 7).unwrap();
-    assert_eq!(consumer.offset_for_timestamp(&queue, late).unwrap(), 50);
-    // What was taken before the last seek is none of what is committed.
-    consumer.close().unwrap();
-    assert_eq!(take(&start(&scene), 1), numbered(7..8));
-}
-
-#[test]
-fn only_offsets_a_queue_has_and_queues_a_consumer_has_can_be_sought() {
-    let scene = Scene::with_queues(1);
-    let queue = scene.queue();
-    send_to(&scene, &queue, &numbered(0..3));
-    let consumer = start(&scene);
-    assigned(&consumer, 2);
-    for offset in [-1, 4] {
-        assert!(matches!(consumer.seek(&queue, offset), Err(Error::Invalid { .. })), "{offset}");
-    }
-    let other = MessageQueue::new(&*scene.topic, queue.broker_name(), 9);
-    assert!(matches!(consumer.seek(&other, 0), Err(Error::Invalid { .. })));
-    assert!(matches!(consumer.pause(std::slice::from_ref(&other)), Err(Error::Invalid { .. })));
-    assert!(matches!(consumer.commit_queue(&other, 0), Err(Error::Invalid { .. })));
-    consumer.seek(&queue, 3).unwrap();
-    consumer.close().unwrap();
-    assert!(matches!(consumer.seek(&queue, 0), Err(Error::Closed { .. })));
-}
-
-#[test]
-fn a_paused_queue_gives_nothing_until_it_is_resumed_and_others_go_on() {
-    let scene = Scene::with_queues(1);
-    let queues = scene.queues();
-    send_to(&scene, &queues[0], &numbered(0..10));
-    let consumer = start(&scene);
-    assert_eq!(take(&consumer, 2), numbered(0..2));
-    consumer.pause(&queues[..1]).unwrap();
-    send_to(&scene, &queues[1], &numbered(10..15));
-    assert_eq!(take(&consumer, 5), numbered(10..15), "what is in memory already does not come either");
-    assert!(consumer.poll(Duration::from_millis(300)).unwrap().is_empty());
-    let paused = consumer.queues().unwrap().into_iter().find(|one| one.queue == queues[0]).unwrap();
-    assert_eq!(paused.standing, Some(Standing::Suspended));
-    consumer.resume(&queues).unwrap();
-    assert_eq!(take(&consumer, 8), numbered(2..10));
-}
-
-#[test]
-fn assigned_queues_need_no_membership_and_use_the_groups_offsets() {
-    let scene = Scene::with_queues(2);
-    let queues = scene.queues();
-    for queue in &queues {
-        send_to(&scene, queue, &numbered(0..5));
-    }
-    let first = || scene.client.lite_pull_consumer(&*scene.group).consume_from_where(ConsumeFromWhere::FirstOffset);
-    let consumer = first().assign(queues[..2].to_vec()).start().unwrap();
-    assert_eq!(sorted(take(&consumer, 10)), sorted([numbered(0..5), numbered(0..5)].concat()));
-    assert_eq!(consumer.assignment().unwrap(), queues[..2]);
-    assert!(consumer.poll(Duration::from_millis(300)).unwrap().is_empty());
-    // What is given up is committed.
-    consumer.assign(&queues[1..3]).unwrap();
-    assert_eq!(take(&consumer, 5), numbered(0..5), "the one that is new");
-    assert_eq!(consumer.assignment().unwrap(), queues[1..3]);
-    eventually(PATIENCE, || match consumer.committed(&queues[0]).unwrap() {
-        Some(5) => Ok(()),
-        other => Err(format!("{other:?}")),
-    });
-    assert!(matches!(consumer.subscribe(&*scene.topic, "*"), Err(Error::Invalid { .. })));
-    consumer.close().unwrap();
-    // Started with nothing, and with a filter of its own.
-    let consumer = first().assign_filter(&*scene.topic, "none").start().unwrap();
-    consumer.assign(&queues[3..]).unwrap();
-    assert!(consumer.poll(Duration::from_millis(500)).unwrap().is_empty());
-}
-
-#[test]
 fn closing_wakes_who_waits_and_ends_iterators() {
     let scene = Scene::with_queues(1);
     let consumer = start(&scene);
@@ -441,46 +349,6 @@ fn only_what_the_filter_wants_comes_and_what_a_broker_refuses_is_said_once() {
     let error = refused.iter().next().unwrap().unwrap_err();
     assert!(matches!(error.code(), Some(ResponseCode::SUBSCRIPTION_PARSE_FAILED)), "{error}");
     assert!(refused.timeout_iter(Duration::from_millis(1500)).next().is_none(), "once, although it is tried again");
-}
-
-#[test]
-fn a_topic_listener_is_told_of_new_queues() {
-    let scene = scene();
-    let client = scene.cluster.builder().route_interval(Duration::from_millis(200)).build().unwrap();
-    let consumer = client.lite_pull_consumer(&*scene.group).start().unwrap();
-    let (told, changes) = crossbeam_channel::unbounded();
-    consumer.topic_listener(&*scene.topic, move |_, queues| told.send(queues.len()).unwrap()).unwrap();
-    scene.create_topic(2);
-    let last = eventually(LONG, || match changes.try_iter().last() {
-        Some(4) => Ok(4),
-        other => Err(format!("{other:?}")),
-    });
-    assert_eq!(last, 4);
-    assert_eq!(consumer.fetch_queues(&scene.topic).unwrap().len(), 4);
-    // It had neither topics nor queues; now it has.
-    send(&scene, &numbered(0..3));
-    consumer.assign(&scene.queues()).unwrap();
-    for queue in scene.queues() {
-        consumer.seek_to_begin(&queue).unwrap();
-    }
-    assert_eq!(sorted(take(&consumer, 3)), numbered(0..3));
-}
-
-#[test]
-fn topics_can_be_subscribed_and_given_up_while_it_runs() {
-    let (scene, other) = (Scene::with_queues(1), Scene::with_queues(1));
-    send(&scene, &numbered(0..2));
-    send(&other, &numbered(2..4));
-    let builder = scene.client.lite_pull_consumer(&*scene.group).consume_from_where(ConsumeFromWhere::FirstOffset);
-    let consumer = builder.start().unwrap();
-    consumer.subscribe(&*scene.topic, "*").unwrap();
-    assert_eq!(sorted(take(&consumer, 2)), numbered(0..2));
-    consumer.subscribe(&*other.topic, "*").unwrap();
-    assert_eq!(sorted(take(&consumer, 2)), numbered(2..4));
-    assert!(matches!(consumer.assign(&scene.queues()), Err(Error::Invalid { .. })));
-    consumer.unsubscribe(&scene.topic).unwrap();
-    let left = assigned(&consumer, 2);
-    assert!(left.iter().all(|queue| queue.topic() == other.topic), "{left:?}");
 }
 
 #[test]

@@ -1,16 +1,15 @@
 //! Simple consumers: what is received is invisible for a time, done with when it is acknowledged, and comes again if not.
 
 mod own;
+mod waiting;
 
-use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::{
     Client, ConsumeFromWhere, Error, Filter, Message, MessageView, SimpleConsumer, SimpleConsumerBuilder,
 };
 
-use crate::support::{Feature, PATIENCE, Scene, body, scene, sorted_bodies, supports};
+use crate::support::{Feature, Scene, body, scene, sorted_bodies, supports};
 
 /// Apache's brokers look only now and then for messages whose time is up.
 const LONG: Duration = Duration::from_secs(40);
@@ -299,53 +298,6 @@ fn what_comes_too_often_becomes_a_dead_letter() {
 }
 
 #[test]
-fn a_receive_that_waits_gets_a_message_as_soon_as_it_comes() {
-    let Some(scene) = pop_scene(4) else { return };
-    let consumer = builder(&scene).await_duration(LONG).start().unwrap();
-    let (received, messages) = mpsc::channel();
-    thread::scope(|threads| {
-        threads.spawn(|| {
-            for _ in 0..3 {
-                let found = consumer.receive(32, MINUTE).unwrap();
-                consumer.ack_all(&found).unwrap();
-                received.send((Instant::now(), found)).unwrap();
-            }
-        });
-        let producer = scene.producer();
-        for body in numbered(3) {
-            // Each comes when the consumer waits again.
-            let sent = Instant::now();
-            producer.send(scene.message(&body)).unwrap();
-            let (at, found) = messages.recv_timeout(LONG).unwrap();
-            assert_eq!(sorted_bodies(&found), [body]);
-            assert!(at - sent < Duration::from_secs(5), "{:?}", at - sent);
-        }
-    });
-}
-
-#[test]
-fn closing_wakes_a_receive() {
-    let Some(scene) = pop_scene(1) else { return };
-    let consumer = builder(&scene).await_duration(10 * MINUTE).start().unwrap();
-    let (ended, end) = mpsc::channel();
-    thread::scope(|threads| {
-        threads.spawn(|| ended.send(consumer.receive(1, MINUTE)).unwrap());
-        assert!(end.recv_timeout(SECOND).is_err(), "it waits");
-        consumer.close().unwrap();
-        let result = end.recv_timeout(PATIENCE).expect("it ends");
-        assert!(matches!(result, Err(Error::Closed { .. })), "{result:?}");
-    });
-    for result in [consumer.receive(1, MINUTE).err(), consumer.subscribe("other", "*").err()] {
-        assert!(matches!(result, Some(Error::Closed { .. })), "{result:?}");
-    }
-    consumer.close().unwrap();
-    // What comes afterwards was taken by nobody.
-    send(&scene, &numbered(1));
-    let again = builder(&scene).start().unwrap();
-    assert_eq!(take(&again, 1, MINUTE)[0].reconsume_times(), 0);
-}
-
-#[test]
 fn topics_come_and_go_while_a_consumer_lives() {
     let Some(scene) = pop_scene(1) else { return };
     let other = Scene::with_queues(1);
@@ -380,23 +332,4 @@ fn a_namespace_dresses_the_retry_topics_too() {
     assert_eq!((again.topic(), again.reconsume_times()), (&*scene.topic, 1));
     consumer.ack_all(&[again]).unwrap();
     nothing_comes(&consumer);
-}
-
-#[test]
-fn waiting_costs_brokers_little() {
-    let Some(scene) = pop_scene(2) else { return };
-    let client = scene.cluster.builder().build().unwrap();
-    for orderly in [false, true] {
-        let other = Scene::with_queues(2);
-        send(&other, &numbered(4));
-        let consumer =
-            builder_at(&client, &other).orderly(orderly).await_duration(Duration::from_secs(5)).start().unwrap();
-        // Handed out and not acknowledged: nothing more is to be had, and in order the queues are blocked.
-        let found = take(&consumer, 4, MINUTE);
-        let before = client.stats().requests;
-        nothing_comes(&consumer);
-        let asked = client.stats().requests - before;
-        assert!(asked < 40, "{asked} requests in five seconds, orderly: {orderly}");
-        consumer.ack_all(&found).unwrap();
-    }
 }

@@ -2,26 +2,24 @@
 //!
 //! On Apache's server they run last and on a broker of their own, which one test restarts: the others wait meanwhile.
 
+mod closing;
+mod java;
 mod own;
+mod refused;
 mod resumed;
 mod traced;
 
 use std::collections::HashMap;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, mpsc};
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::embedded;
 use rocketmq_blocking::{
-    Error, Message, MessageBuilder, MessageView, Outcome, SendStatus, Transaction, TransactionProducer,
-    TransactionProducerBuilder, TransactionResolution,
+    Message, MessageBuilder, MessageView, SendStatus, Transaction, TransactionProducer, TransactionProducerBuilder,
+    TransactionResolution, embedded,
 };
 
-use crate::support::{
-    Cluster, Java, NOWHERE, PATIENCE, Scene, body, client_to_nowhere, eventually, live_variable, unique,
-};
-
+use crate::support::{Cluster, PATIENCE, Scene, body, eventually, live_variable, unique};
 use TransactionResolution::{Commit, Rollback, Unknown};
 
 /// Apache's brokers look through their half messages every two seconds, and give the first two of them.
@@ -315,67 +313,6 @@ fn a_restart_of_the_broker_neither_loses_a_transaction_nor_the_way_to_ask() {
 }
 
 #[test]
-fn a_transaction_can_end_on_another_thread_and_after_its_producer() {
-    let (scene, _up) = scene(1);
-    let producer = start(&scene, |_| Unknown);
-    let begun = producer.begin(message(&scene, "late")).unwrap();
-    producer.close().unwrap();
-    producer.close().unwrap();
-    let refused = producer.begin(message(&scene, "refused")).unwrap_err();
-    assert!(matches!(refused.error, Error::Closed { outcome: Outcome::NotSent }), "{refused}");
-    assert_eq!(refused.message.body_text(), Some("refused"));
-    std::thread::spawn(move || begun.commit().unwrap()).join().unwrap();
-    assert_eq!(body(&scene.arrived(1)[0]), "late");
-}
-
-#[test]
-fn a_check_may_close_its_producer_and_its_client() {
-    let (scene, _up) = scene(1);
-    let slot = Arc::new(Mutex::new(None::<TransactionProducer>));
-    let (own, client) = (slot.clone(), scene.cluster.builder().build().unwrap());
-    let (closing, (sender, checked)) = (client.clone(), mpsc::channel());
-    let producer = client
-        .transaction_producer(&*scene.group)
-        .check(move |_| {
-            // Dropping it here is the last that happens to it.
-            drop(own.lock().unwrap().take());
-            closing.close().unwrap();
-            let _ = sender.send(());
-            Unknown
-        })
-        .start()
-        .unwrap();
-    drop(producer.begin(message(&scene, "closing")).unwrap());
-    *slot.lock().unwrap() = Some(producer);
-    checked.recv_timeout(SOME_CHECKS).expect("closing from a check does not wait for the check");
-    let report = client.close_within(PATIENCE).unwrap();
-    assert!(report.complete, "{report}");
-    assert!(matches!(client.publish_queues(&scene.topic), Err(Error::Closed { .. })));
-}
-
-#[test]
-fn closing_waits_for_a_check_that_runs_but_not_longer_than_it_may() {
-    let (scene, _up) = scene(1);
-    let (started, begun) = mpsc::channel();
-    let (release, held) = mpsc::channel::<()>();
-    let held = Mutex::new(held);
-    let producer = start(&scene, move |_| {
-        let _ = started.send(());
-        let _ = held.lock().unwrap().recv();
-        Commit
-    });
-    drop(producer.begin(message(&scene, "held")).unwrap());
-    begun.recv_timeout(SOME_CHECKS).expect("it is checked");
-    let before = Instant::now();
-    let report = producer.close_within(Duration::from_millis(200)).unwrap();
-    assert!(!report.complete && report.abandoned == 1, "{report}");
-    assert!(before.elapsed() < Duration::from_secs(3), "{:?}", before.elapsed());
-    drop(release);
-    let report = producer.close_within(PATIENCE).unwrap();
-    assert!(report.complete, "{report}");
-}
-
-#[test]
 fn the_group_sends_ordinary_messages_too_and_callbacks_hear_of_success_and_failure() {
     let (scene, _up) = scene(1);
     let producer = start(&scene, |_| Unknown);
@@ -396,99 +333,6 @@ fn the_group_sends_ordinary_messages_too_and_callbacks_hear_of_success_and_failu
     heard.sort_unstable();
     assert_eq!(heard, [("bad", false), ("good", true)]);
     scene.arrived(1);
-}
-
-#[test]
-fn a_delayed_message_is_refused_before_anything_is_sent() {
-    let client = client_to_nowhere();
-    let producer = client.transaction_producer("g").check(|_| Unknown).start().unwrap();
-    let builders = [
-        Message::builder("T", "x").delay_level(3),
-        Message::builder("T", "x").deliver_after(Duration::from_secs(1)),
-        Message::builder("T", "x").deliver_at(std::time::SystemTime::now()),
-    ];
-    for builder in builders {
-        let failed = producer.begin(builder.clone()).unwrap_err();
-        assert!(matches!(failed.error, Error::Invalid { .. }) && failed.to_string().contains("delayed"), "{failed}");
-        let ran = AtomicBool::new(false);
-        let failed = producer.send(builder, |_| {
-            ran.store(true, Ordering::SeqCst);
-            Commit
-        });
-        assert!(failed.is_err() && !ran.load(Ordering::SeqCst));
-    }
-    let (began, limit) = (Instant::now(), Duration::from_millis(300));
-    drop(producer);
-    let producer = client.transaction_producer("g").producer(|p| p.timeout(limit)).check(|_| Unknown).start().unwrap();
-    let failed = producer.begin(Message::new("T", "x")).unwrap_err();
-    assert_eq!(failed.error.outcome(), Outcome::NotSent, "{NOWHERE} {failed}");
-    assert_eq!(failed.message, Message::new("T", "x"), "the message comes back as it was");
-    assert!(began.elapsed() < PATIENCE);
-}
-
-#[test]
-fn a_producer_needs_a_check_and_settings_that_make_sense() {
-    let client = client_to_nowhere();
-    let refused = |builder: TransactionProducerBuilder, what: &str| match builder.start() {
-        Err(Error::Invalid { what: text }) => assert!(text.contains(what), "{text}"),
-        other => panic!("{what}: {other:?}"),
-    };
-    let builder = || client.transaction_producer("g");
-    refused(builder(), "check");
-    refused(builder().check(|_| Unknown).check_threads(0), "check_threads");
-    refused(builder().check(|_| Unknown).check_threads(257), "check_threads");
-    refused(builder().check(|_| Unknown).check_queue(0), "check_queue");
-    refused(builder().check(|_| Unknown).first_check_after(Duration::ZERO), "first_check_after");
-    refused(builder().check(|_| Unknown).producer(|producer| producer.timeout(Duration::ZERO)), "timeout");
-    let first = builder().check(|_| Unknown).start().unwrap();
-    assert!(matches!(builder().check(|_| Unknown).start(), Err(Error::GroupInUse { .. })));
-    assert!(matches!(client.producer("g").start(), Err(Error::GroupInUse { .. })));
-    first.close().unwrap();
-    builder().check(|_| Unknown).start().unwrap();
-}
-
-#[test]
-fn a_check_is_answered_for_what_javas_producer_of_the_group_has_sent() {
-    let (scene, _up) = scene(1);
-    let (topic, group) = (&*scene.topic, &*scene.group);
-    let bodies = ["commit one", "asked two", "other three"];
-    let arguments = [&[&*scene.cluster.name_server, topic, group], &bodies[..]].concat();
-    let Some(java) = Java::start("Transactions.java", "send", &arguments) else { return };
-    let ids: Vec<String> = bodies.iter().map(|_| java.line()).collect();
-    let checks = Checks::default();
-    let noted = checks.clone();
-    let named = scene.topic.clone();
-    let checked = builder(&scene).producer(|producer| producer.topics([named])).check(move |half| {
-        noted.note(half);
-        if body(half).starts_with("asked") { Commit } else { Rollback }
-    });
-    let _producer = checked.start().unwrap();
-    let visible = scene.arrived_within(SOME_CHECKS, 2);
-    assert_eq!(crate::support::sorted_bodies(&visible), ["asked two", "commit one"]);
-    checks.reach("other three", 1);
-    let mut found: Vec<_> = visible.iter().map(|message| message.transaction_id().unwrap()).collect();
-    found.sort_unstable();
-    let mut expected = [&*ids[0], &*ids[1]];
-    expected.sort_unstable();
-    assert_eq!(found, expected);
-}
-
-#[test]
-fn javas_producer_of_the_group_answers_for_what_was_sent_here() {
-    let (scene, _up) = scene(1);
-    let arguments = [&*scene.cluster.name_server, &*scene.topic, &*scene.group];
-    let Some(java) = Java::start("Transactions.java", "check", &arguments) else { return };
-    assert_eq!(java.line(), "ready");
-    let gone = scene.cluster.builder().build().unwrap();
-    let sender = gone.transaction_producer(&*scene.group).check(|_| Unknown).start().unwrap();
-    let text = "asked ".repeat(1000);
-    let begun = sender.begin(message(&scene, &text)).unwrap();
-    let id = begun.transaction_id().to_owned();
-    drop(begun);
-    gone.close().unwrap();
-    assert_eq!(java.line(), format!("checked {id} {text}"));
-    let visible = scene.arrived_within(SOME_CHECKS, 1);
-    assert_eq!((visible[0].body_text(), visible[0].transaction_id()), (Some(&*text), Some(&*id)));
 }
 
 #[test]
