@@ -1,7 +1,8 @@
 //! What a client does when networks and servers do wrong.
 //!
-//! One test at a time, in a binary of its own, because each call is judged: however the peer behaves, it must end by its
-//! deadline and 100 ms. The last line says how late calls were in all. Takes names to choose from like any test binary.
+//! In a binary of its own, because each call is judged: however the peer behaves, it must end by its deadline and 100 ms. So
+//! tests run one at a time, but for those that judge no calls and mostly wait. The last line says how late calls were in all.
+//! Takes names to choose from like any test binary.
 
 #![allow(clippy::result_large_err, reason = "a failed send gives its message back, and these closures pass it on")]
 
@@ -34,7 +35,21 @@ macro_rules! tests {
     ($($module:ident: $($name:ident)*;)*) => { &[$($((concat!(stringify!($module), "::", stringify!($name)), $module::$name as fn()),)*)*] };
 }
 
-const TESTS: &[(&str, fn())] = tests! {
+type Test = (&'static str, fn());
+
+/// Tests that wait for networks and brokers; all at the same time.
+const WAITING: &[Test] = tests! {
+    consuming_faults:
+        nothing_a_server_does_loses_a_message_or_stops_a_consumer;
+    consuming:
+        a_storm_of_notifications;
+    liveness:
+        every_queue_pulls_again_after_a_restart_and_the_broker_knows_the_group_before
+        every_queue_pulls_again_after_the_network_was_cut
+        a_member_that_falls_silent_is_forgotten_and_the_others_take_its_queues;
+};
+
+const ONE_BY_ONE: &[Test] = tests! {
     connecting:
         a_server_that_refuses
         a_server_that_never_accepts
@@ -75,20 +90,14 @@ const TESTS: &[(&str, fn())] = tests! {
         half_written_at_every_byte
         a_disk_that_takes_nothing_for_a_while
         a_folder_that_cannot_be_made;
-    consuming_faults:
-        nothing_a_server_does_loses_a_message_or_stops_a_consumer;
     consuming:
         kill_and_restart_with_a_hundred_thousand_messages
-        a_storm_of_notifications
         a_listener_that_never_returns_before_a_large_backlog
         a_damaged_body_becomes_a_dead_letter_alone
         a_damaged_body_does_not_hold_up_an_orderly_queue_for_ever
         a_damaged_body_is_an_error_item_of_an_iterator
         a_truncated_last_message_is_pulled_again;
     liveness:
-        every_queue_pulls_again_after_a_restart_and_the_broker_knows_the_group_before
-        every_queue_pulls_again_after_the_network_was_cut
-        a_member_that_falls_silent_is_forgotten_and_the_others_take_its_queues
         a_consumer_with_nothing_to_do_wakes_at_most_twice_a_second;
     trace:
         a_stalled_trace_broker;
@@ -140,25 +149,34 @@ fn main() -> ExitCode {
         log::set_max_level(log::LevelFilter::Debug);
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let chosen: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let chosen = TESTS.iter().filter(|(name, _)| chosen.is_empty() || chosen.iter().any(|part| name.contains(&**part)));
+    let parts: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let chosen = |tests: &[Test]| -> Vec<Test> {
+        let is_chosen = |name: &str| parts.is_empty() || parts.iter().any(|part| name.contains(&**part));
+        tests.iter().copied().filter(|(name, _)| is_chosen(name)).collect()
+    };
+    let (waiting, one_by_one) = (chosen(WAITING), chosen(ONE_BY_ONE));
+    let count = waiting.len() + one_by_one.len();
     if arguments.iter().any(|argument| argument == "--list") {
-        chosen.for_each(|(name, _)| println!("{name}: test"));
+        waiting.iter().chain(&one_by_one).for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
-    let (mut run, mut failed) = (0, Vec::new());
-    for (name, test) in chosen {
-        let started = Instant::now();
-        let passed = catch_unwind(test).is_ok();
-        let complaints = judge::complaints();
-        complaints.iter().for_each(|complaint| eprintln!("{name}: {complaint}"));
-        let passed = passed && complaints.is_empty();
-        println!("test {name} ... {} ({:.1?})", if passed { "ok" } else { "FAILED" }, started.elapsed());
-        run += 1;
-        if !passed {
-            failed.push(name);
-        }
-    }
-    println!("\n{run} tests, {} failed {failed:?}; {}", failed.len(), judge::summary());
+    let mut failed = std::thread::scope(|scope| {
+        let running: Vec<_> = waiting.into_iter().map(|test| (test.0, scope.spawn(move || passes(test)))).collect();
+        let ended = running.into_iter().map(|(name, test)| (name, test.join().unwrap_or(false)));
+        ended.filter(|(_, passed)| !passed).map(|(name, _)| name).collect::<Vec<_>>()
+    });
+    failed.extend(one_by_one.into_iter().filter(|test| !passes(*test)).map(|(name, _)| name));
+    println!("\n{count} tests, {} failed {failed:?}; {}", failed.len(), judge::summary());
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs a test and says how it went. What is said of calls is said of the test that ran.
+fn passes((name, test): Test) -> bool {
+    let started = Instant::now();
+    let passed = catch_unwind(test).is_ok();
+    let complaints = judge::complaints();
+    complaints.iter().for_each(|complaint| eprintln!("{name}: {complaint}"));
+    let passed = passed && complaints.is_empty();
+    println!("test {name} ... {} ({:.1?})", if passed { "ok" } else { "FAILED" }, started.elapsed());
+    passed
 }
