@@ -1,4 +1,5 @@
-//! No thread and no socket survives its client, however that is closed. Alone in its binary, for it counts the process's.
+//! No thread and no socket survives its client, however that is closed. Each test runs in a process of its own, whose threads and
+//! sockets it counts.
 
 mod consumers;
 mod lite_pull;
@@ -8,8 +9,9 @@ mod simple;
 mod tls;
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Cluster, Fault};
@@ -61,8 +63,21 @@ fn within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// One test at a time: each counts the threads of the whole process.
-static ALONE: Mutex<()> = Mutex::new(());
+/// Set in the process of a single test.
+const ALONE: &str = "THREADS_ALONE";
+
+/// Whether this process has only the test of this name to run; otherwise one that does has run it when this returns.
+fn is_alone(test: &str) -> bool {
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let mut own = Command::new(std::env::current_exe().expect("a test has a file"));
+    let run = own.args(["--exact", "--nocapture", test]).env(ALONE, "1").output().expect("it is started again");
+    let said = [String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr)].concat();
+    println!("{said}");
+    assert!(run.status.success() && said.contains("1 passed"), "{test}: {}", run.status);
+    false
+}
 
 struct Rig {
     cluster: Cluster,
@@ -295,7 +310,9 @@ type Way = fn(&Rig);
 
 #[test]
 fn no_thread_and_no_socket_survives_any_way_of_closing() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !is_alone("no_thread_and_no_socket_survives_any_way_of_closing") {
+        return;
+    }
     let hurried = Cluster::builder().transaction_timeout(millis(1)).transaction_check_interval(millis(10));
     let cluster = hurried.topic(TOPIC, 4).start().unwrap();
     let mut rig = Rig { cluster, sockets: 0 };
