@@ -11,10 +11,10 @@ use rocketmq_blocking::{
 
 use crate::support::{PATIENCE, client_builder, eventually};
 
-/// A cluster of this test's own, which asks as soon as it can when `hurried`.
+/// A cluster of this test's own, which asks as soon as it can when `hurried`, and does not give up after a third of a second.
 fn own(hurried: bool) -> (embedded::Cluster, rocketmq_blocking::Client) {
     let age = if hurried { Duration::from_millis(1) } else { Duration::from_secs(3600) };
-    let builder = embedded::Cluster::builder().transaction_timeout(age).topic("T", 1);
+    let builder = embedded::Cluster::builder().transaction_timeout(age).transaction_check_max(10_000).topic("T", 1);
     let cluster = builder.transaction_check_interval(Duration::from_millis(20)).start().unwrap();
     let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
     (cluster, client)
