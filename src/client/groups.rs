@@ -20,6 +20,9 @@ pub(crate) enum GroupKind {
     Consumer,
 }
 
+/// A group by kind and name.
+pub(super) type Named = (GroupKind, Arc<str>);
+
 /// A group that joins a client.
 pub(crate) struct Member {
     pub(crate) kind: GroupKind,
@@ -87,20 +90,30 @@ impl Groups {
         self.dropped_pulls.load(Ordering::Relaxed)
     }
 
-    /// What a heartbeat says; `None` when no group lives here.
-    pub(super) fn heartbeat(&self, client_id: &Arc<str>) -> Option<HeartbeatBody> {
+    /// What a heartbeat says, and of whom; `None` when no group lives here.
+    pub(super) fn heartbeat(&self, client_id: &Arc<str>) -> Option<(HeartbeatBody, Vec<Named>)> {
         let entries = self.lock();
         if entries.is_empty() {
             return None;
         }
         let producers = entries.iter().filter(|entry| entry.kind == GroupKind::Producer);
-        Some(HeartbeatBody {
+        let members = entries.iter().map(|entry| (entry.kind, entry.group.clone())).collect();
+        let body = HeartbeatBody {
             client_id: client_id.clone(),
             consumer_data_set: entries.iter().filter_map(|entry| entry.consumer.clone()).collect(),
             heartbeat_fingerprint: 0,
             producer_data_set: producers.map(|entry| ProducerBody { group_name: entry.group.clone() }).collect(),
             without_sub: false,
-        })
+        };
+        Some((body, members))
+    }
+
+    /// What unregisters those of the members that are none any more.
+    pub(super) fn gone(&self, members: &[Named], client_id: &Arc<str>) -> Vec<UnregisterClient> {
+        let entries = self.lock();
+        let is_here = |(kind, group): &(_, _)| entries.iter().any(|entry| entry.kind == *kind && entry.group == *group);
+        let gone = members.iter().filter(|member| !is_here(member));
+        gone.map(|(kind, group)| unregistration(client_id, *kind, group)).collect()
     }
 
     /// Replaces what heartbeats say about a consumer.
@@ -122,6 +135,11 @@ impl Groups {
         let entries = self.lock();
         let entry = entries.iter().find(|entry| entry.kind == GroupKind::Producer && &*entry.group == group)?;
         entry.checks.clone()
+    }
+
+    /// Takes note that brokers have heard of a group that left, once they have and not before: see `introduce`.
+    pub(super) fn heard(&self) {
+        self.left.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many groups have told the brokers that they left.
@@ -193,8 +211,7 @@ impl Membership {
         if !self.left.swap(true, Ordering::AcqRel) && self.core.groups().remove(self.number) {
             let request = unregistration(self.core.client_id(), self.kind, &self.group);
             heartbeat::unregister(&self.core, &[request], deadline);
-            // Once the brokers have heard of it, not before: see `introduce`.
-            self.core.groups().left.fetch_add(1, Ordering::Relaxed);
+            self.core.groups().heard();
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::core::Core;
+use super::groups::Named;
 use crate::error;
 use crate::protocol::json;
 use crate::protocol::request::Answer;
@@ -124,14 +125,10 @@ pub(crate) fn before(core: &Arc<Core>, addr: &Arc<str>, deadline: Deadline, then
         Ok(then) => then(),
         Err(false) => {}
         Err(true) => {
-            let Some(body) = core.heartbeat_body() else { return core.heartbeats().greeted(addr, false) };
+            let Some(roll) = Roll::call(core) else { return core.heartbeats().greeted(addr, false) };
             let deadline = deadline.sooner(Deadline::after(core.options().request_timeout).at());
             let (to, broker) = (core.clone(), addr.clone());
-            core.remoting().submit(addr, &Heartbeat, &json::encode(&body), deadline, move |answer| {
-                let well = answer.is_ok();
-                to.heartbeats().answered(&broker, answer);
-                to.heartbeats().greeted(&broker, well);
-            });
+            roll.send(core, addr, deadline, move |well| to.heartbeats().greeted(&broker, well));
         }
     }
 }
@@ -157,8 +154,58 @@ pub(super) fn soon_to(core: &Arc<Core>, addr: &Arc<str>) {
 
 /// Sends one to the broker at `addr` and waits until it has taken note of the groups.
 pub(super) fn now(core: &Arc<Core>, addr: &Arc<str>, deadline: Deadline) -> error::Result<()> {
-    let Some(body) = core.heartbeat_body() else { return Ok(()) };
-    core.remoting().call(addr, &Heartbeat, &json::encode(&body), deadline).map(drop)
+    let Some(roll) = Roll::call(core) else { return Ok(()) };
+    let answer = core.remoting().call(addr, &Heartbeat, &roll.body, deadline);
+    roll.correct(core, addr);
+    answer.map(drop)
+}
+
+/// The groups that live here, as a heartbeat says it.
+pub(super) struct Roll {
+    members: Vec<Named>,
+    body: Vec<u8>,
+    has_consumers: bool,
+}
+
+impl Roll {
+    /// `None` when no group lives here.
+    pub(super) fn call(core: &Core) -> Option<Roll> {
+        let (body, members) = core.heartbeat_body()?;
+        Some(Roll { members, has_consumers: !body.consumer_data_set.is_empty(), body: json::encode(&body) })
+    }
+
+    /// Sends it to the broker at `addr`, without waiting; `done` learns whether that went well. It must only forward.
+    pub(super) fn send(
+        &self,
+        core: &Arc<Core>,
+        addr: &Arc<str>,
+        deadline: Deadline,
+        done: impl FnOnce(bool) + Send + 'static,
+    ) {
+        let (to, broker) = (core.clone(), addr.clone());
+        core.remoting().submit(addr, &Heartbeat, &self.body, deadline, move |answer| {
+            let well = answer.is_ok();
+            to.heartbeats().answered(&broker, answer);
+            done(well);
+        });
+        self.correct(core, addr);
+    }
+
+    /// Tells a broker that was sent it once more of groups that have left since. They may have said so before it, over the same
+    /// connection, and the broker would count them as members again, with a share of the queues, until they had been silent for two
+    /// minutes.
+    fn correct(&self, core: &Arc<Core>, addr: &Arc<str>) {
+        let gone = core.groups().gone(&self.members, core.client_id());
+        for group in &gone {
+            let to = core.clone();
+            let deadline = Deadline::after(core.options().request_timeout);
+            core.remoting().submit(addr, group, &[], deadline, move |_| to.groups().heard());
+        }
+        if !gone.is_empty() {
+            // One of that name may have joined in this moment.
+            soon(core);
+        }
+    }
 }
 
 /// Drops connections to brokers that are in no route any more, then sends a heartbeat to the rest.
@@ -178,31 +225,31 @@ fn send(core: &Arc<Core>, only: Option<&Arc<str>>) {
     if core.check_open().is_err() {
         return;
     }
-    let Some(body) = core.heartbeat_body() else { return };
-    let slaves = !body.consumer_data_set.is_empty();
-    let body = json::encode(&body);
+    let Some(roll) = Roll::call(core) else { return };
     for (_, id, addr) in core.routes().addresses() {
-        if (id == 0 || slaves) && only.is_none_or(|only| *only == addr) {
-            let deadline = Deadline::after(core.options().request_timeout);
-            let (to, broker) = (core.clone(), addr.clone());
-            core.remoting().submit(&addr, &Heartbeat, &body, deadline, move |answer| {
-                to.heartbeats().answered(&broker, answer);
-            });
+        if (id == 0 || roll.has_consumers) && only.is_none_or(|only| *only == addr) {
+            roll.send(core, &addr, Deadline::after(core.options().request_timeout), |_| {});
         }
     }
 }
 
 /// Tells all brokers in parallel that groups left, and waits for the answers until `deadline`.
 ///
-/// Brokers without a connection need not be told: they forget the groups of a connection with it.
+/// Brokers without a connection need not be told: they forget the groups of a connection with it. Those to which one is being
+/// made are told, because a heartbeat may wait for it, but not waited for.
 pub(super) fn unregister(core: &Arc<Core>, groups: &[UnregisterClient], deadline: Deadline) {
+    let connecting: HashSet<Arc<str>> = core.remoting().connecting().into_iter().collect();
+    // Looked at last: one that opens in between is in both.
     let connected: HashSet<Arc<str>> = core.remoting().connected().into_iter().collect();
     // Nothing is ever sent: the channel disconnects when the last answer has come.
     let (waiting, all_answered) = crossbeam_channel::bounded::<()>(0);
     for (_, _, addr) in core.routes().addresses() {
-        if connected.contains(&addr) {
+        let is_connected = connected.contains(&addr);
+        if is_connected || connecting.contains(&addr) {
+            // A heartbeat that waits does so no longer than this.
+            let deadline = if is_connected { deadline } else { Deadline::after(core.options().request_timeout) };
             for group in groups {
-                let (waiting, broker) = (waiting.clone(), addr.clone());
+                let (waiting, broker) = (is_connected.then(|| waiting.clone()), addr.clone());
                 core.remoting().submit(&addr, group, &[], deadline, move |answer| {
                     if let Err(error) = answer {
                         log::debug!("unregistering at {broker}: {error}");

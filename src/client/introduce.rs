@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::core::Core;
+use super::heartbeat::Roll;
 use super::route::Route;
 use crate::message::REPLY_TOPIC_SUFFIX;
-use crate::protocol::json;
-use crate::protocol::rpc::heartbeat::{Heartbeat, UnregisterClient};
+use crate::protocol::rpc::heartbeat::UnregisterClient;
 use crate::remoting::Deadline;
 use crate::sorted::SortedSet;
 
@@ -154,15 +154,11 @@ impl Introduction {
 
     fn greet(self) {
         let Introduction { core, addr, left, until } = self;
-        let Some(body) = core.heartbeat_body() else {
+        let Some(roll) = Roll::call(&core) else {
             return core.introductions().over(addr, left, false);
         };
         let (to, broker) = (core.clone(), addr.clone());
-        core.remoting().submit(&addr, &Heartbeat, &json::encode(&body), until, move |answer| {
-            let well = answer.is_ok();
-            to.heartbeats().answered(&broker, answer);
-            to.introductions().over(broker, left, well);
-        });
+        roll.send(&core, &addr, until, move |well| to.introductions().over(broker, left, well));
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::core::Core;
+use super::groups::Named;
 use super::names;
 use crate::error::{Error, Result};
 use crate::message::{MessageView, View};
@@ -108,13 +109,13 @@ impl Core {
         (messages, broken)
     }
 
-    /// What a heartbeat says, with the names in their wire form; `None` when no group lives here.
-    pub(super) fn heartbeat_body(&self) -> Option<HeartbeatBody> {
-        let mut body = self.groups().heartbeat(self.client_id())?;
+    /// What a heartbeat says, with the names in their wire form, and of whom; `None` when no group lives here.
+    pub(super) fn heartbeat_body(&self) -> Option<(HeartbeatBody, Vec<Named>)> {
+        let (mut body, members) = self.groups().heartbeat(self.client_id())?;
         if let Some(namespace) = self.namespace() {
             wrap_heartbeat(namespace, &mut body);
         }
-        Some(body)
+        Some((body, members))
     }
 }
 

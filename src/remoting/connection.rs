@@ -207,6 +207,11 @@ impl Connection {
         self.out().phase == Phase::Open
     }
 
+    /// Whether it is being made: what it is given waits until it is open.
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(self.out().phase, Phase::Resolving | Phase::Connecting | Phase::Handshaking)
+    }
+
     pub(super) fn is_doubtful(&self, silence: Duration, now: Instant) -> bool {
         let signs = Signs {
             last_received: self.last_received(),

@@ -1,8 +1,12 @@
 //! Groups: one start for each identity, and what their names may be.
 
-use rocketmq_blocking::{Client, Error};
+use std::time::Duration;
 
-use crate::support::{NOWHERE, Scene, client_builder, client_to_nowhere, scene, sorted_bodies, unique};
+use rocketmq_blocking::{Client, Error, Message, embedded};
+
+use crate::support::{
+    NOWHERE, PATIENCE, Scene, client_builder, client_to_nowhere, eventually, scene, sorted_bodies, unique,
+};
 
 fn named(instance: &str) -> Client {
     crate::support::cluster().builder().instance_name(instance).build().unwrap()
@@ -155,4 +159,48 @@ fn a_producer_keeps_its_client_alive() {
     scene.client = crate::support::cluster().builder().build().unwrap();
     producer.send(scene.message("the first client's handle is gone")).unwrap();
     assert_eq!(scene.arrived(1).len(), 1);
+}
+
+#[test]
+fn no_broker_counts_a_member_that_left_while_others_stay() {
+    let cluster = embedded::Cluster::builder().topic("T", 1).start().unwrap();
+    let client = client_builder().name_servers(cluster.name_server()).heartbeat_interval(Duration::from_millis(10));
+    let client = client.connect().unwrap();
+    let staying = client.producer("staying").topics(["T"]).start().unwrap();
+    staying.send(Message::new("T", "x")).unwrap();
+    let broker = cluster.broker("broker-a");
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let (client, broker) = (&client, &broker);
+            scope.spawn(move || {
+                let group = format!("leaving-{number}");
+                for _ in 0..200 {
+                    // Each start has a heartbeat sent, by another thread.
+                    client.producer(&*group).start().unwrap().close().unwrap();
+                    eventually(PATIENCE, || match broker.producers(&group).len() {
+                        0 => Ok(()),
+                        still => Err(format!("{still} are still there")),
+                    });
+                }
+            });
+        }
+    });
+    assert_eq!(broker.producers("staying").len(), 1);
+}
+
+#[test]
+fn no_broker_counts_a_member_that_left_before_it_was_reached() {
+    let cluster = embedded::Cluster::builder().topic("T", 1).start().unwrap();
+    let broker = cluster.broker("broker-a");
+    for _ in 0..200 {
+        let client = client_builder().name_servers(cluster.name_server()).connect().unwrap();
+        let staying = client.producer("staying").start().unwrap();
+        let leaving = client.producer("leaving").topics(["T"]).start().unwrap();
+        leaving.close().unwrap();
+        staying.send(Message::new("T", "x")).unwrap();
+        eventually(PATIENCE, || match broker.producers("leaving").len() {
+            0 => Ok(()),
+            still => Err(format!("{still} are still there")),
+        });
+    }
 }
