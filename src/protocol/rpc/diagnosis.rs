@@ -164,8 +164,10 @@ pub(crate) fn encode_statuses<'a>(members: impl Iterator<Item = (&'a str, &'a [u
     }
     let of = |body: &[u8]| {
         let body: Body = json::decode("status of a consumer", body).unwrap_or_default();
-        // The keys are what the member wrote: the objects themselves.
-        table(body.message_queue_table.into_iter().map(|(queue, offset)| (queue, offset.to_string())))
+        // The keys are the texts of objects. What is none would make the whole answer unreadable.
+        let queue = |key: String| json::decode::<QueueBody>("queue", key.as_bytes()).ok();
+        let entries = body.message_queue_table.into_iter().filter_map(|(key, offset)| Some((queue(key)?, offset)));
+        table(entries.map(|(queue, offset)| (text(&queue), offset.to_string())))
     };
     let members = table(members.map(|(client_id, body)| (text(client_id), of(body))));
     format!(r#"{{"consumerTable":{members},"messageQueueTable":{{}}}}"#).into_bytes()
@@ -187,6 +189,14 @@ mod tests {
         let members = [("one", &*status), ("other", b"{}")];
         let expected = r#"{"consumerTable":{"one":{{"brokerName":"b","queueId":0,"topic":"T"}:5,{"brokerName":"b","queueId":1,"topic":"T"}:7},"other":{}},"messageQueueTable":{}}"#;
         assert_eq!(String::from_utf8(encode_statuses(members.into_iter())).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_no_queue_is_left_out_of_what_members_answered() {
+        let body = br#"{"messageQueueTable":{"a[b":5,{"brokerName":"b","queueId":0,"topic":"T"}:7}}"#;
+        let expected =
+            r#"{"consumerTable":{"one":{{"brokerName":"b","queueId":0,"topic":"T"}:7}},"messageQueueTable":{}}"#;
+        assert_eq!(String::from_utf8(encode_statuses([("one", &body[..])].into_iter())).unwrap(), expected);
     }
 
     #[test]
