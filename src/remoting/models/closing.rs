@@ -190,3 +190,16 @@ fn a_sender_waiting_for_room_is_woken_when_the_connection_drains() {
         assert_eq!(outcome(&first.only()), Some(Outcome::NotSent));
     });
 }
+
+#[test]
+fn a_call_given_up_while_its_connection_is_lost_that_was_never_open_was_not_sent() {
+    check("never open", || {
+        let line = Line::closed(None, 2);
+        let (ticket, slot) = line.ask(1, far()).unwrap();
+        let losing = line.beside(|line| line.connection.lose(Loss::Closed));
+        let given_up = ticket.abandon().map(|(_, outcome)| outcome);
+        losing.join().unwrap();
+        let told = slot.take().and_then(|(_, end)| outcome(&end));
+        assert_eq!(given_up.or(told), Some(Outcome::NotSent));
+    });
+}
