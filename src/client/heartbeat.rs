@@ -193,7 +193,8 @@ impl Roll {
 
     /// Tells a broker that was sent it once more of groups that have left since. They may have said so before it, over the same
     /// connection, and the broker would count them as members again, with a share of the queues, until they had been silent for two
-    /// minutes.
+    /// minutes. (Java holds a lock while it waits for the answers to either, `lockHeartbeat`, and says no farewell when it does not
+    /// get it within three seconds.)
     fn correct(&self, core: &Arc<Core>, addr: &Arc<str>) {
         let gone = core.groups().gone(&self.members, core.client_id());
         for group in &gone {
