@@ -436,7 +436,7 @@ pub use protocol::compress::Compression;
 pub use protocol::rpc::assignment::MessageRequestMode;
 
 #[cfg(test)]
-pub(crate) use effort::{rounds, sampled};
+pub(crate) use effort::{large_rounds, rounds, sampled};
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]

@@ -49,15 +49,10 @@ fn damage(random: &mut Rng, seeds: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
-/// Under Miri a thousandth: each round reads a whole answer.
-fn few(rounds: usize) -> usize {
-    if cfg!(miri) { rounds.div_ceil(1_000) } else { rounds }
-}
-
 fn each(seed: u64, rounds: usize, wanted: &str, mut run: impl FnMut(Vec<u8>, &mut Rng)) {
     let (mut random, seeds) = (Rng::with_seed(seed), seeds(wanted));
     assert!(!seeds.is_empty());
-    for _ in 0..few(rounds) {
+    for _ in 0..crate::large_rounds(rounds) {
         let bytes = damage(&mut random, &seeds);
         run(bytes, &mut random);
     }
@@ -171,7 +166,7 @@ fn compressed_bodies() {
         let (first, flag) = deflated(&plain);
         let mut seeds = vec![first.to_vec(), deflated(&[0; 5000]).0.to_vec()];
         seeds.extend(compress::tests::other_seeds(*kind));
-        for _ in 0..few(2_000) {
+        for _ in 0..crate::large_rounds(2_000) {
             let bytes = damage(&mut random, &seeds);
             let flag = if random.u8(..4) == 0 { random.i32(..0x800) } else { flag };
             if let Ok(body) = compress::inflate(flag, &bytes, 6_000) {

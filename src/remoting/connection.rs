@@ -35,6 +35,13 @@ pub(super) enum Phase {
     Gone,
 }
 
+impl Phase {
+    /// Before anything can be written.
+    pub(super) fn is_opening(self) -> bool {
+        matches!(self, Phase::Resolving | Phase::Connecting | Phase::Handshaking)
+    }
+}
+
 /// The writing side, behind one lock.
 #[derive(Debug)]
 pub(super) struct Out {
@@ -209,7 +216,7 @@ impl Connection {
 
     /// Whether it is being made: what it is given waits until it is open.
     pub(super) fn is_opening(&self) -> bool {
-        matches!(self.out().phase, Phase::Resolving | Phase::Connecting | Phase::Handshaking)
+        self.out().phase.is_opening()
     }
 
     pub(super) fn is_doubtful(&self, silence: Duration, now: Instant) -> bool {

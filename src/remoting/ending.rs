@@ -79,9 +79,8 @@ impl Connection {
         self.work.notify_all();
         self.room.notify_all();
         self.reading.wake();
-        let never_open = matches!(was, Phase::Resolving | Phase::Connecting | Phase::Handshaking);
         for (opaque, waiting) in self.pending.close() {
-            let sent = !never_open && !unsent.contains(&opaque);
+            let sent = !was.is_opening() && !unsent.contains(&opaque);
             let outcome = if sent { Outcome::Unknown } else { Outcome::NotSent };
             waiting.waiter.complete(Err(loss.error(&self.addr, outcome)));
         }

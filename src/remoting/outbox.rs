@@ -124,7 +124,7 @@ impl Outbox {
         }
         batch.frames.append(&mut self.batch.frames);
         if batch.bytes.len() < self.batch.bytes.len() {
-            // The first of many: those stay where they are.
+            // The first of many: those keep their buffer.
             self.batch.bytes.splice(..0, batch.bytes.drain(..));
             std::mem::swap(&mut self.batch.bytes, &mut batch.bytes);
         } else {

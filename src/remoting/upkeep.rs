@@ -61,14 +61,17 @@ impl Remoting {
 
     /// Returns the addresses with a connection that is open.
     pub(crate) fn connected(&self) -> Vec<Arc<str>> {
-        let open = self.pool.all().into_iter().filter(|connection| connection.is_open());
-        open.map(|connection| connection.addr.clone()).collect()
+        self.addresses(Connection::is_open)
     }
 
     /// Returns the addresses to which a connection is being made.
     pub(crate) fn connecting(&self) -> Vec<Arc<str>> {
-        let opening = self.pool.all().into_iter().filter(|connection| connection.is_opening());
-        opening.map(|connection| connection.addr.clone()).collect()
+        self.addresses(Connection::is_opening)
+    }
+
+    fn addresses(&self, is_wanted: fn(&Connection) -> bool) -> Vec<Arc<str>> {
+        let wanted = self.pool.all().into_iter().filter(|connection| is_wanted(connection));
+        wanted.map(|connection| connection.addr.clone()).collect()
     }
 
     /// Returns how many calls wait for an answer, held ones included.
