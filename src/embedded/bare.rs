@@ -83,6 +83,11 @@ impl Bare {
         }
     }
 
+    /// Whether a client's connection has not been closed by a server.
+    pub(crate) fn is_open(&self, client: usize) -> bool {
+        self.links[client].is_open()
+    }
+
     /// Whether the servers still have something to do with a client's connection.
     pub(crate) fn knows(&self, client: usize) -> bool {
         Arc::strong_count(&self.links[client]) > 1
@@ -190,6 +195,21 @@ mod tests {
         assert!(servers.knows(0));
         servers.leave();
         assert!(!servers.knows(0));
+    }
+
+    /// What is held for it would be answered into a connection that is gone.
+    #[test]
+    fn a_client_without_heartbeats_loses_its_connection_and_gets_no_answer_to_what_was_held() {
+        let mut servers = Bare::new(true);
+        assert_eq!(sent(&servers, "0", "0", ""), ResponseCode::SUCCESS);
+        let heartbeat = br#"{"clientID":"c","consumerDataSet":[],"producerDataSet":[{"groupName":"PG"}]}"#;
+        assert_eq!(answer(&servers, RequestCode::HEART_BEAT, &[], heartbeat), ResponseCode::SUCCESS);
+        let place = [("consumerGroup", "CG"), ("topic", "T"), ("queueId", "1"), ("maxMsgNums", "1")];
+        let times = [("invisibleTime", "1000"), ("pollTime", "500000"), ("bornTime", "0"), ("initMode", "0")];
+        assert_eq!(asked(&servers, RequestCode::POP_MESSAGE, &[place, times].concat(), &[]), Outcome::Later);
+        assert!(servers.is_open(0));
+        servers.pass(Duration::from_secs(3600));
+        assert!(!servers.is_open(0) && servers.taken(0).is_empty());
     }
 
     /// Whether an answer comes once the client has answered what the broker asks it because of a request.
