@@ -379,6 +379,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod guide;
+mod job_queue;
 mod message;
 #[cfg(not(loom))]
 mod producer;

@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::job_queue::JobQueue;
 use super::timers::Job;
 use crate::error::Result;
+use crate::job_queue::JobQueue;
 use crate::thread::Thread;
+
+/// How often a thread without work yields before it sleeps: answers come in bursts.
+const YIELDS: u32 = 4;
 
 /// A few threads, and the queue they take callbacks from.
 pub(crate) struct Callbacks {
@@ -22,7 +25,7 @@ struct Shared {
     /// Tells the callback threads of one client from those of another.
     number: u64,
     /// Not bounded by itself: whoever adds to it holds a permit, and the number of permits is the bound.
-    jobs: JobQueue,
+    jobs: JobQueue<Job>,
     limit: usize,
     overflowed: AtomicBool,
     stopped: AtomicBool,
@@ -41,7 +44,7 @@ impl Callbacks {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let shared = Arc::new(Shared {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
-            jobs: JobQueue::default(),
+            jobs: JobQueue::new(YIELDS),
             limit,
             overflowed: AtomicBool::new(false),
             stopped: AtomicBool::new(false),

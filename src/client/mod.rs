@@ -21,7 +21,6 @@ mod histogram;
 pub(crate) mod hooks;
 mod identity;
 mod introduce;
-mod job_queue;
 pub(crate) mod limits;
 mod lost_brokers;
 pub(crate) mod name_server;

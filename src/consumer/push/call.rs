@@ -21,8 +21,8 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Has a batch consumed, and tells the engine how that went.
-    pub(super) fn batch(&self, batch: Batch) {
+    /// Has a batch consumed; the engine is to be told how that went.
+    pub(super) fn batch(&self, batch: Batch) -> Event {
         let Batch { spell, mut messages } = batch;
         let dropped = self.around.filter(&self.shared.counters, &mut messages, |message| message);
         if !dropped.is_empty() {
@@ -31,10 +31,10 @@ impl Call {
         }
         let verdict = if messages.is_empty() { Verdict::Success } else { self.consume(&spell, &messages).into() };
         let offsets = messages.iter().map(MessageView::queue_offset).collect();
-        self.tell(Event::Consumed { spell, offsets, verdict });
+        Event::Consumed { spell, offsets, verdict }
     }
 
-    fn tell(&self, event: Event) {
+    pub(super) fn tell(&self, event: Event) {
         // Nobody listens any more once the consumer has ended.
         let _ = self.shared.tell(event);
     }

@@ -1,10 +1,9 @@
 //! The threads on which listeners run.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-
-use crossbeam_channel::{Receiver, Sender};
 
 use super::call::Call;
 use super::offset_reset::{OffsetReset, OnReset};
@@ -12,6 +11,7 @@ use crate::consumer::Threads;
 use crate::consumer::engine::{Batch, Why};
 use crate::consumer::runner::{Direct, Sink};
 use crate::error::Result;
+use crate::job_queue::JobQueue;
 use crate::message::MessageQueue;
 use crate::thread::Thread;
 
@@ -26,15 +26,27 @@ enum Job {
     End,
 }
 
-/// A pool of threads, and the channel they take batches from. The engine hands out as many batches as there are threads.
+/// A pool of threads, and the queue they take batches from. The engine hands out as many batches as there are threads.
 pub(super) struct Listeners {
-    jobs: Sender<Job>,
-    work: Receiver<Job>,
-    call: Arc<Call>,
+    work: Arc<Work>,
     allowed: Threads,
     threads: Mutex<Pool>,
-    direct: Arc<AtomicUsize>,
     on_reset: Option<OnReset>,
+}
+
+/// What the threads have in common.
+struct Work {
+    /// Tells the listeners of one consumer from those of another.
+    number: u64,
+    /// Never fuller than the number of slots that the engine has, and a few jobs besides.
+    jobs: JobQueue<Job>,
+    call: Call,
+    direct: AtomicUsize,
+}
+
+thread_local! {
+    /// The number of the [`Listeners`] whose thread this is, while it has finished a batch and takes a job next; otherwise 0.
+    static TAKES_NEXT_OF: Cell<u64> = const { Cell::new(0) };
 }
 
 #[derive(Default)]
@@ -47,10 +59,11 @@ struct Pool {
 
 impl Listeners {
     pub(super) fn new(call: Call, allowed: Threads, on_reset: Option<OnReset>) -> Result<Listeners> {
-        // Never fuller than the number of slots that the engine has, and a few jobs besides.
-        let (jobs, work) = crossbeam_channel::unbounded();
-        let (call, threads, direct) = (Arc::new(call), Mutex::default(), Arc::default());
-        let listeners = Listeners { jobs, work, call, allowed, threads, direct, on_reset };
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        // A job is a whole batch: waking a thread costs less than threads that look for one again and again.
+        let work = Work { number, jobs: JobQueue::new(0), call, direct: AtomicUsize::new(0) };
+        let listeners = Listeners { work: Arc::new(work), allowed, threads: Mutex::default(), on_reset };
         listeners.resize(allowed.min())?;
         Ok(listeners)
     }
@@ -60,16 +73,22 @@ impl Listeners {
     }
 
     fn spawn(&self, number: usize) -> Result<Thread> {
-        let (work, call, direct) = (self.work.clone(), self.call.clone(), self.direct.clone());
-        let name = format!("mq-listen {} {number}", call.shared.group);
-        Thread::spawn(name, move || run(&work, &call, &direct))
+        let work = self.work.clone();
+        let name = format!("mq-listen {} {number}", work.call.shared.group);
+        Thread::spawn(name, move || work.run())
     }
 }
 
 impl Sink for Listeners {
     fn consume(&self, batch: Batch) {
-        // The threads hold the other end for as long as this lives.
-        let _ = self.jobs.send(Job::Batch(batch));
+        let Work { number, jobs, .. } = &*self.work;
+        if TAKES_NEXT_OF.get() == *number {
+            // Once: another batch is for another thread.
+            TAKES_NEXT_OF.set(0);
+            jobs.push_for_this_thread(Job::Batch(batch));
+        } else {
+            jobs.push(Job::Batch(batch));
+        }
     }
 
     fn threads(&self) -> Option<Threads> {
@@ -87,22 +106,22 @@ impl Sink for Listeners {
             pool.running += 1;
         }
         for _ in count..pool.running {
-            let _ = self.jobs.send(Job::End);
+            self.work.jobs.push(Job::End);
         }
         pool.running = count;
         drop(pool);
-        self.call.shared.counters.threads(count);
+        self.work.call.shared.counters.threads(count);
         let ended: Vec<Thread> = ended;
         ended.into_iter().for_each(Thread::join);
         Ok(())
     }
 
     fn consume_directly(&self, direct: Direct) -> std::result::Result<(), Direct> {
-        if self.direct.fetch_add(1, Ordering::Relaxed) >= MAX_DIRECT {
-            self.direct.fetch_sub(1, Ordering::Relaxed);
+        if self.work.direct.fetch_add(1, Ordering::Relaxed) >= MAX_DIRECT {
+            self.work.direct.fetch_sub(1, Ordering::Relaxed);
             return Err(direct);
         }
-        let _ = self.jobs.send(Job::Direct(direct));
+        self.work.jobs.push(Job::Direct(direct));
         Ok(())
     }
 
@@ -110,32 +129,44 @@ impl Sink for Listeners {
         let Some(OnReset(told)) = self.on_reset.clone() else { return };
         let reset = OffsetReset { queue: queue.clone(), from, to, why: why.into() };
         // The engine moves a queue at most once a second, which bounds them.
-        if let Ok(callbacks) = self.call.shared.core.callbacks() {
+        if let Ok(callbacks) = self.work.call.shared.core.callbacks() {
             callbacks.run(move || told(&reset));
         }
     }
 
     fn stop(self: Box<Self>, deadline: Instant) -> Vec<Thread> {
-        let Listeners { jobs, work, threads, call, .. } = *self;
-        drop(jobs);
-        drop(work);
-        let threads = threads.into_inner().unwrap_or_else(PoisonError::into_inner).threads;
+        self.work.jobs.end();
+        let threads = std::mem::take(&mut self.lock().threads);
         let (ended, left): (Vec<_>, Vec<_>) = threads.into_iter().partition(|thread| thread.wait_until(deadline));
         ended.into_iter().for_each(Thread::join);
-        call.around.close();
+        self.work.call.around.close();
         left
     }
 }
 
-fn run(work: &Receiver<Job>, call: &Call, direct: &AtomicUsize) {
-    for job in work {
-        match job {
-            Job::Batch(batch) => call.batch(batch),
-            Job::Direct(message) => {
-                direct.fetch_sub(1, Ordering::Relaxed);
-                call.direct(message);
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        // Also of those that were never stopped, because the consumer did not start.
+        self.work.jobs.end();
+    }
+}
+
+impl Work {
+    fn run(&self) {
+        while let Some(job) = self.jobs.next() {
+            match job {
+                Job::Batch(batch) => {
+                    let finished = self.call.batch(batch);
+                    TAKES_NEXT_OF.set(self.number);
+                    self.call.tell(finished);
+                    TAKES_NEXT_OF.set(0);
+                }
+                Job::Direct(message) => {
+                    self.direct.fetch_sub(1, Ordering::Relaxed);
+                    self.call.direct(message);
+                }
+                Job::End => return,
             }
-            Job::End => return,
         }
     }
 }

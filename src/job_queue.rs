@@ -1,31 +1,25 @@
-//! The queue between those who have callbacks to run and the threads that run them.
+//! The queue between those who have callbacks or listeners to run and the threads that run them.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::timers::Job;
-
-/// How often a thread without work gives the processor to others before it sleeps: answers come in bursts.
-const YIELDS: u32 = 4;
-
 /// Jobs in the order they came, for several threads. Waking a thread costs more than most jobs, so one is woken at a time,
 /// and it wakes the next when there is work for two.
-#[derive(Default)]
-pub(super) struct JobQueue {
-    state: Mutex<State>,
+pub(crate) struct JobQueue<T> {
+    state: Mutex<State<T>>,
     work: Condvar,
+    yields: u32,
 }
 
-#[derive(Default)]
-struct State {
-    jobs: VecDeque<Job>,
+struct State<T> {
+    jobs: VecDeque<T>,
     sleeping: usize,
     /// Woken threads that have not looked yet.
     waking: usize,
     ended: bool,
 }
 
-impl State {
+impl<T> State<T> {
     /// Whether to wake one more thread.
     fn wakes(&mut self) -> bool {
         let wakes = !self.jobs.is_empty() && self.sleeping > self.waking && self.waking == 0;
@@ -34,13 +28,20 @@ impl State {
     }
 }
 
-impl JobQueue {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl<T> JobQueue<T> {
+    /// A thread without work gives the processor to others so many times before it sleeps: worth it where jobs are small and
+    /// come in bursts.
+    pub(crate) fn new(yields: u32) -> JobQueue<T> {
+        let state = State { jobs: VecDeque::new(), sleeping: 0, waking: 0, ended: false };
+        JobQueue { state: Mutex::new(state), work: Condvar::new(), yields }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a job; returns how many wait.
-    pub(super) fn push(&self, job: Job) -> usize {
+    pub(crate) fn push(&self, job: T) -> usize {
         let mut state = self.lock();
         state.jobs.push_back(job);
         let (waiting, wakes) = (state.jobs.len(), state.wakes());
@@ -51,8 +52,13 @@ impl JobQueue {
         waiting
     }
 
+    /// Adds a job for the calling thread, which asks for its next one when it has returned: nobody is woken.
+    pub(crate) fn push_for_this_thread(&self, job: T) {
+        self.lock().jobs.push_back(job);
+    }
+
     /// Waits for a job; `None` once the queue has ended and is empty.
-    pub(super) fn next(&self) -> Option<Job> {
+    pub(crate) fn next(&self) -> Option<T> {
         let mut yields = 0;
         let mut state = self.lock();
         loop {
@@ -67,7 +73,7 @@ impl JobQueue {
             if state.ended {
                 return None;
             }
-            if yields < YIELDS {
+            if yields < self.yields {
                 yields += 1;
                 drop(state);
                 std::thread::yield_now();
@@ -82,17 +88,17 @@ impl JobQueue {
         }
     }
 
-    pub(super) fn try_next(&self) -> Option<Job> {
+    pub(crate) fn try_next(&self) -> Option<T> {
         self.lock().jobs.pop_front()
     }
 
     /// Lets the threads end once they have run what is queued.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.lock().ended = true;
         self.work.notify_all();
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.lock().jobs.len()
     }
 }
@@ -102,11 +108,15 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use crossbeam_channel::RecvTimeoutError;
+
     use super::*;
+
+    type Job = Box<dyn FnOnce() + Send>;
 
     #[test]
     fn a_job_that_blocks_does_not_keep_the_others_from_running() {
-        let queue = Arc::new(JobQueue::default());
+        let queue: Arc<JobQueue<Job>> = Arc::new(JobQueue::new(4));
         let (release, blocked) = crossbeam_channel::bounded::<()>(0);
         let (done, finished) = crossbeam_channel::unbounded();
         let threads: Vec<_> = (0..2)
@@ -136,11 +146,34 @@ mod tests {
 
     #[test]
     fn what_is_queued_at_the_end_is_still_run() {
-        let queue = JobQueue::default();
-        queue.push(Box::new(|| ()));
+        let queue = JobQueue::new(0);
+        queue.push(1);
         queue.end();
-        assert!(queue.next().is_some());
-        assert!(queue.next().is_none());
+        assert_eq!((queue.next(), queue.next()), (Some(1), None));
         assert!(queue.try_next().is_none() && queue.len() == 0);
+    }
+
+    #[test]
+    fn a_thread_that_leaves_a_job_to_itself_wakes_nobody_and_takes_it_after_those_before_it() {
+        let queue: Arc<JobQueue<u8>> = Arc::new(JobQueue::new(0));
+        let (taken, seen) = crossbeam_channel::unbounded();
+        let sleeper = std::thread::spawn({
+            let queue = queue.clone();
+            move || {
+                while let Some(job) = queue.next() {
+                    taken.send(job).unwrap();
+                }
+            }
+        });
+        while queue.lock().sleeping == 0 {
+            std::thread::yield_now();
+        }
+        queue.push_for_this_thread(1);
+        queue.push_for_this_thread(2);
+        assert_eq!(seen.recv_timeout(Duration::from_millis(50)), Err(RecvTimeoutError::Timeout));
+        assert_eq!(queue.next(), Some(1));
+        assert_eq!(seen.recv_timeout(Duration::from_secs(5)), Ok(2), "there was work for two");
+        queue.end();
+        sleeper.join().unwrap();
     }
 }
