@@ -5,6 +5,7 @@
 
 mod allowed;
 mod answers;
+mod byte_queue;
 mod connection;
 mod cork;
 mod counter;

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::byte_queue::ByteQueue;
 use super::slot::Slot;
 
 /// Buffers above this size are not kept for reuse.
@@ -40,7 +41,7 @@ pub(crate) const NOBODY: i32 = i32::MIN;
 /// Frames taken out together to be written in one call.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    bytes: Vec<u8>,
+    bytes: ByteQueue,
     frames: VecDeque<Queued>,
     /// How much of the first frame the kernel has; these bytes are not in `bytes` any more.
     gone: usize,
@@ -48,7 +49,7 @@ pub(crate) struct Batch {
 
 impl Batch {
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_slice()
     }
 
     /// Forgets the first `count` bytes; frames that are complete tell their callers.
@@ -63,7 +64,7 @@ impl Batch {
             }
         }
         self.gone = left;
-        if count == self.bytes.len() { self.bytes.clear() } else { drop(self.bytes.drain(..count)) }
+        self.bytes.skip(count);
     }
 }
 
@@ -82,8 +83,8 @@ impl Outbox {
     }
 
     pub(crate) fn push(&mut self, opaque: i32, until: Instant, written: Option<Arc<Slot>>, head: &[u8], body: &[u8]) {
-        self.batch.bytes.extend_from_slice(head);
-        self.batch.bytes.extend_from_slice(body);
+        self.batch.bytes.push(head);
+        self.batch.bytes.push(body);
         self.batch.frames.push_back(Queued { opaque, len: head.len() + body.len(), until, written });
     }
 
@@ -100,7 +101,9 @@ impl Outbox {
         let mut first = std::mem::take(&mut self.spare);
         if let Some(frame) = self.batch.frames.pop_front() {
             first.gone = std::mem::take(&mut self.batch.gone);
-            first.bytes.extend(self.batch.bytes.drain(..frame.len - first.gone));
+            let len = frame.len - first.gone;
+            first.bytes.push(&self.batch.bytes()[..len]);
+            self.batch.bytes.skip(len);
             first.frames.push_back(frame);
         }
         first
@@ -125,10 +128,12 @@ impl Outbox {
         batch.frames.append(&mut self.batch.frames);
         if batch.bytes.len() < self.batch.bytes.len() {
             // The first of many: those keep their buffer.
-            self.batch.bytes.splice(..0, batch.bytes.drain(..));
+            self.batch.bytes.put_back(batch.bytes());
+            batch.bytes.skip(batch.bytes.len());
             std::mem::swap(&mut self.batch.bytes, &mut batch.bytes);
         } else {
-            batch.bytes.append(&mut self.batch.bytes);
+            batch.bytes.push(self.batch.bytes());
+            self.batch.bytes.skip(self.batch.bytes.len());
         }
         self.spare = std::mem::replace(&mut self.batch, batch);
     }
@@ -146,7 +151,7 @@ impl Outbox {
                     return false;
                 }
                 let len = frame.len;
-                self.batch.bytes.drain(start..start + len);
+                self.batch.bytes.remove(start..start + len);
                 self.batch.frames.remove(index);
                 return true;
             }
@@ -172,7 +177,7 @@ impl Outbox {
                     self.expired.insert(frame.opaque);
                 }
             } else {
-                batch.bytes.extend_from_slice(&bytes[start..start + len]);
+                batch.bytes.push(&bytes.as_slice()[start..start + len]);
                 batch.frames.push_back(frame);
             }
             start += len;
