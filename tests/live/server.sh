@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Fetches, configures, starts and stops Apache's own server. Sourced by `run` and `mqadmin`.
+# Configures, starts and stops Apache's own server. Sourced by `run` and `mqadmin`.
 #
 # One *site* is a name server with its brokers:
 #   main   two masters, broker-a and broker-b
@@ -7,7 +7,8 @@
 #   slave  one master and its slave, where the master advises to read older messages from the slave
 #   tx     one master, broker-tx, for transactions and for being restarted
 #   tls    three masters that encrypt: broker-tls takes nothing else, broker-tls-open takes plain connections too, and
-#          broker-tls-identity wants a certificate of its clients; a name server that takes nothing else, and one that does
+#          broker-tls-identity wants a certificate of its clients; a name server that takes nothing else, and one that does.
+#          Two more that no broker knows: one shows an expired certificate, one takes only what is plain
 #   soak   two masters, broker-1 and broker-2, and a third, broker-3, with its slave, for being ended in all ways
 #
 # The jars lie in $live/<version>/lib and are kept. The sites that are started together have a folder beside it,
@@ -37,59 +38,13 @@ soak_topic=Soak
 
 # shellcheck source=tests/live/settings.sh
 source "$here/settings.sh"
+# shellcheck source=tests/live/fetch.sh
+source "$here/fetch.sh"
 
 say() { printf 'live: %s\n' "$*" >&2; }
 die() {
   say "$*"
   exit 1
-}
-
-# --- fetching ---------------------------------------------------------------------------------
-
-need_java() {
-  command -v java >/dev/null || die "no 'java' found: Apache's server needs Java 11 or newer (Debian: apt-get install default-jre-headless)"
-  local major
-  major=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1) || true
-  [[ ${major:-0} -ge 11 ]] || die "Java 11 or newer is needed; this one says: $(java -version 2>&1 | head -n 1)"
-}
-
-# fetch VERSION: makes $live/VERSION/lib complete; a folder of that name always is.
-fetch() {
-  local version=$1 folder=$live/$1
-  [[ -d $folder/lib ]] && return
-  command -v mvn >/dev/null || die "no 'mvn' found: Maven fetches Apache's server (Debian: apt-get install maven)"
-  mkdir -p "$folder"
-  if command -v flock >/dev/null; then
-    exec 8>"$folder/fetch.lock"
-    flock 8
-    [[ -d $folder/lib ]] && return
-  fi
-  local log=$folder/fetch.log began=$SECONDS attempt
-  for attempt in 1 2 3; do
-    say "fetching the server $version from Maven Central (once; up to 100 MB) …"
-    rm -rf "$folder/lib.part"
-    mvn -B -f "$here/pom.xml" -Drocketmq.version="$version" \
-      dependency:copy-dependencies -DoutputDirectory="$folder/lib.part" >"$log" 2>&1 </dev/null &
-    fetching=$!
-    local next=$((SECONDS + 15))
-    while kill -0 "$fetching" 2>/dev/null; do
-      sleep 0.5
-      if ((SECONDS >= next)); then
-        say "still fetching, $((SECONDS - began)) s …"
-        next=$((SECONDS + 15))
-      fi
-    done
-    if wait "$fetching" && compgen -G "$folder/lib.part/rocketmq-broker-$version.jar" >/dev/null; then
-      fetching=
-      mv "$folder/lib.part" "$folder/lib"
-      say "fetched $(find "$folder/lib" -name '*.jar' | wc -l) jars in $((SECONDS - began)) s"
-      return
-    fi
-    fetching=
-    say "attempt $attempt failed:"
-    grep -E 'ERROR|BUILD' "$log" | head -n 15 >&2 || tail -n 15 "$log" >&2
-  done
-  die "the server $version could not be fetched; all of Maven's output is in $log"
 }
 
 # --- ports ------------------------------------------------------------------------------------
@@ -234,12 +189,14 @@ launch_site() {
   esac
 }
 
-# launch_tls: all brokers know both name servers.
+# launch_tls: all brokers know the two name servers that can be used.
 launch_tls() {
-  local closed open strict name_server
+  local closed open strict expired plain name_server
   mapfile -t closed < <(tls_options enforcing)
   mapfile -t open < <(tls_options permissive)
   mapfile -t strict < <(tls_options enforcing require)
+  mapfile -t expired < <(tls_options enforcing none expired)
+  mapfile -t plain < <(tls_options disabled)
   launch_name_server tls-open "${open[@]}"
   launch_name_server tls "${closed[@]}"
   name_server=${at[tls]}
@@ -247,6 +204,8 @@ launch_tls() {
   launch_broker tls TlsCluster broker-tls 0 '' "${closed[@]}"
   launch_broker tls TlsCluster broker-tls-open 0 '' "${open[@]}"
   launch_broker tls TlsCluster broker-tls-identity 0 '' "${strict[@]}"
+  launch_name_server tls-expired "${expired[@]}"
+  launch_name_server tls-plain "${plain[@]}"
   at[tls]=$name_server
 }
 
@@ -277,6 +236,7 @@ export_site() {
       # The other name server is asked what it knows: this one takes nothing that is plain.
       wait_for_brokers "${at[tls-open]}" "${at[broker-tls]}" "${at[broker-tls-open]}" "${at[broker-tls-identity]}"
       export ROCKETMQ_LIVE_TLS_NAME_SERVER=$name_server ROCKETMQ_LIVE_TLS_OPEN_NAME_SERVER=${at[tls-open]}
+      export ROCKETMQ_LIVE_TLS_EXPIRED_NAME_SERVER=${at[tls-expired]} ROCKETMQ_LIVE_TLS_PLAIN_NAME_SERVER=${at[tls-plain]}
       ;;
     tx)
       wait_for_brokers "$name_server" "${at[broker-tx]}"

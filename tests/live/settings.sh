@@ -99,12 +99,13 @@ aclEnable=true
 END
 }
 
-# tls_options MODE [CLIENTS]: what servers are told about TLS, a Java option a line. The certificates are those of all tests. By
-# default a server makes one of its own, and would take no other.
+# tls_options MODE [CLIENTS [CERTIFICATE]]: what servers are told about TLS, a Java option a line. The certificates are those of
+# all tests. By default a server makes one of its own, would take no other, and is permissive: plain alone is the mode
+# `disabled`.
 tls_options() {
-  local mode=$1 clients=${2:-none} pems=$root/tests/tls
+  local mode=$1 clients=${2:-none} certificate=${3:-server} pems=$root/tests/tls
   printf '%s\n' -Dtls.config.file=/dev/null -Dtls.test.mode.enable=false -Dtls.enable=true "-Dtls.server.mode=$mode" \
-    "-Dtls.server.certPath=$pems/server.pem" "-Dtls.server.keyPath=$pems/server.key" \
+    "-Dtls.server.certPath=$pems/$certificate.pem" "-Dtls.server.keyPath=$pems/$certificate.key" \
     "-Dtls.server.need.client.auth=$clients" -Dtls.client.authServer=true "-Dtls.client.trustCertPath=$pems/authority.pem"
   if [[ $clients != none ]]; then
     printf '%s\n' -Dtls.server.authClient=true "-Dtls.server.trustCertPath=$pems/authority.pem"

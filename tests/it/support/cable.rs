@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rocketmq_blocking::ClientBuilder;
@@ -19,11 +20,27 @@ struct Ways {
     listeners: Vec<String>,
     ends: Vec<TcpStream>,
     is_cut: bool,
+    /// How much of what the server says comes through on each connection, if not all.
+    heard: Option<usize>,
+    /// How many bytes did not.
+    withheld: Arc<AtomicUsize>,
 }
 
 impl Cable {
     pub(crate) fn new() -> Cable {
         Cable { ways: Arc::default() }
+    }
+
+    /// One over which no more than so many bytes of each connection come back: then the servers seem silent.
+    #[cfg(feature = "tls")]
+    pub(crate) fn silent_after(bytes: usize) -> Cable {
+        Cable { ways: Arc::new(Mutex::new(Ways { heard: Some(bytes), ..Ways::default() })) }
+    }
+
+    /// How many bytes servers said that did not come through.
+    #[cfg(feature = "tls")]
+    pub(crate) fn withheld(&self) -> usize {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner).withheld.load(Ordering::SeqCst)
     }
 
     /// Prepares a client of the cluster that has no other way to it than this.
@@ -93,17 +110,20 @@ fn accept(listener: &TcpListener, ways: &Mutex<Ways>, addr: &str) {
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let end = |stream: &TcpStream| stream.try_clone().expect("a second handle");
         known.ends.extend([end(&client), end(&server)]);
-        let (there, back) = ((end(&client), end(&server)), (server, client));
-        for (from, to) in [there, back] {
-            std::thread::spawn(move || forward(from, to));
-        }
+        let (from, to) = (end(&client), end(&server));
+        std::thread::spawn(move || forward(from, to, usize::MAX, &AtomicUsize::default()));
+        let (heard, withheld) = (known.heard.unwrap_or(usize::MAX), known.withheld.clone());
+        std::thread::spawn(move || forward(server, client, heard, &withheld));
     }
 }
 
-fn forward(mut from: TcpStream, mut to: TcpStream) {
+fn forward(mut from: TcpStream, mut to: TcpStream, mut limit: usize, withheld: &AtomicUsize) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        if to.write_all(&buffer[..count]).is_err() {
+        let passing = count.min(limit);
+        limit -= passing;
+        withheld.fetch_add(count - passing, Ordering::SeqCst);
+        if to.write_all(&buffer[..passing]).is_err() {
             break;
         }
     }

@@ -6,22 +6,42 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Cluster, ServerTls};
-use rocketmq_blocking::{ClientBuilder, Error, Message, Outcome, Tls};
+use rocketmq_blocking::{Client, ClientBuilder, Error, Message, Outcome, Tls};
 
-use super::site::{Door, pem, server_tls, site, tls};
+use super::site::{Door, name_servers, pem, server_tls, site, tls};
 use crate::support::{Cable, PATIENCE, SilentServer, client_builder, eventually, unique};
 
-/// The reason of a send that failed for TLS, which says at which server.
+/// Why nothing can be sent by way of this name server: said soon, and again and again without a storm of connections.
 #[track_caller]
-fn reason(builder: ClientBuilder, message: Message) -> String {
+fn reason(name_server: &str, tls: Tls) -> String {
+    let why = first_reason(client_builder().name_servers(name_server).tls(tls.clone()));
+    // By others than the client, which counts its own connections.
+    let cable = Cable::new();
+    let client = cable.builder_to(name_server).tls(tls).build().unwrap();
+    let producer = client.producer(unique("tls")).start().unwrap();
+    let (began, mut calls) = (Instant::now(), 0);
+    while began.elapsed() < Duration::from_millis(300) {
+        of_tls(&producer.send(message()).unwrap_err().error);
+        calls += 1;
+        assert!(calls > 1 || cable.connections() == 1, "a call does not try the same address again");
+    }
+    let made = cable.connections();
+    assert!(made <= 6, "{made} connections for {calls} calls in {:?}", began.elapsed());
+    why
+}
+
+/// The reason of a send that failed for TLS.
+#[track_caller]
+fn first_reason(builder: ClientBuilder) -> String {
     let began = Instant::now();
     let client = builder.connect_timeout(Duration::from_secs(3)).build().unwrap();
     let producer = client.producer(unique("tls")).timeout(Duration::from_secs(6)).start().unwrap();
-    let failed = producer.send(message).unwrap_err().error;
+    let failed = producer.send(message()).unwrap_err().error;
     assert!(began.elapsed() < Duration::from_secs(3), "after {:?}: {failed}", began.elapsed());
     of_tls(&failed)
 }
 
+/// The same, which says at which server.
 #[track_caller]
 fn of_tls(failed: &Error) -> String {
     assert_eq!((failed.outcome(), failed.is_retryable()), (Outcome::NotSent, false), "{failed}");
@@ -50,11 +70,10 @@ fn message() -> Message {
 #[test]
 fn an_unknown_authority_and_another_name_are_refused() {
     let site = site(Door::Enforcing);
-    let message = || Message::new(site.queue().topic(), "x");
     let unknown = Tls::new().roots_pem(pem!("other-authority.pem"));
-    let why = reason(site.builder().tls(unknown), message());
+    let why = reason(site.name_server(), unknown);
     assert!(why.contains("issued by an authority that is not among the roots"), "{why}");
-    let why = reason(site.builder().tls(tls().server_name("elsewhere.example")), message());
+    let why = reason(site.name_server(), tls().server_name("elsewhere.example"));
     assert!(why.contains("other names") && why.contains("elsewhere.example"), "{why}");
 }
 
@@ -75,19 +94,34 @@ fn a_client_without_an_acceptable_certificate_is_refused() {
 }
 
 #[test]
-fn an_expired_certificate_another_host_and_a_strangers_are_refused() {
-    let expired = cluster(ServerTls::pem(pem!("expired.pem"), pem!("expired.key")));
-    let why = reason(towards(&expired).tls(tls()), message());
-    assert!(why.contains("expired"), "{why}");
+fn an_expired_certificate_is_refused() {
+    let cluster = cluster(ServerTls::pem(pem!("expired.pem"), pem!("expired.key")));
+    for name_server in name_servers(&cluster, "TLS_EXPIRED_NAME_SERVER") {
+        let why = reason(&name_server, tls());
+        assert!(why.contains("expired"), "{why}");
+        // Nothing else is wrong with that server.
+        let blind = client_builder().name_servers(&name_server).tls(Tls::new().insecure_accept_any_server());
+        has_no_such_topic(&blind.build().unwrap());
+    }
+}
 
+/// What a name server says that can be asked.
+#[track_caller]
+fn has_no_such_topic(client: &Client) {
+    let refused = client.publish_queues(&unique("none")).unwrap_err();
+    assert!(matches!(refused, Error::NoRoute { .. }) && refused.to_string().contains("TOPIC_NOT_EXIST"), "{refused}");
+}
+
+#[test]
+fn another_host_and_a_stranger_are_refused() {
     let elsewhere = cluster(ServerTls::pem(pem!("elsewhere.pem"), pem!("elsewhere.key")));
-    let why = reason(towards(&elsewhere).tls(tls()), message());
+    let why = reason(elsewhere.name_server(), tls());
     assert!(why.contains("127.0.0.1") && why.contains("elsewhere.example") && why.contains("server_name"), "{why}");
     let client = towards(&elsewhere).tls(tls().server_name("elsewhere.example")).connect().unwrap();
     client.producer(unique("tls")).start().unwrap().send(message()).unwrap();
 
     let stranger = cluster(ServerTls::pem(pem!("stranger.pem"), pem!("stranger.key")));
-    let why = reason(towards(&stranger).tls(tls()), message());
+    let why = reason(stranger.name_server(), tls());
     assert!(why.contains("authority"), "{why}");
 }
 
@@ -106,9 +140,14 @@ fn the_platforms_roots_do_not_vouch_for_a_tests_authority() {
 #[test]
 fn a_server_that_does_not_speak_tls_is_told_from_one_that_is_down() {
     let plain = Cluster::builder().topic("T", 1).start().unwrap();
-    let why = reason(towards(&plain).tls(tls()), message());
-    assert!(why.contains("does it speak TLS?"), "{why}");
-    assert_eq!(plain.requests().len(), 0, "nothing was sent in plain");
+    for name_server in name_servers(&plain, "TLS_PLAIN_NAME_SERVER") {
+        let why = reason(&name_server, tls());
+        assert!(why.contains("does it speak TLS?"), "{why}");
+        assert_eq!(plain.requests().len(), 0, "nothing was sent in plain");
+    }
+    for name_server in name_servers(&plain, "TLS_PLAIN_NAME_SERVER") {
+        has_no_such_topic(&client_builder().name_servers(name_server).build().unwrap());
+    }
     plain.name_server_kill();
     let client = towards(&plain).tls(tls()).build().unwrap();
     let failed = client.producer(unique("tls")).start().unwrap().send(message()).unwrap_err().error;
@@ -157,14 +196,28 @@ fn a_server_that_answers_a_plain_client_with_an_alert_is_known_for_what_it_is() 
 #[test]
 fn a_stalled_handshake_ends_with_the_connect_timeout() {
     let server = SilentServer::start();
+    stalls(|| client_builder().name_servers(server.addr()));
+}
+
+#[test]
+fn a_handshake_that_stalls_half_way_ends_with_the_connect_timeout() {
+    // The head of the server's first record, and the begin of its greeting.
+    let cable = Cable::silent_after(20);
+    stalls(|| cable.builder_to(site(Door::Enforcing).name_server()));
+    assert_eq!(cable.connections(), 2, "each call makes one");
+    assert!(cable.withheld() > 0, "the server has said more");
+}
+
+#[track_caller]
+fn stalls(builder: impl Fn() -> ClientBuilder) {
+    let builder = || builder().tls(tls());
     let began = Instant::now();
-    let builder = client_builder().name_servers(server.addr()).tls(tls());
-    let client = builder.connect_timeout(Duration::from_millis(500)).build().unwrap();
+    let client = builder().connect_timeout(Duration::from_millis(500)).build().unwrap();
     let failed = client.producer(unique("tls")).start().unwrap().send(message()).unwrap_err().error;
     assert!(of_tls(&failed).contains("did not complete the handshake"), "{failed}");
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     // Also with the defaults, where a call waits no longer than a connection.
-    let failed = client_builder().name_servers(server.addr()).tls(tls()).connect().unwrap_err();
+    let failed = builder().connect().unwrap_err();
     assert!(of_tls(&failed).contains("did not complete the handshake"), "{failed}");
 }
 

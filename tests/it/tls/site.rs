@@ -55,9 +55,18 @@ pub(super) fn site(door: Door) -> &'static Site {
     SITES[door as usize].get_or_init(|| live(door).unwrap_or_else(|| embedded(door)))
 }
 
+/// The name servers to try: the one of this cluster, and Apache's of the same kind where the live tier was asked for.
+pub(super) fn name_servers(embedded: &Cluster, variable: &str) -> Vec<String> {
+    let apaches = live_variable("NAME_SERVER").map(|_| needed(variable));
+    std::iter::once(embedded.name_server().to_owned()).chain(apaches).collect()
+}
+
+fn needed(name: &str) -> String {
+    live_variable(name).unwrap_or_else(|| panic!("the live tier must set ROCKETMQ_LIVE_{name}"))
+}
+
 fn live(door: Door) -> Option<Site> {
     live_variable("NAME_SERVER")?;
-    let needed = |name| live_variable(name).unwrap_or_else(|| panic!("the live tier must set ROCKETMQ_LIVE_{name}"));
     let broker = match door {
         Door::Enforcing => "broker-tls",
         Door::Permissive => "broker-tls-open",
@@ -103,6 +112,10 @@ impl Site {
     /// The same, over a network of its own.
     pub(super) fn plain_client_over(&self, cable: &Cable) -> Client {
         cable.builder_to(&self.open_name_server).build().unwrap()
+    }
+
+    pub(super) fn name_server(&self) -> &str {
+        &self.name_server
     }
 
     /// A queue of this broker, to which all tests send.
