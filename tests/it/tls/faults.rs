@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Cluster, ClusterBuilder, Fault};
-use rocketmq_blocking::{ClientBuilder, Credentials, Error, Message, Outcome, Producer, RequestCode};
+use rocketmq_blocking::{
+    ClientBuilder, ConnectionState, ConnectionStats, Credentials, Error, Message, Outcome, Producer, RequestCode,
+};
 
 use super::site::{server_tls, tls};
 use crate::support::{PATIENCE, client_builder, eventually, noise, unique};
@@ -29,10 +31,18 @@ fn a_client_connects_again_after_a_restart() {
     let client = towards(&cluster).build().unwrap();
     let producer = client.producer(unique("tls")).start().unwrap();
     producer.send(message("before")).unwrap();
+    let broker = cluster.broker("broker-a");
+    let addr = broker.addr().to_string();
     for _ in 0..3 {
-        cluster.broker("broker-a").kill();
+        broker.kill();
+        // Until the client has seen the end of its connection, it may write there, and cannot know what became of it.
+        eventually(PATIENCE, || {
+            let connections = client.stats().connections;
+            let is_lost = |each: &ConnectionStats| *each.addr != *addr || each.state == ConnectionState::Closed;
+            if connections.iter().all(is_lost) { Ok(()) } else { Err(format!("{connections:?}")) }
+        });
         assert_eq!(producer.prepare(message("lost")).retries(0).send().unwrap_err().error.outcome(), Outcome::NotSent);
-        cluster.broker("broker-a").restart().unwrap();
+        broker.restart().unwrap();
         eventually(PATIENCE, || producer.send(message("after")));
     }
     assert_eq!(cluster.stored_count("T"), 4);
