@@ -28,7 +28,7 @@ mod trace;
 mod transactions;
 
 use std::panic::catch_unwind;
-use std::process::ExitCode;
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Instant;
 
 macro_rules! tests {
@@ -47,6 +47,12 @@ const WAITING: &[Test] = tests! {
         every_queue_pulls_again_after_a_restart_and_the_broker_knows_the_group_before
         every_queue_pulls_again_after_the_network_was_cut
         a_member_that_falls_silent_is_forgotten_and_the_others_take_its_queues;
+};
+
+/// Counts what all threads of its process do: in a process of its own, beside all others.
+const ALONE: &[Test] = tests! {
+    liveness:
+        a_consumer_with_nothing_to_do_wakes_at_most_twice_a_second;
 };
 
 const ONE_BY_ONE: &[Test] = tests! {
@@ -97,8 +103,6 @@ const ONE_BY_ONE: &[Test] = tests! {
         a_damaged_body_does_not_hold_up_an_orderly_queue_for_ever
         a_damaged_body_is_an_error_item_of_an_iterator
         a_truncated_last_message_is_pulled_again;
-    liveness:
-        a_consumer_with_nothing_to_do_wakes_at_most_twice_a_second;
     trace:
         a_stalled_trace_broker;
     restart:
@@ -154,11 +158,17 @@ fn main() -> ExitCode {
         let is_chosen = |name: &str| parts.is_empty() || parts.iter().any(|part| name.contains(&**part));
         tests.iter().copied().filter(|(name, _)| is_chosen(name)).collect()
     };
-    let (waiting, one_by_one) = (chosen(WAITING), chosen(ONE_BY_ONE));
-    let count = waiting.len() + one_by_one.len();
+    let (waiting, alone, mut one_by_one) = (chosen(WAITING), chosen(ALONE), chosen(ONE_BY_ONE));
+    let count = waiting.len() + alone.len() + one_by_one.len();
     if arguments.iter().any(|argument| argument == "--list") {
-        waiting.iter().chain(&one_by_one).for_each(|(name, _)| println!("{name}: test"));
+        waiting.iter().chain(&alone).chain(&one_by_one).for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
+    }
+    let mut processes = Vec::new();
+    if count == 1 {
+        one_by_one.extend(alone);
+    } else {
+        processes.extend(alone.into_iter().map(|(name, _)| (name, in_own_process(name))));
     }
     let mut failed = std::thread::scope(|scope| {
         let running: Vec<_> = waiting.into_iter().map(|test| (test.0, scope.spawn(move || passes(test)))).collect();
@@ -166,8 +176,23 @@ fn main() -> ExitCode {
         ended.filter(|(_, passed)| !passed).map(|(name, _)| name).collect::<Vec<_>>()
     });
     failed.extend(one_by_one.into_iter().filter(|test| !passes(*test)).map(|(name, _)| name));
+    for (name, process) in processes {
+        let ended = process.wait_with_output().expect("it was started");
+        String::from_utf8_lossy(&ended.stdout)
+            .lines()
+            .filter(|line| line.starts_with("test "))
+            .for_each(|line| println!("{line}"));
+        if !ended.status.success() {
+            failed.push(name);
+        }
+    }
     println!("\n{count} tests, {} failed {failed:?}; {}", failed.len(), judge::summary());
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn in_own_process(name: &str) -> Child {
+    let mut command = Command::new(std::env::current_exe().expect("the path of this binary"));
+    command.arg(name).stdout(Stdio::piped()).spawn().expect("a process")
 }
 
 /// Runs a test and says how it went. What is said of calls is said of the test that ran.
