@@ -99,12 +99,16 @@ impl Pool {
             self.counters.clone(),
         ));
         connection.door.learn(learned);
-        let entry = Entry {
-            connection: connection.clone(),
-            threads: launch(&connection, not_before)?,
-            failures,
-            jitter: fastrand::f64(),
-        };
+        let mut entry =
+            Entry { connection: connection.clone(), threads: Vec::new(), failures, jitter: fastrand::f64() };
+        if let Err(error) = launch(&mut entry, not_before) {
+            entry.connection.lose(Loss::NotConnected(error.clone()));
+            // Joined when it has ended: a reader may be connecting, for which nobody is to wait here.
+            entries.former.push(entry);
+            drop(entries);
+            self.tidy();
+            return Err(error);
+        }
         if let Some(former) = entries.current.insert(addr.clone(), entry) {
             entries.former.push(former);
             self.counters.received.replaced.one();
@@ -172,16 +176,11 @@ impl Pool {
     }
 }
 
-fn launch(connection: &Arc<Connection>, not_before: Instant) -> Result<Vec<Spawned>> {
-    let (reading, writing) = (connection.clone(), connection.clone());
-    let addr = &connection.addr;
-    let reader = Spawned::spawn(format!("mq-read {addr}"), move || reading.run_reader(not_before))?;
-    match Spawned::spawn(format!("mq-write {addr}"), move || writing.run_writer()) {
-        Ok(writer) => Ok(vec![reader, writer]),
-        Err(error) => {
-            connection.lose(Loss::NotConnected(error.clone()));
-            reader.join();
-            Err(error)
-        }
-    }
+/// Starts the threads of a connection; on an error some of them run.
+fn launch(entry: &mut Entry, not_before: Instant) -> Result<()> {
+    let (reading, writing) = (entry.connection.clone(), entry.connection.clone());
+    let addr = &entry.connection.addr;
+    entry.threads.push(Spawned::spawn(format!("mq-read {addr}"), move || reading.run_reader(not_before))?);
+    entry.threads.push(Spawned::spawn(format!("mq-write {addr}"), move || writing.run_writer())?);
+    Ok(())
 }
