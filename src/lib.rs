@@ -437,7 +437,7 @@ pub use protocol::compress::Compression;
 pub use protocol::rpc::assignment::MessageRequestMode;
 
 #[cfg(test)]
-pub(crate) use effort::{large_rounds, rounds, sampled};
+pub(crate) use effort::{large_rounds, large_sampled, rounds, sampled};
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]

@@ -139,13 +139,17 @@ fn a_damaged_body_never_panics() {
         let _ = decode::<BTreeMap<String, BTreeMap<String, i64>>>("offsets", bytes);
     };
     for vector in vectors().iter().filter(|vector| vector.name.contains("_body") && vector.bytes[0] == b'{') {
-        for at in crate::sampled(0..vector.bytes.len()) {
-            read(&vector.bytes[..at]);
-            for byte in [b'{', b'"', b',', 0, 0xFF, vector.bytes[at] ^ 1] {
-                let mut damaged = vector.bytes.clone();
-                damaged[at] = byte;
-                read(&damaged);
+        let all = vector.bytes.iter().enumerate().flat_map(|(at, byte)| {
+            let flips = [b'{', b'"', b',', 0, 0xFF, byte ^ 1].map(Some);
+            [None].into_iter().chain(flips).map(move |flip| (at, flip))
+        });
+        for (at, flip) in crate::large_sampled(all) {
+            let mut damaged = vector.bytes.clone();
+            match flip {
+                Some(byte) => damaged[at] = byte,
+                None => damaged.truncate(at),
             }
+            read(&damaged);
         }
     }
 }
