@@ -77,7 +77,8 @@ fn what_does_not_shrink_stays_as_it_is() {
 
 #[test]
 fn inflation_stops_at_the_limit_whatever_the_type() {
-    let size = crate::rounds(10_000_000);
+    // More than zlib's window in any case.
+    let size = if cfg!(miri) { 40_000 } else { 10_000_000 };
     for kind in KINDS {
         let (bomb, flag) = kind.deflate(&vec![0; size], None).unwrap();
         assert!(bomb.len() < size / 200, "{kind}");
