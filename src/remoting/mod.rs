@@ -53,7 +53,7 @@ use std::sync::Arc;
 
 pub(crate) use allowed::Allowed;
 pub(crate) use answers::{answer_of, answered};
-pub(crate) use cork::together;
+pub(crate) use cork::{Owed, owe, together};
 pub(crate) use counter::Counter;
 pub(crate) use deadline::Deadline;
 pub(crate) use dress::Asking;

@@ -1,7 +1,7 @@
 //! Who drives an engine: whoever holds the baton, and nobody waits for it but the engine's own thread.
 //!
 //! The engine has a thread, but waking it for every answer and every listener that returns would cost more than all that is
-//! to be done. So the thread that read an answer, or ran a listener, drives the engine itself when nobody else does; when
+//! to be done. So the thread that read answers, or ran a listener, drives the engine itself when nobody else does; when
 //! somebody does, that one sees the event, because it looks again after it has put the baton back.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -19,6 +19,7 @@ use crate::consumer::pull;
 use crate::consumer::stats::Counters;
 use crate::error::{Error, Outcome, Result};
 use crate::protocol::rpc::heartbeat::{ConsumerBody, SubscriptionBody};
+use crate::remoting::{self, Owed};
 
 /// The settings that concern requests.
 #[derive(Debug, Clone)]
@@ -114,11 +115,14 @@ impl Shared {
         let _ = self.before_close.set(call);
     }
 
-    /// Tells the engine of something, and drives it here and now unless somebody does already. It does not wait, but the
-    /// caller must hold no lock: what the engine wants done may need it. Fails once the engine has ended.
-    pub(in crate::consumer) fn tell(&self, event: Event) -> std::result::Result<(), SendError<Event>> {
+    /// Tells the engine of something, and drives it on this thread unless somebody does already: here and now, or once for
+    /// all that was received together. It does not wait, but the caller must hold no lock: what the engine wants done may
+    /// need it. Fails once the engine has ended.
+    pub(in crate::consumer) fn tell(self: &Arc<Self>, event: Event) -> std::result::Result<(), SendError<Event>> {
         self.events.put(event)?;
-        self.baton.drive(&self.events);
+        if !remoting::owe(self) {
+            self.baton.drive(&self.events);
+        }
         Ok(())
     }
 
@@ -177,6 +181,16 @@ impl Shared {
             subscription_data_set: self.with_subscriptions(|subscriptions| subscriptions.bodies(version)),
             unit_mode: self.core.options().unit_mode,
         }
+    }
+}
+
+impl Owed for Shared {
+    fn settle(&self) {
+        self.baton.drive(&self.events);
+    }
+
+    fn leave(&self) {
+        self.events.ring();
     }
 }
 
