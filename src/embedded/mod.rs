@@ -23,6 +23,7 @@
 //! memory of their master. It is bounded: in connections, in frames, in the bytes of messages it keeps (the oldest are
 //! dropped first), in recorded requests; see [`ClusterBuilder`].
 
+mod accept;
 mod ailing;
 mod assignment;
 mod attributes;

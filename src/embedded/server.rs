@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::call::{Call, Handled};
 use super::clock::{Clock, earlier};
@@ -21,10 +21,6 @@ use crate::thread::Thread;
 
 /// Answers are collected up to this size before they are written, however much was read at once.
 const WRITE_ABOVE: usize = 256 << 10;
-/// How long to wait when accepting fails, for lack of files for example.
-const FAILED_PAUSE: Duration = Duration::from_millis(10);
-/// How long to wait for the acceptor to take the connection that tells it to end.
-const WAKE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a server answers.
 pub(super) trait Service: Send + Sync {
@@ -58,7 +54,7 @@ pub(super) struct Server {
     pub(super) service: Arc<dyn Service>,
     recorder: Arc<Recorder>,
     pub(super) clock: Arc<Clock>,
-    limits: Limits,
+    pub(super) limits: Limits,
     #[cfg(feature = "tls")]
     tls: OnceLock<super::tls::Ready>,
     state: Mutex<State>,
@@ -70,15 +66,15 @@ pub(super) struct Server {
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     /// A listener that nobody accepts from, and the connections that fill its backlog.
-    silent: Option<(TcpListener, Vec<TcpStream>)>,
-    acceptor: Option<(Thread, Arc<AtomicBool>)>,
-    links: HashMap<u64, (Arc<Link>, Option<Thread>)>,
-    /// Connections whose thread has nothing more to do than to end.
-    ended: Vec<u64>,
-    next_id: u64,
-    closed: bool,
+    pub(super) silent: Option<(TcpListener, Vec<TcpStream>)>,
+    pub(super) acceptor: Option<(Thread, Arc<AtomicBool>)>,
+    pub(super) links: HashMap<u64, (Arc<Link>, Option<Thread>)>,
+    /// Those of `links` whose thread has nothing more to do than to end.
+    pub(super) ended: Vec<u64>,
+    pub(super) next_id: u64,
+    pub(super) closed: bool,
 }
 
 impl Server {
@@ -121,16 +117,6 @@ impl Server {
         let _ = self.companion.set(second.clone());
     }
 
-    /// Starts to accept on a listener; those of earlier connections that still live go on.
-    pub(super) fn accept_on(self: &Arc<Server>, listener: TcpListener) -> Result<()> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (server, stopped) = (self.clone(), stop.clone());
-        let acceptor = Thread::spawn(format!("mq-accept {}", self.label), move || server.accept(&listener, &stopped))?;
-        self.state().acceptor = Some((acceptor, stop));
-        self.service.up(true);
-        Ok(())
-    }
-
     /// Binds the address again and accepts; nothing to do when it accepts already.
     pub(super) fn start(self: &Arc<Server>) -> Result<()> {
         if let Some(second) = self.companion.get() {
@@ -170,23 +156,6 @@ impl Server {
         Ok(())
     }
 
-    fn stop_accepting(&self) {
-        let acceptor = self.state().acceptor.take();
-        let Some((thread, stop)) = acceptor else { return };
-        stop.store(true, Ordering::SeqCst);
-        let mut wake = self.addr;
-        if wake.ip().is_unspecified() {
-            wake.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        }
-        // Accepting cannot be cancelled, only satisfied.
-        if let Err(error) = TcpStream::connect_timeout(&wake, WAKE_WITHIN) {
-            log::warn!("{}: cannot wake its acceptor: {error}", self.label);
-        }
-        if !thread.join_by(Instant::now() + WAKE_WITHIN) {
-            log::warn!("{}: its acceptor has not ended", self.label);
-        }
-    }
-
     /// Goes down: no listener, no connection, no thread. A server that is down stays so until [`start`](Server::start).
     pub(super) fn stop(&self) {
         if let Some(second) = self.companion.get() {
@@ -200,7 +169,10 @@ impl Server {
 
     /// Closes all connections and joins their threads.
     pub(super) fn disconnect(&self) {
-        let links = std::mem::take(&mut self.state().links);
+        let mut state = self.state();
+        state.ended.clear();
+        let links = std::mem::take(&mut state.links);
+        drop(state);
         for (link, _) in links.values() {
             link.close();
         }
@@ -212,7 +184,6 @@ impl Server {
                 thread.join();
             }
         }
-        self.state().ended.clear();
     }
 
     /// Answers what still arrives over the connections of now with `GO_AWAY`.
@@ -258,78 +229,21 @@ impl Server {
         earlier(self.late.send_due(now), self.service.tick(now))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn accept(self: &Arc<Server>, listener: &TcpListener, stop: &AtomicBool) {
-        loop {
-            let accepted = listener.accept();
-            if stop.load(Ordering::SeqCst) {
-                return;
-            }
-            self.reap();
-            match accepted {
-                Ok((stream, peer)) => self.admit(stream, peer),
-                // A connection that was given up before it was accepted; or too many files, which a moment may end.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    log::warn!("{}: accepting failed: {error}", self.label);
-                    std::thread::park_timeout(FAILED_PAUSE);
-                }
-            }
-        }
-    }
-
-    /// Joins the threads of connections that have ended.
-    fn reap(&self) {
-        let mut state = self.state();
-        let ended = std::mem::take(&mut state.ended);
-        let threads: Vec<Thread> =
-            ended.iter().filter_map(|id| state.links.remove(id)).filter_map(|(_, thread)| thread).collect();
-        drop(state);
-        for thread in threads {
-            thread.join();
-        }
-    }
-
-    fn admit(self: &Arc<Server>, stream: TcpStream, peer: SocketAddr) {
-        // Without it answers wait for the peer's acknowledgements; a socket that refuses it is already dead.
-        let _ = stream.set_nodelay(true);
-        let mut state = self.state();
-        if state.links.len() >= self.limits.connections {
-            log::warn!("{}: more than {} connections; refusing {peer}", self.label, self.limits.connections);
-            return;
-        }
-        let id = state.next_id;
-        state.next_id += 1;
-        let link = Arc::new(Link::new(id, self.label.clone(), stream, peer));
-        state.links.insert(id, (link.clone(), None));
-        drop(state);
-        let (server, own) = (self.clone(), link.clone());
-        let thread = Thread::spawn(format!("mq-serve {} {id}", self.label), move || server.run(&own));
-        let mut state = self.state();
-        match thread {
-            Ok(thread) => {
-                if let Some(entry) = state.links.get_mut(&id) {
-                    entry.1 = Some(thread);
-                }
-            }
-            Err(error) => {
-                log::warn!("{}: {error}", self.label);
-                state.links.remove(&id);
-            }
-        }
-    }
-
     /// The life of a connection.
-    fn run(self: &Arc<Server>, link: &Arc<Link>) {
+    pub(super) fn run(self: &Arc<Server>, link: &Arc<Link>) {
         if let Err(error) = self.read(link) {
             log::debug!("{}: connection from {}: {error}", self.label, link.peer);
         }
         link.finish();
         self.service.left(link);
-        self.state().ended.push(link.id);
+        let mut state = self.state();
+        if state.links.contains_key(&link.id) {
+            state.ended.push(link.id);
+        }
     }
 
     fn read(&self, link: &Arc<Link>) -> Result<()> {
