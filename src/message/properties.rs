@@ -276,16 +276,19 @@ mod tests {
         let count = crate::rounds(8_000);
         (0..count).for_each(|number| write_property(&mut text, &format!("{number:x}"), "1"));
         write_property(&mut text, "0", "last");
-        let began = std::time::Instant::now();
         let last = format!("{:x}", count - 1);
-        for _ in 0..crate::rounds(20) {
+        let took = (0..crate::rounds(20)).map(|_| {
+            let began = std::time::Instant::now();
             let properties = Properties::from_wire(&text);
             assert_eq!(
                 (properties.len(), properties.get("0"), properties.get(&last)),
                 (count, Some("last"), Some("1"))
             );
-        }
-        assert!(cfg!(miri) || began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
+            began.elapsed()
+        });
+        // The least, because other tests take the processor away.
+        let least = took.min().unwrap_or_default();
+        assert!(cfg!(miri) || least < std::time::Duration::from_millis(100), "{least:?}");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What a client does when networks and servers do wrong.
 //!
 //! In a binary of its own, because each call is judged: however the peer behaves, it must end by its deadline and 100 ms. So
-//! tests run one at a time, but for those that judge no calls and mostly wait. The last line says how late calls were in all.
-//! Takes names to choose from like any test binary.
+//! tests run one at a time, but for those that judge no calls and those that mostly wait. A process says at its end how late
+//! its calls were. Takes names to choose from like any test binary.
 
 #![allow(clippy::result_large_err, reason = "a failed send gives its message back, and these closures pass it on")]
 
@@ -55,6 +55,32 @@ const ALONE: &[Test] = tests! {
         a_consumer_with_nothing_to_do_wakes_at_most_twice_a_second;
 };
 
+/// Tests that wait for deadlines and do little else: one at a time, in a process beside the others.
+const BESIDE: &[Test] = tests! {
+    reply:
+        a_reply_after_the_timeout
+        a_connection_that_is_cut_before_the_reply
+        a_requester_that_was_cut_off_is_known_again
+        a_broker_that_is_silent_on_the_request
+        a_broker_that_takes_no_heartbeats;
+    busy:
+        one_of_two_brokers_is_busy
+        the_only_broker_is_busy;
+    late:
+        a_silent_broker_costs_three_fifths_of_the_time
+        the_first_attempt_may_still_succeed
+        no_second_attempt_when_it_could_duplicate;
+    stalled:
+        a_peer_that_stops_reading_and_resumes
+        a_broker_that_never_reads;
+    offset_file:
+        half_written_at_every_byte
+        a_disk_that_takes_nothing_for_a_while
+        a_folder_that_cannot_be_made;
+    trace:
+        a_stalled_trace_broker;
+};
+
 const ONE_BY_ONE: &[Test] = tests! {
     connecting:
         a_server_that_refuses
@@ -76,26 +102,6 @@ const ONE_BY_ONE: &[Test] = tests! {
         answers_for_others_do_not_prolong_a_call
         garbage_and_impossible_lengths
         a_server_that_goes_away;
-    reply:
-        a_reply_after_the_timeout
-        a_connection_that_is_cut_before_the_reply
-        a_requester_that_was_cut_off_is_known_again
-        a_broker_that_is_silent_on_the_request
-        a_broker_that_takes_no_heartbeats;
-    busy:
-        one_of_two_brokers_is_busy
-        the_only_broker_is_busy;
-    late:
-        a_silent_broker_costs_three_fifths_of_the_time
-        the_first_attempt_may_still_succeed
-        no_second_attempt_when_it_could_duplicate;
-    stalled:
-        a_peer_that_stops_reading_and_resumes
-        a_broker_that_never_reads;
-    offset_file:
-        half_written_at_every_byte
-        a_disk_that_takes_nothing_for_a_while
-        a_folder_that_cannot_be_made;
     consuming:
         kill_and_restart_with_a_hundred_thousand_messages
         a_listener_that_never_returns_before_a_large_backlog
@@ -103,8 +109,6 @@ const ONE_BY_ONE: &[Test] = tests! {
         a_damaged_body_does_not_hold_up_an_orderly_queue_for_ever
         a_damaged_body_is_an_error_item_of_an_iterator
         a_truncated_last_message_is_pulled_again;
-    trace:
-        a_stalled_trace_broker;
     restart:
         kill_and_restart_under_sixteen_threads;
     transactions:
@@ -158,17 +162,20 @@ fn main() -> ExitCode {
         let is_chosen = |name: &str| parts.is_empty() || parts.iter().any(|part| name.contains(&**part));
         tests.iter().copied().filter(|(name, _)| is_chosen(name)).collect()
     };
-    let (waiting, alone, mut one_by_one) = (chosen(WAITING), chosen(ALONE), chosen(ONE_BY_ONE));
-    let count = waiting.len() + alone.len() + one_by_one.len();
+    let (waiting, mut one_by_one) = (chosen(WAITING), chosen(ONE_BY_ONE));
+    let others = [chosen(ALONE), chosen(BESIDE)];
+    let count = waiting.len() + one_by_one.len() + others.iter().map(Vec::len).sum::<usize>();
     if arguments.iter().any(|argument| argument == "--list") {
-        waiting.iter().chain(&alone).chain(&one_by_one).for_each(|(name, _)| println!("{name}: test"));
+        let all = waiting.iter().chain(others.iter().flatten()).chain(&one_by_one);
+        all.for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
     let mut processes = Vec::new();
-    if count == 1 {
-        one_by_one.extend(alone);
+    if count == 1 || std::env::var_os(OWN).is_some() {
+        one_by_one.extend(others.into_iter().flatten());
     } else {
-        processes.extend(alone.into_iter().map(|(name, _)| (name, in_own_process(name))));
+        let others = others.into_iter().filter(|tests| !tests.is_empty());
+        processes.extend(others.map(|tests| in_own_process(tests.iter().map(|(name, _)| *name))));
     }
     let mut failed = std::thread::scope(|scope| {
         let running: Vec<_> = waiting.into_iter().map(|test| (test.0, scope.spawn(move || passes(test)))).collect();
@@ -176,23 +183,25 @@ fn main() -> ExitCode {
         ended.filter(|(_, passed)| !passed).map(|(name, _)| name).collect::<Vec<_>>()
     });
     failed.extend(one_by_one.into_iter().filter(|test| !passes(*test)).map(|(name, _)| name));
-    for (name, process) in processes {
+    let mut sound = true;
+    for process in processes {
         let ended = process.wait_with_output().expect("it was started");
         String::from_utf8_lossy(&ended.stdout)
             .lines()
-            .filter(|line| line.starts_with("test "))
+            .filter(|line| !line.is_empty())
             .for_each(|line| println!("{line}"));
-        if !ended.status.success() {
-            failed.push(name);
-        }
+        sound &= ended.status.success();
     }
     println!("\n{count} tests, {} failed {failed:?}; {}", failed.len(), judge::summary());
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if sound && failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn in_own_process(name: &str) -> Child {
+/// Set in a process that runs all it is told one by one.
+const OWN: &str = "FAULTS_OWN";
+
+fn in_own_process(names: impl Iterator<Item = &'static str>) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("the path of this binary"));
-    command.arg(name).stdout(Stdio::piped()).spawn().expect("a process")
+    command.args(names).env(OWN, "1").stdout(Stdio::piped()).spawn().expect("a process")
 }
 
 /// Runs a test and says how it went. What is said of calls is said of the test that ran.
