@@ -17,7 +17,6 @@ pub(crate) trait Owed: Send + Sync {
     fn leave(&self);
 }
 
-#[derive(Default)]
 struct Held {
     depth: usize,
     /// What is owed is being done: what follows from that is not put off any more.
@@ -27,8 +26,12 @@ struct Held {
     connections: Vec<Arc<Connection>>,
 }
 
+impl Held {
+    const NOTHING: Held = Held { depth: 0, settling: false, owed: Vec::new(), connections: Vec::new() };
+}
+
 thread_local! {
-    static HELD: RefCell<Held> = RefCell::default();
+    static HELD: RefCell<Held> = const { RefCell::new(Held::NOTHING) };
 }
 
 /// Does `work`, then what is [owed](owe), and writes what both submitted. They must not wait for answers: the questions have
